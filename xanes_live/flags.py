@@ -1,0 +1,311 @@
+"""Every flag there is: one table from which flags are made and the reference page is generated.
+
+A flag's *message* says what was seen in this scan, with its numbers; its *meaning*, *cause* and
+*remedy* are the same for every scan. Codes are part of the published interface: add, never rename.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xanes_live.domain import Flag, Severity
+
+INFO, WARNING, ERROR = Severity.INFO, Severity.WARNING, Severity.ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class FlagKind:
+    """One row of the table; `message` is a :meth:`str.format` template."""
+
+    code: str
+    severity: Severity
+    message: str
+    cause: str
+    remedy: str
+
+
+def _table(*rows: FlagKind) -> dict[str, FlagKind]:
+    table = {row.code: row for row in rows}
+    if len(table) != len(rows):
+        raise ValueError("a flag code is listed twice")
+    return table
+
+
+FLAGS: dict[str, FlagKind] = _table(
+    # -- documents -------------------------------------------------------------------------
+    FlagKind(
+        "no_model",
+        ERROR,
+        "no model for the {element} {edge} edge: not predicted",
+        "Models are trained for one element and edge; none of those loaded fits this scan.",
+        "Train or install an ensemble for this edge, or check element and edge in the metadata.",
+    ),
+    FlagKind(
+        "element_unknown",
+        ERROR,
+        "the absorbing element could not be determined",
+        "The start document names no element and no edge lies inside the energies scanned.",
+        "Put element and edge into the plan's metadata, or set them in the configuration.",
+    ),
+    FlagKind(
+        "channels_unknown",
+        ERROR,
+        "no usable channels: {reason}",
+        "Energy, I0 or a signal could not be recognised among the data keys.",
+        "Name the keys in the [beamline] section of the configuration.",
+    ),
+    FlagKind(
+        "wrong_edge",
+        ERROR,
+        "announced as {element} {edge} ({expected:.0f} eV) but the data {found}",
+        "Wrong metadata, or the monochromator was elsewhere.",
+        "Correct element and edge in the plan's metadata; check the monochromator calibration.",
+    ),
+    FlagKind(
+        "scan_aborted",
+        ERROR,
+        "the run was aborted after {points} points",
+        "Somebody or a suspender stopped the plan.",
+        "Repeat the scan.",
+    ),
+    FlagKind(
+        "scan_failed",
+        ERROR,
+        "the run ended with an error: {reason}",
+        "The plan raised an exception.",
+        "Look at the beamline's log; repeat the scan.",
+    ),
+    FlagKind(
+        "no_stop",
+        ERROR,
+        "the run never ended (no stop document)",
+        "The RunEngine died or the documents were lost.",
+        "Check the RunEngine; replay the run.",
+    ),
+    FlagKind(
+        "data_missing",
+        ERROR,
+        "{missing} of {expected} events are missing{detail}",
+        "Documents were lost on the way and the run could not be re-read completely.",
+        "Replay the run from Tiled once it is complete there.",
+    ),
+    FlagKind(
+        "data_recovered",
+        INFO,
+        "{count} events lost on the way were re-read from Tiled",
+        "The subscriber started late, was busy, or the network lost documents.",
+        "",
+    ),
+    FlagKind(
+        "external_unread",
+        ERROR,
+        "external data of {key} could not be read: {reason}",
+        "The file is not reachable from here, or its format is unknown.",
+        "Mount the detector's file system, or let the service read through Tiled.",
+    ),
+    # -- reduction -------------------------------------------------------------------------
+    FlagKind(
+        "channel_saturated",
+        WARNING,
+        "{channel} is saturated at {fraction:.0%} of its points",
+        "Too much gain or too much beam.",
+        "Lower the gain or attenuate, and repeat.",
+    ),
+    FlagKind(
+        "channel_low",
+        WARNING,
+        "{channel} is at the level of its dark current",
+        "No beam, a closed shutter, a dead or unplugged detector.",
+        "Check beam and detector.",
+    ),
+    FlagKind(
+        "channel_invalid",
+        WARNING,
+        "{channel} has {count} invalid values (NaN, ≤ 0)",
+        "Read-out errors or over-subtracted dark current.",
+        "Check the detector and its offset.",
+    ),
+    FlagKind(
+        "detector_dead",
+        ERROR,
+        "no usable signal: {reason}",
+        "The detector gave nothing that follows the energy.",
+        "Check the detector; repeat the scan.",
+    ),
+    FlagKind(
+        "elements_left_out",
+        INFO,
+        "fluorescence elements left out: {elements}",
+        "They were dead, saturated or disagreed with the others.",
+        "",
+    ),
+    FlagKind(
+        "points_dropped",
+        INFO,
+        "{count} points dropped ({reason})",
+        "Non-finite or duplicate energies, or invalid readings.",
+        "",
+    ),
+    FlagKind(
+        "too_few_points",
+        ERROR,
+        "only {count} usable points",
+        "The scan is too short to be a spectrum.",
+        "Repeat with more points.",
+    ),
+    FlagKind(
+        "not_sorted",
+        INFO,
+        "energies were not in order and have been sorted",
+        "The monochromator was scanned downwards or back and forth.",
+        "",
+    ),
+    FlagKind(
+        "glitch",
+        WARNING,
+        "{count} glitches, the largest at {energy:.1f} eV, were removed",
+        "Bragg glitches of the monochromator or of a crystalline sample, spikes of electronics.",
+        "Detune or rotate the sample if they are near the edge.",
+    ),
+    FlagKind(
+        "dropout",
+        ERROR,
+        "intensity dropped out at {energy:.1f} eV for {count} points",
+        "Beam loss, top-up or a shutter during the scan.",
+        "Repeat the scan.",
+    ),
+    FlagKind(
+        "no_edge",
+        ERROR,
+        "no absorption edge found in the data",
+        "The element is absent, or the detector saw no beam.",
+        "Check sample position and detector.",
+    ),
+    FlagKind(
+        "edge_far",
+        WARNING,
+        "e0 {e0:.1f} eV is {offset:+.1f} eV from the tabulated edge",
+        "The energy scale is off, or the sample is unusual.",
+        "Measure a reference foil; calibrate the monochromator.",
+    ),
+    FlagKind(
+        "short_pre_edge",
+        WARNING,
+        "only {available:.0f} eV of pre-edge",
+        "The scan starts too near the edge to fix the baseline.",
+        "Start at least 50 eV below the edge.",
+    ),
+    FlagKind(
+        "short_post_edge",
+        WARNING,
+        "only {available:.0f} eV above the edge: the edge step is uncertain by {percent:.0f} %",
+        "The scan ends too early to fix the normalisation.",
+        "Scan further above the edge.",
+    ),
+    FlagKind(
+        "too_short",
+        ERROR,
+        "too short to normalise: {available:+.0f} eV around the edge",
+        "There is nothing to normalise to.",
+        "Scan from −50 to at least +100 eV around the edge.",
+    ),
+    FlagKind(
+        "small_edge_step",
+        WARNING,
+        "edge step {step:.3g} is small",
+        "Dilute or thin sample, or a large background.",
+        "Longer counting, or fluorescence.",
+    ),
+    FlagKind(
+        "negative_edge_step",
+        ERROR,
+        "the signal falls at the edge (step {step:.3g})",
+        "Channels are exchanged, or the signal is not absorption.",
+        "Check the channel mapping.",
+    ),
+    FlagKind(
+        "noisy",
+        WARNING,
+        "noise is {percent:.1f} % of the edge step",
+        "Few counts.",
+        "Longer counting or more repeats.",
+    ),
+    FlagKind(
+        "aligned",
+        INFO,
+        "energies shifted by {shift:+.2f} eV ({how})",
+        "Alignment is on in the configuration.",
+        "",
+    ),
+    FlagKind(
+        "alignment_doubtful",
+        WARNING,
+        "alignment to the foil is doubtful: {reason}",
+        "The reference channel is noisy, empty or another element.",
+        "Check the reference foil.",
+    ),
+    FlagKind(
+        "grid_not_covered",
+        WARNING,
+        "the model needs {low:.1f}–{high:.1f} eV, {missing:.0f} % of it is not measured",
+        "The scan is shorter than the model's range.",
+        "Scan the whole range of the model.",
+    ),
+    FlagKind(
+        "coarse_grid",
+        WARNING,
+        "steps of up to {step:.2f} eV near the edge are coarse",
+        "Too few points to resolve the XANES.",
+        "Use 0.5 eV steps or finer from −20 to +50 eV.",
+    ),
+    # -- ensemble and confidence -----------------------------------------------------------
+    FlagKind(
+        "no_first_shell",
+        ERROR,
+        "no significant peak in the predicted G2",
+        "The model sees no first shell it knows.",
+        "Compare with a measured standard.",
+    ),
+    FlagKind(
+        "ensemble_spread",
+        WARNING,
+        "the members disagree on the first shell by ±{sigma:.2f} Å",
+        "The spectrum is unlike those the model was trained on.",
+        "Treat the distance as a guide only; compare with standards.",
+    ),
+    FlagKind(
+        "ensemble_spread_large",
+        ERROR,
+        "the members do not agree on a first shell (±{sigma:.2f} Å)",
+        "The spectrum is outside what the model knows.",
+        "Do not use the distance.",
+    ),
+    FlagKind(
+        "internal_error",
+        ERROR,
+        "an internal error stopped this scan: {reason}",
+        "A defect in the software.",
+        "Report it with the run's uid; the raw data are untouched.",
+    ),
+)
+
+
+def make(code: str, **values: object) -> Flag:
+    """Make the flag `code`, its message filled with `values`.
+
+    Raises
+    ------
+    KeyError
+        If the code is not in the table or a value of its message is missing.
+    """
+    kind = FLAGS[code]
+    return Flag(kind.code, kind.severity, kind.message.format(**values), kind.remedy)
+
+
+_ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
+
+
+def by_importance(flags: tuple[Flag, ...]) -> tuple[Flag, ...]:
+    """Return `flags` without repeats of one message, most severe first, else in order."""
+    unique = {(f.code, f.message): f for f in flags}
+    return tuple(sorted(unique.values(), key=lambda f: _ORDER[f.severity]))
