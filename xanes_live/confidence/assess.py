@@ -1,0 +1,95 @@
+"""From a prediction and everything known about its spectrum to one colour and its reasons.
+
+The colour is that of the worst flag: an error makes it red, a warning amber. The G2 band is the
+ensemble's σ times a factor calibrated on spectra the members had not seen, because the raw ±2σ of
+a bootstrap ensemble covers far less than 95 % (David et al., Digital Discovery 2023, 2, 1461).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xanes_live.config import ConfidenceConfig
+from xanes_live.domain import (
+    Array,
+    Assessment,
+    Confidence,
+    Flag,
+    ModelInput,
+    NormalisedSpectrum,
+    Prediction,
+    Severity,
+)
+from xanes_live.flags import by_importance, make
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What turns raw spreads into honest bands."""
+
+    band_factor: Array
+    """σ is multiplied by this for the half-width of the 95 % band, shape (n_g2,)."""
+    band_floor: Array
+    """Half-width below which the band is never drawn, shape (n_g2,)."""
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], n_g2: int) -> Calibration:
+        """Read the `[calibration]` table of a model; scalars hold for every radius."""
+        factor = np.asarray(values.get("band_factor", 2.0), dtype=float)
+        floor = np.asarray(values.get("band_floor", 0.0), dtype=float)
+        return cls(np.broadcast_to(factor, (n_g2,)), np.broadcast_to(floor, (n_g2,)))
+
+
+def assess(
+    prediction: Prediction,
+    normalised: NormalisedSpectrum,
+    model_input: ModelInput,
+    scan_flags: tuple[Flag, ...],
+    calibration: Calibration,
+    config: ConfidenceConfig,
+) -> Assessment:
+    """Judge one prediction; flags of the scan, its reduction and the ensemble all count."""
+    collected = (*scan_flags, *normalised.flags, *model_input.flags, *_spread(prediction, config))
+    flags = by_importance(collected)
+    half = np.maximum(calibration.band_factor * prediction.sigma, calibration.band_floor)
+    return Assessment(
+        confidence=colour(flags),
+        flags=flags,
+        # G2 is a sum of non-negative terms: a band below zero would say nothing
+        lower=np.maximum(prediction.mean - half, 0.0),
+        upper=prediction.mean + half,
+        signals={
+            "first_shell_sigma": prediction.first_shell.sigma,
+            "g2_sigma": float(np.mean(prediction.sigma)),
+            "covered": float(np.mean(model_input.covered)),
+        },
+    )
+
+
+def refuse(flags: tuple[Flag, ...], n_g2: int) -> Assessment:
+    """Judge a spectrum that could not be predicted: red, with the reasons and an empty band."""
+    nothing = np.full(n_g2, np.nan)
+    return Assessment(Confidence.RED, by_importance(flags), nothing, nothing)
+
+
+def colour(flags: tuple[Flag, ...]) -> Confidence:
+    """Return the colour the worst of `flags` allows."""
+    severities = {flag.severity for flag in flags}
+    if Severity.ERROR in severities:
+        return Confidence.RED
+    return Confidence.AMBER if Severity.WARNING in severities else Confidence.GREEN
+
+
+def _spread(prediction: Prediction, config: ConfidenceConfig) -> tuple[Flag, ...]:
+    shell = prediction.first_shell
+    if not np.isfinite(shell.r):
+        return (make("no_first_shell"),)
+    if not np.isfinite(shell.sigma) or shell.sigma >= config.red_sigma:
+        return (make("ensemble_spread_large", sigma=shell.sigma),)
+    if shell.sigma >= config.amber_sigma:
+        return (make("ensemble_spread", sigma=shell.sigma),)
+    return ()
