@@ -160,6 +160,8 @@ class ServiceConfig(Section):
     """Values kept of one run while it is assembled."""
     queue: int = Field(256, ge=1)
     """Completed runs that may wait; beyond that they are put down as to be re-read from Tiled."""
+    catch_up_s: float = Field(86_400.0, ge=0)
+    """At start, runs of this many past seconds without a prediction are processed; 0: none."""
     stale_s: float = Field(3600.0, gt=0)
     """A run without documents for this long is closed as one without a stop document."""
 

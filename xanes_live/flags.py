@@ -34,6 +34,13 @@ def _table(*rows: FlagKind) -> dict[str, FlagKind]:
 FLAGS: dict[str, FlagKind] = _table(
     # -- documents -------------------------------------------------------------------------
     FlagKind(
+        "unreadable",
+        ERROR,
+        "not readable: {reason}",
+        "The file or archive entry is not XAS data in a form known here.",
+        "Export it as XDI or as text with columns for energy and signal.",
+    ),
+    FlagKind(
         "no_model",
         ERROR,
         "no model for the {element} {edge} edge: not predicted",

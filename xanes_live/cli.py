@@ -1,0 +1,154 @@
+"""The command line `xanes-live`.
+
+Every option can also be given in the environment (`XANES_LIVE_<COMMAND>_<OPTION>`). Errors a user
+can mend are one sentence and exit code 2; commands that found something wrong exit with 1.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xanes_live import __version__, log
+from xanes_live.errors import XanesLiveError
+
+app = typer.Typer(
+    name="xanes-live",
+    help="From a running XAS scan to the structure around the absorbing atom, published in Tiled.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"auto_envvar_prefix": "XANES_LIVE", "help_option_names": ["-h", "--help"]},
+)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="Configuration file (TOML or YAML).")
+]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "WARNING",
+    log_json: Annotated[bool, typer.Option(help="Log as one JSON object a line.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"xanes-live {__version__}")
+        raise typer.Exit
+    log.configure(log_level, as_json=log_json)
+
+
+@app.command()
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="Take the whole programme once, check it, and exit.")
+    ] = False,
+    directory: Annotated[
+        Path | None,
+        typer.Option(help="Where everything is kept; a temporary directory by default."),
+    ] = None,
+) -> None:
+    """Run a simulated beamline with Tiled, proxy and service on this machine's loopback."""
+    from xanes_live.demo.supervisor import run_demo
+
+    raise typer.Exit(run_demo(once=once, directory=directory))
+
+
+@app.command()
+def serve(
+    config: ConfigOption = None,
+) -> None:
+    """Predict every XAS scan as it ends, until stopped (Ctrl-C or SIGTERM)."""
+    from xanes_live.config import load
+    from xanes_live.service.service import Service
+
+    settings = load(config)
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with Service(settings):
+        ended.wait()
+
+
+@app.command()
+def predict(
+    files: Annotated[list[Path], typer.Argument(help="XDI, column text or Athena .prj files.")],
+    config: ConfigOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON Lines: one object for each spectrum.")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw spectra and G2 with its band to this file.")
+    ] = None,
+) -> None:
+    """Predict from files, as the live service would."""
+    from xanes_live.config import load
+    from xanes_live.service.predict import predict_files, print_json, print_table
+
+    rows, unreadable = predict_files(files, load(config))
+    (print_json if as_json else print_table)(rows)
+    if plot is not None:
+        from xanes_live.service.plot import plot_rows
+
+        plot_rows(rows, plot)
+    raise typer.Exit(1 if unreadable else 0)
+
+
+@app.command()
+def replay(
+    archive: Annotated[
+        str | None,
+        typer.Argument(
+            help="Tiled address or profile, or 'databroker:NAME'; the configured Tiled by default."
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    uid: Annotated[list[str] | None, typer.Option(help="Only this run (repeatable).")] = None,
+    since: Annotated[str | None, typer.Option(help="Only runs from this time on (ISO).")] = None,
+    until: Annotated[str | None, typer.Option(help="Only runs before this time (ISO).")] = None,
+    search: Annotated[
+        list[str] | None, typer.Option(help="Only runs with key=value in their start document.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Predict, publish nothing.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also what is already published or was done before.")
+    ] = False,
+    dask: Annotated[
+        str | None, typer.Option(help="Scheduler address of an existing dask cluster.")
+    ] = None,
+) -> None:
+    """Predict archived runs and publish what has no result yet."""
+    from xanes_live.config import load
+    from xanes_live.service.replay import Selection, replay_command
+
+    selection = Selection.parse(uid or [], since, until, search or [])
+    failed = replay_command(
+        load(config), archive, selection, dry_run=dry_run, force=force, dask_address=dask
+    )
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def models() -> None:
+    """List the installed ensembles."""
+    from xanes_live.ensemble import Ensemble
+    from xanes_live.ensemble.registry import available
+
+    for name in available():
+        info = Ensemble.load(name, device="cpu").info
+        typer.echo(f"{name}\t{info.element} {info.edge}\tversion {info.version}\t{info.hash}")
+
+
+def main() -> None:
+    """Run the command line; known errors become one sentence on standard error."""
+    try:
+        app()
+    except XanesLiveError as error:
+        typer.echo(f"xanes-live: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""The long-running service and everything that composes the layers below it."""

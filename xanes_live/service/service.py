@@ -1,0 +1,164 @@
+"""Composition root: the configuration goes in, a running service comes out.
+
+source thread ──► XanesCallback ──► queue ──► worker thread ──► outbox ──► publisher thread
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from xanes_live import log
+from xanes_live.config import Config, SourceConfig
+from xanes_live.documents.callback import XanesCallback
+from xanes_live.documents.run import RunRecord
+from xanes_live.errors import ConfigurationError
+from xanes_live.pipeline import Predictors
+from xanes_live.publish.outbox import Outbox
+from xanes_live.publish.writer import Publisher
+from xanes_live.service.raw import RawRuns
+from xanes_live.service.worker import Worker
+
+_log = log.get(__name__)
+
+
+class Source(Protocol):
+    """Delivers documents to a callback until told to stop."""
+
+    def run(self, callback: Callable[[str, dict[str, Any]], Any], stop: threading.Event) -> None:
+        """Deliver documents; returns soon after `stop` is set."""
+        ...
+
+
+def load_predictors(config: Config) -> Predictors:
+    """Load every configured ensemble, keyed by (element, edge).
+
+    Raises
+    ------
+    ConfigurationError
+        If two models serve the same edge.
+    UnknownModelError, ModelFormatError
+        If a model is missing or damaged.
+    """
+    from xanes_live.ensemble import Ensemble  # noqa: PLC0415 - torch only when it is needed
+
+    predictors: dict[tuple[str, str], Any] = {}
+    for name in config.model.names:
+        ensemble = Ensemble.load(name, device=config.model.device)
+        edge = (ensemble.info.element, ensemble.info.edge)
+        if edge in predictors:
+            raise ConfigurationError(f"two models serve the {edge[0]} {edge[1]} edge: keep one")
+        predictors[edge] = ensemble
+    return predictors
+
+
+def make_source(config: SourceConfig) -> Source | None:
+    """Make the configured document source; None for kind 'none'."""
+    if config.kind == "zmq":
+        from xanes_live.documents.zmq import ZmqSource  # noqa: PLC0415 - only one source is needed
+
+        return ZmqSource(config.address, config.serializer, config.prefix)
+    if config.kind == "kafka":
+        from xanes_live.documents.kafka import KafkaSource  # noqa: PLC0415 - an optional extra
+
+        return KafkaSource(config)
+    return None
+
+
+class Service:
+    """Assembles, predicts and publishes until stopped; usable as a context manager."""
+
+    def __init__(
+        self,
+        config: Config,
+        predictors: Predictors | None = None,
+        source: Source | None = None,
+    ) -> None:
+        self.config = config
+        self.predictors = load_predictors(config) if predictors is None else predictors
+        directory = Path(config.service.state_directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        self.outbox = Outbox(directory / "outbox.sqlite")
+        self.publisher = Publisher(config.tiled, config.tiled_key(), self.outbox)
+        self.raw = RawRuns(config.tiled, config.tiled_key())
+        self.worker = Worker(config, self.predictors, self.publisher.put, self.raw.reread)
+        self.callback = XanesCallback(
+            self.worker.submit,
+            max_runs=config.service.max_runs,
+            max_points=config.service.max_points,
+            stale_s=config.service.stale_s,
+        )
+        self.source = source if source is not None else make_source(config.source)
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> Self:
+        """Start all threads and look for recent runs that have no prediction yet."""
+        self.publisher.start()
+        self.worker.start()
+        if self.source is not None:
+            self._spawn("xanes-source", lambda: self._listen(self.source))
+        if self.config.service.catch_up_s > 0:
+            self._spawn("xanes-catch-up", self._catch_up)
+        log.event(_log, logging.INFO, "service started", models=list(self.predictors))
+        return self
+
+    def submit(self, record: RunRecord) -> None:
+        """Hand over a finished run (in-process use)."""
+        self.worker.submit(record)
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Finish the run in hand and end; whatever is not published yet stays in the outbox."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout_s)
+        self.worker.stop(timeout_s)
+        self.publisher.stop(timeout_s)
+        self.outbox.close()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    def _spawn(self, name: str, target: Callable[[], None]) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _listen(self, source: Source | None) -> None:
+        """Keep the source alive: whatever ends it short of a stop starts it again."""
+        while source is not None and not self._stop.is_set():
+            try:
+                source.run(self.callback, self._stop)
+            except Exception as error:  # noqa: BLE001 - supervision
+                log.event(_log, logging.ERROR, "source failed", error=repr(error))
+                self._stop.wait(1.0)
+
+    def _catch_up(self) -> None:
+        """Process runs that ended while nobody listened; waits for Tiled as long as it takes."""
+        since = time.time() - self.config.service.catch_up_s
+        while not self._stop.is_set():
+            try:
+                for record in self.raw.unpredicted(since, self.outbox.known_uids()):
+                    if self._stop.is_set():
+                        return
+                    self.worker.submit(record)
+            except Exception as error:  # noqa: BLE001 - any kind of outage
+                log.event(_log, logging.WARNING, "catch-up waits for Tiled", error=repr(error))
+                self._stop.wait(5.0)
+            else:
+                return
