@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from xanes_live import flags
 from xanes_live.domain import (
     Array,

@@ -1,0 +1,87 @@
+"""Colours follow flags; bands follow the calibration."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests import factories
+from xanes_live.confidence import Calibration, assess, refuse
+from xanes_live.confidence.assess import colour
+from xanes_live.config import ConfidenceConfig
+from xanes_live.domain import Confidence
+from xanes_live.flags import make
+
+CALIBRATION = Calibration.from_mapping({"band_factor": 3.0, "band_floor": 0.05}, 50)
+
+
+def judged(prediction, *scan_flags, normalised=None):
+    return assess(
+        prediction,
+        normalised or factories.normalised(),
+        factories.model_input(),
+        scan_flags,
+        CALIBRATION,
+        ConfidenceConfig(),
+    )
+
+
+def with_sigma(sigma, r=2.0):
+    prediction = factories.prediction(r=2.0)
+    shell = replace(prediction.first_shell, sigma=sigma, r=r)
+    return replace(prediction, first_shell=shell)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "expected", "code"),
+    [
+        (0.01, Confidence.GREEN, None),
+        (0.06, Confidence.AMBER, "ensemble_spread"),
+        (0.15, Confidence.RED, "ensemble_spread_large"),
+        (np.nan, Confidence.RED, "ensemble_spread_large"),
+    ],
+)
+def test_spread_sets_the_colour(sigma, expected, code):
+    verdict = judged(with_sigma(sigma))
+    assert verdict.confidence is expected
+    assert (verdict.flags[0].code if code else None) == code
+
+
+def test_no_first_shell_is_red():
+    verdict = judged(with_sigma(0.01, r=np.nan))
+    assert verdict.confidence is Confidence.RED
+    assert verdict.flags[0].code == "no_first_shell"
+
+
+def test_flags_of_every_stage_count_and_the_worst_comes_first():
+    noisy = make("noisy", percent=4.0)
+    normalised = factories.normalised(flags=(make("not_sorted"), noisy))
+    verdict = judged(with_sigma(0.01), make("scan_aborted", points=80), normalised=normalised)
+    assert [f.code for f in verdict.flags] == ["scan_aborted", "noisy", "not_sorted"]
+    assert verdict.confidence is Confidence.RED
+
+
+def test_band_is_the_calibrated_one_and_never_negative():
+    prediction = factories.prediction()
+    verdict = judged(prediction)
+    half = np.maximum(3.0 * prediction.sigma, 0.05)
+    np.testing.assert_allclose(verdict.upper, prediction.mean + half)
+    np.testing.assert_allclose(verdict.lower, np.maximum(prediction.mean - half, 0))
+    assert (verdict.lower >= 0).all()
+
+
+def test_refusal_is_red_with_an_empty_band():
+    verdict = refuse((make("no_edge"),), 50)
+    assert verdict.confidence is Confidence.RED
+    assert np.isnan(verdict.lower).all()
+    assert verdict.lower.shape == (50,)
+
+
+def test_info_flags_leave_a_result_green():
+    assert colour((make("not_sorted"),)) is Confidence.GREEN
+
+
+def test_calibration_may_vary_with_radius():
+    factors = np.linspace(1, 5, 50)
+    calibration = Calibration.from_mapping({"band_factor": factors.tolist()}, 50)
+    np.testing.assert_array_equal(calibration.band_factor, factors)

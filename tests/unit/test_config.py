@@ -1,0 +1,68 @@
+"""Configuration: what is accepted, what is refused, and what changes the hash."""
+
+import pytest
+
+from xanes_live.config import API_KEY_VARIABLE, Config, load, parse
+from xanes_live.errors import ConfigurationError
+
+
+def test_defaults_need_no_file():
+    assert load(None) == Config()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.toml", '[beamline]\ni0 = "ic0"\nfluorescence = ["f1", "f2"]\n'),
+        ("a.yaml", "beamline:\n  i0: ic0\n  fluorescence: [f1, f2]\n"),
+    ],
+)
+def test_toml_and_yaml_say_the_same(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text)
+    beamline = load(path).beamline
+    assert (beamline.i0, beamline.fluorescence) == ("ic0", ("f1", "f2"))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"beamline": {"I0": "x"}}, "beamline.I0"),
+        ({"beam": {}}, "beam"),
+        ({"source": {"serializer": "pickle"}}, "source.serializer"),
+        ({"reduction": {"nnorm": -1}}, "reduction.nnorm"),
+    ],
+)
+def test_wrong_settings_are_named(data, words):
+    with pytest.raises(ConfigurationError, match=words):
+        parse(data)
+
+
+@pytest.mark.parametrize("text", ["[beamline\n", "beamline = 3\n[x]"])
+def test_broken_toml_is_one_sentence(tmp_path, text):
+    path = tmp_path / "a.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=r"a\.toml"):
+        load(path)
+
+
+def test_missing_file_is_one_sentence(tmp_path):
+    with pytest.raises(ConfigurationError, match="No such file"):
+        load(tmp_path / "none.toml")
+
+
+def test_hash_follows_what_changes_numbers_and_nothing_else():
+    base = Config().hash()
+    assert parse({"tiled": {"uri": "http://other:1"}}).hash() == base
+    assert parse({"service": {"queue": 3}}).hash() == base
+    assert parse({"reduction": {"pre1": -100.0}}).hash() != base
+    assert parse({"beamline": {"i0": "x"}}).hash() != base
+    assert parse({"confidence": {"amber_sigma": 0.01}}).hash() != base
+
+
+def test_secrets_do_not_show(monkeypatch):
+    config = parse({"tiled": {"api_key": "s3cret"}})
+    assert "s3cret" not in repr(config)
+    assert config.tiled_key() == "s3cret"
+    monkeypatch.setenv(API_KEY_VARIABLE, "fromenv")
+    assert config.tiled_key() == "fromenv"
