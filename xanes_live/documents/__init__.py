@@ -1,0 +1,1 @@
+"""From Bluesky documents and files to scans."""
