@@ -166,6 +166,15 @@ class ServiceConfig(Section):
     """A run without documents for this long is closed as one without a stop document."""
 
 
+class MetricsConfig(Section):
+    """What the service says of itself over HTTP: /metrics for Prometheus, /healthz for a probe."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; there is no password, so beyond loopback only behind a firewall."""
+    port: int = Field(9464, ge=0, le=65535)
+    """0: do not listen."""
+
+
 class Config(Section):
     """The whole configuration."""
 
@@ -176,6 +185,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     confidence: ConfidenceConfig = ConfidenceConfig()
     service: ServiceConfig = ServiceConfig()
+    metrics: MetricsConfig = MetricsConfig()
 
     def hash(self) -> str:
         """Return 12 hex digits that change exactly when a setting that changes numbers does."""
