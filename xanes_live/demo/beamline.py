@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from xanes_live.demo.wire import DocumentPublisher, Serializer
 
 KEY_VARIABLE: Final = "XANES_LIVE_WRITER_KEY"
-TIME_SCALE: Final = 0.001
+TIME_SCALE: Final = 0.002
 """Real seconds per second of beamtime."""
 
 _log = log.get(__name__)
@@ -223,6 +223,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log.configure("WARNING")
     # The RunEngine logs the traceback of every scan that is aborted, on purpose or not.
     logging.getLogger("bluesky").setLevel(logging.CRITICAL)
+    # ophyd (1.11) changes a dictionary of its tracing while iterating over it and logs that, after
+    # the move was marked as finished.
+    logging.getLogger("ophyd.objects").setLevel(logging.CRITICAL)
     output = sys.stdout
     with contextlib.ExitStack() as stack:
         # The RunEngine prints when it pauses and aborts.

@@ -79,7 +79,17 @@ class EnergyAxis(SoftPositioner):  # type: ignore[misc]  # ophyd has no type inf
 
 
 class Detector(Device):  # type: ignore[misc]  # ophyd has no type information
-    """Base of the counters: configuration signals and timing."""
+    """Base of the counters: configuration signals and timing.
+
+    Parameters
+    ----------
+    name
+        Device name.
+    bench
+        Where the experiment stands.
+    gate
+        Whether this detector takes the time to count; the others count while it does.
+    """
 
     integration_time = Component(Signal, value=1.0, kind=Kind.config)
     dark_current = Component(Signal, value=40.0, kind=Kind.config)
@@ -88,8 +98,8 @@ class Detector(Device):  # type: ignore[misc]  # ophyd has no type information
     channels: tuple[tuple[str, str], ...] = ()
     """(name of the component, channel of the experiment) of each counter."""
 
-    def __init__(self, name: str, bench: Bench) -> None:
-        self._bench = bench
+    def __init__(self, name: str, bench: Bench, *, gate: bool = False) -> None:
+        self._bench, self.gate = bench, gate
         super().__init__(name=name)
         self.dark_current.put(bench.experiment.electronics["i0"].dark_rate)
 
@@ -98,7 +108,7 @@ class Detector(Device):  # type: ignore[misc]  # ophyd has no type information
         experiment, seconds = self._bench.experiment, float(self.integration_time.get())
         for component, channel in self.channels:
             getattr(self, component).put(experiment.count(channel, seconds))
-        status = DeviceStatus(self, settle_time=seconds * experiment.time_scale)
+        status = DeviceStatus(self, settle_time=self.gate * seconds * experiment.time_scale)
         status.set_finished()
         return status
 
@@ -108,9 +118,9 @@ class IonChamber(Detector):
 
     counts = Component(Signal, value=0.0, kind=Kind.hinted)
 
-    def __init__(self, name: str, bench: Bench, channel: str) -> None:
+    def __init__(self, name: str, bench: Bench, channel: str, *, gate: bool = False) -> None:
         self.channels = (("counts", channel),)
-        super().__init__(name, bench)
+        super().__init__(name, bench, gate=gate)
         self.counts.name = name
 
 
