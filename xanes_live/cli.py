@@ -71,6 +71,7 @@ def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     with Service(settings):
+        typer.echo("xanes-live: ready")
         ended.wait()
 
 

@@ -21,7 +21,7 @@ from typing import Protocol
 from xanes_live import log
 from xanes_live.config import Config
 from xanes_live.documents.complete import needs_rereading
-from xanes_live.documents.run import RunRecord
+from xanes_live.documents.run import Problem, ProblemKind, RunRecord
 from xanes_live.domain import Declined, Result
 from xanes_live.pipeline import Predictors
 from xanes_live.publish.document import Node
@@ -33,6 +33,8 @@ _log = log.get(__name__)
 REREAD_DELAYS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Waits before a run is looked for in Tiled (again). When all are used up the run goes on as it
 is, flagged; while Tiled cannot be reached at all, the last wait repeats without end."""
+STUCK_S = 300.0
+"""A worker that has been busy with one run for so long does not count as working."""
 
 
 class Rereader(Protocol):
@@ -64,11 +66,18 @@ class Worker:
         self._state = ServiceState(started=time.time())
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        self._beat = clock()
 
     @property
     def state(self) -> ServiceState:
         """The latest snapshot."""
         return self._state
+
+    @property
+    def working(self) -> bool:
+        """Whether the thread lives and is not stuck in one run."""
+        alive = self._thread is not None and self._thread.is_alive()
+        return alive and self._clock() - self._beat < STUCK_S
 
     @property
     def queued(self) -> int:
@@ -80,7 +89,7 @@ class Worker:
         try:
             self._queue.put_nowait(record)
         except queue.Full:
-            self._overflow.append(record.without_data())
+            self._overflow.append(_without_data(record))
 
     def start(self) -> None:
         """Start the thread."""
@@ -107,6 +116,7 @@ class Worker:
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            self._beat = self._clock()
             self.step(wait_s=0.2)
 
     def step(self, wait_s: float = 0.0) -> bool:
@@ -183,6 +193,8 @@ class Worker:
             last_uid=outcome.uid,
             last_time=time.time(),
             last_duration_s=duration_s,
+            durations=self._state.durations.observe(duration_s),
+            results=self._state.results + isinstance(found, Result),
         )
         log.event(
             _log,
@@ -195,3 +207,9 @@ class Worker:
 
     def _count(self, **changes: object) -> None:
         self._state = replace(self._state, **changes)  # type: ignore[arg-type]
+
+
+def _without_data(record: RunRecord) -> RunRecord:
+    """Keep only what is needed to find the run again."""
+    full = Problem(ProblemKind.TRUNCATED, "too many runs were waiting")
+    return replace(record, streams={}, external=(), problems=(*record.problems, full))
