@@ -15,9 +15,12 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
+
+if TYPE_CHECKING:
+    import uvicorn
 
 READ = ("read:metadata", "read:data")
 WRITE = (*READ, "create:node", "write:metadata", "write:data", "register")
@@ -120,13 +123,13 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _stop_at_eof(server: Any) -> None:
+def _stop_at_eof(server: uvicorn.Server) -> None:
     while sys.stdin.buffer.read(1024):
         pass
     server.should_exit = True
 
 
-def _announce(directory: Path, uri: str, password: str, server: Any) -> None:
+def _announce(directory: Path, uri: str, password: str, server: uvicorn.Server) -> None:
     """Wait for the server, make what is missing, then say that it is ready."""
     try:
         with httpx.Client(base_url=uri, timeout=30.0, trust_env=False) as http:

@@ -1,0 +1,200 @@
+"""A durable queue of results on their way to Tiled: one SQLite file.
+
+A result is in the file before :meth:`Outbox.put` returns, so a kill at any moment loses nothing.
+The journal is a write-ahead log without a sync for each commit (``synchronous=NORMAL``): that
+survives the end of this process however it comes; only a power cut can take the last results, and
+those are found again from the raw runs at the next start.
+
+Every method is one SQL statement in a transaction of its own on one connection that SQLite itself
+serialises, so any thread may call any method.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import orjson
+from safetensors.numpy import load, save
+
+from xanes_live.publish.document import Node
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS outbox (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
+    raw_uid TEXT NOT NULL,
+    state TEXT NOT NULL,
+    whole INTEGER NOT NULL,
+    document BLOB,
+    arrays BLOB,
+    not_before REAL NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    error TEXT NOT NULL DEFAULT ''
+)
+"""
+
+
+class State(StrEnum):
+    """How far a result has come."""
+
+    PENDING = "pending"
+    """Tiled does not have it, or not whole."""
+    ARRAYS = "arrays"
+    """The document is complete in Tiled, the arrays follow."""
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One result as it lies in the outbox."""
+
+    node: Node
+    state: State
+    attempts: int
+    """How often this state was tried in vain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many results are in each state, and how many were refused by the server."""
+
+    pending: int = 0
+    arrays: int = 0
+    done: int = 0
+    refused: int = 0
+
+
+class Outbox:
+    """Results that wait for Tiled, and the keys of those that are there.
+
+    Parameters
+    ----------
+    path
+        The SQLite file; made if absent, together with its folder.
+    keep_done
+        How many published keys are remembered, the latest ones.
+    """
+
+    def __init__(self, path: Path, keep_done: int = 20_000) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._keep_done = keep_done
+        # Serialised by SQLite (threadsafety 3), autocommit: see the module's text.
+        self._db = sqlite3.connect(
+            path, timeout=30.0, isolation_level=None, check_same_thread=False
+        )
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute(_TABLE)
+        self._db.execute("CREATE INDEX IF NOT EXISTS by_state ON outbox (state, not_before)")
+        # What had to wait when the last process ended is tried at once by this one.
+        self._db.execute("UPDATE outbox SET not_before = 0 WHERE state != 'done'")
+
+    def put(self, node: Node) -> bool:
+        """Keep `node` until it is published; False if it is waiting already.
+
+        One that was published before is taken once more: Tiled then says that it has it, or takes
+        it if it was lost there.
+        """
+        values = (
+            node.key,
+            str(node.metadata.get("raw_uid", "")),
+            int(node.whole),
+            orjson.dumps({"metadata": node.metadata, "units": node.units}),
+            save({name: np.ascontiguousarray(array) for name, array in node.arrays.items()}),
+        )
+        rows = self._db.execute(
+            "INSERT INTO outbox (key, raw_uid, state, whole, document, arrays) "
+            "VALUES (?, ?, 'pending', ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
+            "state = 'pending', whole = excluded.whole, document = excluded.document, "
+            "arrays = excluded.arrays WHERE outbox.state = 'done' RETURNING key",
+            values,
+        ).fetchall()
+        return bool(rows)
+
+    def next(self, state: State) -> Item | None:
+        """Return the oldest result in `state` that may be tried now; None if there is none."""
+        row = self._db.execute(
+            "SELECT key, state, whole, document, arrays, attempts FROM outbox "
+            "WHERE state = ? AND not_before <= ? ORDER BY number LIMIT 1",
+            (state, time.time()),
+        ).fetchall()
+        return _item(*row[0]) if row else None
+
+    def mark(self, key: str, state: State) -> None:
+        """Note how far `key` has come; of a result that is done only the key is kept."""
+        if state is not State.DONE:
+            self._db.execute(
+                "UPDATE outbox SET state = ?, attempts = 0, error = '', not_before = 0 "
+                "WHERE key = ?",
+                (state, key),
+            )
+            return
+        self._db.execute(
+            "UPDATE outbox SET state = 'done', document = NULL, arrays = NULL, attempts = 0, "
+            "error = '', not_before = 0 WHERE key = ?",
+            (key,),
+        )
+        self._db.execute(
+            "DELETE FROM outbox WHERE state = 'done' AND number <= "
+            "(SELECT number FROM outbox WHERE state = 'done' ORDER BY number DESC "
+            "LIMIT 1 OFFSET ?)",
+            (self._keep_done,),
+        )
+
+    def put_off(self, key: str, seconds: float, error: str) -> None:
+        """Leave `key` alone for a while: the server refuses it, others may pass."""
+        self._db.execute(
+            "UPDATE outbox SET not_before = ?, attempts = attempts + 1, error = ? WHERE key = ?",
+            (time.time() + seconds, error[:500], key),
+        )
+
+    def state(self, key: str) -> State | None:
+        """Return how far `key` has come; None if it was never put, or is forgotten."""
+        rows = self._db.execute("SELECT state FROM outbox WHERE key = ?", (key,)).fetchall()
+        return State(rows[0][0]) if rows else None
+
+    def is_done(self, key: str) -> bool:
+        """Whether `key` was published completely."""
+        return self.state(key) is State.DONE
+
+    def counts(self) -> Counts:
+        """Return the number of results by state."""
+        rows = self._db.execute(
+            "SELECT state, COUNT(*), SUM(attempts > 0) FROM outbox GROUP BY state"
+        ).fetchall()
+        numbers = {state: count for state, count, _ in rows}
+        refused = sum(tried for state, _, tried in rows if state != State.DONE)
+        return Counts(**numbers, refused=refused)
+
+    def pending(self) -> int:
+        """Return how many results are not completely published."""
+        counts = self.counts()
+        return counts.pending + counts.arrays
+
+    def known_uids(self) -> set[str]:
+        """Return the raw uids of everything that is or was here (as far as it is remembered)."""
+        return {uid for (uid,) in self._db.execute("SELECT raw_uid FROM outbox").fetchall()}
+
+    def next_time(self) -> float | None:
+        """Return when the next result may be tried (s since the epoch); None if none waits."""
+        rows = self._db.execute(
+            "SELECT MIN(not_before) FROM outbox WHERE state != 'done'"
+        ).fetchall()
+        moment: float | None = rows[0][0]
+        return moment
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+
+def _item(key: str, state: str, whole: int, document: bytes, arrays: bytes, attempts: int) -> Item:
+    content = orjson.loads(document)
+    node = Node(key, content["metadata"], load(arrays), content["units"], bool(whole))
+    return Item(node, State(state), attempts)

@@ -1,0 +1,266 @@
+"""The few requests that publication needs of Tiled, each of them one HTTP request.
+
+Spoken directly rather than through Tiled's Python client: the number of requests is what
+publication costs, faults must come back at once (the client retries for 45 s unless told otherwise
+before its first import), and a fault's kind decides what happens next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from xanes_live.config import TiledConfig
+from xanes_live.errors import XanesLiveError
+from xanes_live.publish.address import api_root, quoted, segments
+
+SPEC = {"name": "XanesPrediction", "version": "1"}
+BLOCK_BYTES = 8 << 20
+"""Longer arrays go in several requests, each well inside the time-out."""
+HDF5 = "application/x-hdf5"
+_AGAIN = {408, 425, 429}
+
+
+class UnreachableError(XanesLiveError, ConnectionError):
+    """Tiled cannot be reached, or fails; worth trying again, with anything."""
+
+
+class ServerFaultError(UnreachableError):
+    """Tiled answers, but with a fault of its own (5xx) or asks for patience (429)."""
+
+
+class RefusedError(XanesLiveError, PermissionError):
+    """Tiled does not let this key do this (401, 403); nothing will pass until that changes."""
+
+
+class RejectedError(XanesLiveError, ValueError):
+    """Tiled will not have this one result; others may pass."""
+
+
+class Remote:
+    """The results container of a Tiled server.
+
+    Parameters
+    ----------
+    config
+        Where it is.
+    key
+        API key of the service; None on a server without authentication.
+    transport
+        Instead of the network, for tests.
+
+    Notes
+    -----
+    Every method raises `UnreachableError`, `RefusedError` or `RejectedError`.
+    """
+
+    def __init__(
+        self, config: TiledConfig, key: str | None, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self._place = segments(config.results_path)
+        self._tags = list(config.access_tags) or None
+        self._ready = False
+        headers = {"Authorization": f"Apikey {key}"} if key else {}
+        self._http = httpx.Client(
+            base_url=api_root(config.uri),
+            headers=headers,
+            timeout=config.timeout_s,
+            transport=transport,
+        )
+
+    def create(self, key: str, metadata: Mapping[str, Any], file: Path | None = None) -> bool:
+        """Create the node of a result; False if there is one of that name.
+
+        Parameters
+        ----------
+        key
+            Name of the node.
+        metadata
+            The whole document.
+        file
+            An HDF5 file whose datasets become the node's children, registered in the same request:
+            a node and its arrays appear together or not at all.
+        """
+        self._ensure_container()
+        body = {
+            "id": key,
+            "structure_family": "container",
+            "metadata": metadata,
+            "specs": [SPEC],
+            "access_tags": self._tags,
+            "data_sources": [] if file is None else [_external(file)],
+        }
+        kind = "metadata" if file is None else "register"
+        return self._post(kind, self._place, body)
+
+    def standing(self, key: str) -> tuple[str, str] | None:
+        """Return `status` and `arrays` of a published node; None if there is no such node."""
+        fields = {"fields": "metadata", "select_metadata": "{status: status, arrays: arrays}"}
+        response = self._send("GET", f"/metadata/{quoted(*self._place, key)}", params=fields)
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        selected = _checked(response).json()["data"]["attributes"]["metadata"]
+        found = selected.get("selected", selected) or {}
+        return str(found.get("status")), str(found.get("arrays"))
+
+    def write_array(self, key: str, name: str, values: NDArray[Any], units: str) -> None:
+        """Write one array below a result, over what is there of it."""
+        values = np.ascontiguousarray(values)
+        rows = _rows_a_block(values)
+        place = (*self._place, key)
+        body = {
+            "id": name,
+            "structure_family": "array",
+            "metadata": {"units": units},
+            "specs": [],
+            "access_tags": self._tags,
+            "data_sources": [_internal(values, rows)],
+        }
+        self._post("metadata", place, body)
+        path = quoted(*place, name)
+        if rows >= len(values):
+            self._put(f"/array/full/{path}", values)
+            return
+        for block, first in enumerate(range(0, len(values), rows)):
+            index = ",".join([str(block), *["0"] * (values.ndim - 1)])
+            self._put(f"/array/block/{path}?block={index}", values[first : first + rows])
+
+    def amend(self, key: str, changes: Mapping[str, Any]) -> None:
+        """Change some entries of a result's document, without keeping the old version."""
+        body = {"content-type": "application/merge-patch+json", "metadata": changes, "specs": None}
+        path = f"/metadata/{quoted(*self._place, key)}?drop_revision=true"
+        _checked(self._send("PATCH", path, content=_json(body), headers=_JSON))
+
+    def read(self, key: str, name: str) -> bytes:
+        """Return the bytes of one array of a result."""
+        path = f"/array/full/{quoted(*self._place, key, name)}"
+        return _checked(self._send("GET", path, headers={"Accept": _BYTES["Content-Type"]})).content
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _ensure_container(self) -> None:
+        if self._ready:
+            return
+        for depth, name in enumerate(self._place):
+            body: dict[str, Any] = {
+                "id": name,
+                "structure_family": "container",
+                "metadata": {},
+                "specs": [],
+                "access_tags": self._tags,
+            }
+            if not self._exists(self._place[: depth + 1]):
+                self._post("metadata", self._place[:depth], body)
+        self._ready = True
+
+    def _exists(self, place: tuple[str, ...]) -> bool:
+        response = self._send("GET", f"/metadata/{quoted(*place)}", params={"fields": ""})
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return False
+        _checked(response)
+        return True
+
+    def _post(self, kind: str, place: tuple[str, ...], body: Mapping[str, Any]) -> bool:
+        """Create a node in `place`; False if one of that name exists."""
+        response = self._send(
+            "POST", f"/{kind}/{quoted(*place)}", content=_json(body), headers=_JSON
+        )
+        if response.status_code == httpx.codes.CONFLICT:
+            return False
+        if response.status_code == httpx.codes.NOT_FOUND:
+            self._ready = False  # the container was removed: made again at the next try
+            raise ServerFaultError(f"no container {'/'.join(place)!r} in Tiled")
+        _checked(response)
+        return True
+
+    def _put(self, path: str, values: NDArray[Any]) -> None:
+        _checked(self._send("PUT", path, content=values.tobytes(), headers=_BYTES))
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401
+        try:
+            return self._http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise UnreachableError(f"{method} {path}: {error!r}") from None
+
+
+_JSON = {"Content-Type": "application/json"}
+_BYTES = {"Content-Type": "application/octet-stream"}
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(body)
+
+
+def _checked(response: httpx.Response) -> httpx.Response:
+    """Return `response` if it is a success, else raise what kind of fault it is."""
+    code = response.status_code
+    if response.is_success:
+        return response
+    message = f"{response.request.method} {response.request.url.path}: {code} {response.text[:300]}"
+    if code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+        raise RefusedError(message)
+    if code in _AGAIN or not 400 <= code < 500:
+        raise ServerFaultError(message)
+    raise RejectedError(message)
+
+
+def _external(file: Path) -> dict[str, Any]:
+    asset = {
+        "data_uri": f"file://localhost{quote(str(file))}",
+        "is_directory": False,
+        "parameter": "data_uris",
+        "num": 0,
+    }
+    return {
+        "structure_family": "container",
+        "structure": None,
+        "mimetype": HDF5,
+        "parameters": {},
+        "management": "external",
+        "assets": [asset],
+    }
+
+
+def _internal(values: NDArray[Any], rows: int) -> dict[str, Any]:
+    """Return Tiled's description of an array stored in chunks of `rows` along its first axis."""
+    chunks = [_split(values.shape[0], rows), *[[n] for n in values.shape[1:]]]
+    kind = {
+        "endianness": "not_applicable" if values.itemsize == 1 else "little",
+        "kind": values.dtype.kind,
+        "itemsize": values.itemsize,
+        "dt_units": None,
+    }
+    structure = {
+        "data_type": kind,
+        "chunks": chunks,
+        "shape": list(values.shape),
+        "dims": None,
+        "resizable": False,
+    }
+    return {
+        "structure_family": "array",
+        "structure": structure,
+        "mimetype": None,
+        "parameters": {},
+        "management": "writable",
+        "assets": [],
+    }
+
+
+def _rows_a_block(values: NDArray[Any]) -> int:
+    row = values.nbytes // max(1, len(values))
+    return max(1, min(len(values), BLOCK_BYTES // max(1, row)))
+
+
+def _split(total: int, size: int) -> list[int]:
+    whole, rest = divmod(total, size)
+    return [size] * whole + ([rest] if rest else [])
