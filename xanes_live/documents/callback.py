@@ -13,7 +13,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import event_model
@@ -48,6 +48,8 @@ class Counters:
     """Documents that could not be understood, and failures of the receiver of runs."""
     open_runs: int = 0
     """Runs being assembled."""
+    silent_s: float | None = field(default=None, compare=False)
+    """Time since the last document, s; None before the first."""
 
 
 class XanesCallback(event_model.DocumentRouter):  # type: ignore[misc]
@@ -98,6 +100,7 @@ class XanesCallback(event_model.DocumentRouter):  # type: ignore[misc]
         self._finished: OrderedDict[str, None] = OrderedDict()
         self._n_documents = self._n_runs = self._n_dropped = self._n_errors = 0
         self._next_sweep = clock() + _SWEEP_S
+        self._touched: float | None = None
         # a table instead of getattr(self, name): a name off the wire must not choose the method
         self._handlers: dict[object, Callable[[Any], None]] = {
             name: getattr(self, name) for name in event_model.DocumentNames.__members__
@@ -106,9 +109,9 @@ class XanesCallback(event_model.DocumentRouter):  # type: ignore[misc]
     @property
     def counters(self) -> Counters:
         """A snapshot of what has been seen."""
-        return Counters(
-            self._n_documents, self._n_runs, self._n_dropped, self._n_errors, len(self._runs)
-        )
+        silent = None if self._touched is None else self._clock() - self._touched
+        seen = (self._n_documents, self._n_runs, self._n_dropped, self._n_errors)
+        return Counters(*seen, open_runs=len(self._runs), silent_s=silent)
 
     def __call__(
         self,
@@ -124,7 +127,8 @@ class XanesCallback(event_model.DocumentRouter):  # type: ignore[misc]
                 self._n_dropped += 1
             else:
                 handler(doc)
-            if self._clock() >= self._next_sweep:
+            self._touched = self._clock()
+            if self._touched >= self._next_sweep:
                 self.close_stale()
         except Exception as error:  # noqa: BLE001 - nothing may reach the RunEngine
             self._failed("document not understood", error)
