@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
@@ -63,6 +63,8 @@ class PublisherHealth:
     counts: Counts
     last_success: float
     """When Tiled last took something, s since the epoch; 0 for never."""
+    errors: int = 0
+    """Requests that failed, since the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class _Last:
     condition: Condition = Condition.OK
     message: str = ""
     success: float = 0.0
+    errors: int = 0
 
 
 class Publisher:
@@ -118,7 +121,13 @@ class Publisher:
     def health(self) -> PublisherHealth:
         """The state of publication now; from any thread."""
         last = self._last
-        return PublisherHealth(last.condition, last.message, self._outbox.counts(), last.success)
+        counts = self._outbox.counts()
+        return PublisherHealth(last.condition, last.message, counts, last.success, last.errors)
+
+    @property
+    def working(self) -> bool:
+        """Whether the thread lives."""
+        return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> Self:
         """Start the thread."""
@@ -215,7 +224,7 @@ class Publisher:
     def _failed(self, condition: Condition, error: Exception, pause: float) -> float:
         changed = self._last.condition is not condition
         self._failures += 1
-        self._last = _Last(condition, str(error), self._last.success)
+        self._last = _Last(condition, str(error), self._last.success, self._last.errors + 1)
         loud = logging.ERROR if condition is Condition.PARKED else logging.WARNING
         name = f"publication {condition.value}"
         quiet = condition is Condition.RETRYING and not changed
@@ -234,7 +243,7 @@ class Publisher:
         pause = min(LONGEST_REJECTED_PAUSE_S, REJECTED_PAUSE_S * 2.0 ** min(item.attempts, 10))
         self._outbox.put_off(item.node.key, pause, repr(error))
         self._charts = None
-        self._last = _Last(self._last.condition, str(error), self._last.success)
+        self._last = replace(self._last, message=str(error), errors=self._last.errors + 1)
         name = "a result was rejected and is put aside"
         values = {"result_key": item.node.key, "error": repr(error), "again_in_s": pause}
         log.event(_log, logging.ERROR, name, **values)
@@ -246,7 +255,7 @@ class Publisher:
         if self._last.condition is not Condition.OK:
             log.event(_log, logging.INFO, "publication works again")
         self._failures = 0
-        self._last = _Last(Condition.OK, "", time.time())
+        self._last = _Last(Condition.OK, "", time.time(), self._last.errors)
 
 
 def _pause(failures: int) -> float:

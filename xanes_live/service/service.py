@@ -19,12 +19,18 @@ from xanes_live.documents.callback import XanesCallback
 from xanes_live.documents.run import RunRecord
 from xanes_live.errors import ConfigurationError
 from xanes_live.pipeline import Predictors
+from xanes_live.publish.document import Node
 from xanes_live.publish.outbox import Outbox
 from xanes_live.publish.writer import Publisher
+from xanes_live.service.latency import Latency
 from xanes_live.service.raw import RawRuns
 from xanes_live.service.worker import Worker
 
 _log = log.get(__name__)
+
+CATCH_UP = "xanes-catch-up"
+SOURCE_FAILED_S = 30.0
+"""A source that failed so recently counts as not running."""
 
 
 class Source(Protocol):
@@ -84,9 +90,12 @@ class Service:
         directory = Path(config.service.state_directory)
         directory.mkdir(parents=True, exist_ok=True)
         self.outbox = Outbox(directory / "outbox.sqlite")
-        self.publisher = Publisher(config.tiled, config.tiled_key(), self.outbox)
+        self.latency = Latency()
+        self.publisher = Publisher(
+            config.tiled, config.tiled_key(), self.outbox, on_complete=self.latency.complete
+        )
         self.raw = RawRuns(config.tiled, config.tiled_key())
-        self.worker = Worker(config, self.predictors, self.publisher.put, self.raw.reread)
+        self.worker = Worker(config, self.predictors, self._publish, self.raw.reread)
         self.callback = XanesCallback(
             self.worker.submit,
             max_runs=config.service.max_runs,
@@ -96,6 +105,7 @@ class Service:
         self.source = source if source is not None else make_source(config.source)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._source_failure = (0.0, "")
 
     def start(self) -> Self:
         """Start all threads and look for recent runs that have no prediction yet."""
@@ -104,13 +114,26 @@ class Service:
         if self.source is not None:
             self._spawn("xanes-source", lambda: self._listen(self.source))
         if self.config.service.catch_up_s > 0:
-            self._spawn("xanes-catch-up", self._catch_up)
+            self._spawn(CATCH_UP, self._catch_up)
         log.event(_log, logging.INFO, "service started", models=list(self.predictors))
         return self
 
     def submit(self, record: RunRecord) -> None:
         """Hand over a finished run (in-process use)."""
         self.worker.submit(record)
+
+    @property
+    def source_error(self) -> str:
+        """Why the document source does not run; '' while it does."""
+        moment, reason = self._source_failure
+        return reason if reason and time.monotonic() - moment < SOURCE_FAILED_S else ""
+
+    def threads(self) -> dict[str, bool]:
+        """Tell of each thread the service needs whether it is at work."""
+        needed = {
+            thread.name: thread.is_alive() for thread in self._threads if thread.name != CATCH_UP
+        }
+        return {"worker": self.worker.working, "publisher": self.publisher.working, **needed}
 
     def stop(self, timeout_s: float = 10.0) -> None:
         """Finish the run in hand and end; whatever is not published yet stays in the outbox."""
@@ -134,6 +157,10 @@ class Service:
         """Stop."""
         self.stop()
 
+    def _publish(self, node: Node) -> None:
+        self.latency.handed_over(node)
+        self.publisher.put(node)
+
     def _spawn(self, name: str, target: Callable[[], None]) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
         thread.start()
@@ -145,6 +172,7 @@ class Service:
             try:
                 source.run(self.callback, self._stop)
             except Exception as error:  # noqa: BLE001 - supervision
+                self._source_failure = (time.monotonic(), repr(error))
                 log.event(_log, logging.ERROR, "source failed", error=repr(error))
                 self._stop.wait(1.0)
 

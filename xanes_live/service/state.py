@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from xanes_live.service.histogram import Histogram
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
@@ -18,6 +20,8 @@ class ServiceState:
     """Runs that are not XAS scans."""
     declined: int = 0
     """XAS scans without a model."""
+    results: int = 0
+    """XAS scans that were predicted."""
     colours: Mapping[str, int] = field(default_factory=dict)
     """Published spectra by confidence."""
     reread: int = 0
@@ -31,4 +35,6 @@ class ServiceState:
     """When the last run was finished, s since the epoch."""
     last_duration_s: float = 0.0
     """From hand-over to result in the outbox."""
+    durations: Histogram = field(default_factory=Histogram)
+    """From hand-over to result in the outbox, all runs."""
     last_error: str = ""
