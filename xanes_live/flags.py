@@ -110,6 +110,27 @@ FLAGS: dict[str, FlagKind] = _table(
         "The file is not reachable from here, or its format is unknown.",
         "Mount the detector's file system, or let the service read through Tiled.",
     ),
+    FlagKind(
+        "data_truncated",
+        ERROR,
+        "not all data of the run were kept: {reason}",
+        "The run holds more values than the service keeps of one run, or the service was overrun.",
+        "Raise service.max_points; replay the run.",
+    ),
+    FlagKind(
+        "start_missing",
+        WARNING,
+        "the beginning of the run was not received: sample and announced edge are not known",
+        "The subscriber started in mid-run and the run was not found in Tiled.",
+        "Replay the run once it is in Tiled.",
+    ),
+    FlagKind(
+        "channels_guessed",
+        WARNING,
+        "channels were recognised by their data alone: {roles}",
+        "The names of the data keys do not say what they measure.",
+        "Name the keys in the [beamline] section of the configuration.",
+    ),
     # -- reduction -------------------------------------------------------------------------
     FlagKind(
         "channel_saturated",
