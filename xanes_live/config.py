@@ -106,6 +106,8 @@ class BeamlineConfig(Section):
     """Reading at which a channel saturates, by role."""
     sample_keys: tuple[str, ...] = ("sample", "sample_name", "sample_id", "name")
     """Keys of the start document tried in turn for the sample's name ('a.b' looks inside)."""
+    path_map: dict[str, str] = Field(default_factory=dict)
+    """Prefixes of detector file paths as the documents name them, and where they are found here."""
     plans: tuple[str, ...] = ()
     """Plan names that are XAS scans; empty lets the data decide."""
 

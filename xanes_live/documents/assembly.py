@@ -17,7 +17,7 @@ from xanes_live.documents.run import (
     Stream,
     missing_events,
 )
-from xanes_live.documents.store import NAN, Columns
+from xanes_live.documents.store import NAN, Columns, corner
 from xanes_live.domain import Array
 
 Document = Mapping[str, Any]
@@ -208,6 +208,6 @@ def _joined(parts: Sequence[tuple[Array | None, int]]) -> Array:
     first = 0
     for column, n in parts:
         if column is not None and column.ndim == ndim + 1:
-            joined[(slice(first, first + n), *(slice(k) for k in column.shape[1:]))] = column
+            joined[first : first + n][corner(column.shape)] = column
         first += n
     return joined

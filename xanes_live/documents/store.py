@@ -131,7 +131,7 @@ class Columns:
             column.reshape(len(column), -1)[:, 0] = numbers
         for row, value in rows.items():
             if value.ndim == len(shape):
-                column[(row, *(slice(n) for n in value.shape))] = value
+                column[row][corner(value.shape)] = value
         return column
 
     def _add_odd_row(self, time: object, data: Mapping[str, Any]) -> None:
@@ -186,6 +186,11 @@ class Columns:
             if len(column) != rows:
                 del column[rows:]
                 self._scalar(key, rows)
+
+
+def corner(shape: Iterable[int]) -> tuple[slice, ...]:
+    """Return the index of the first block of `shape` in an array of as many dimensions."""
+    return tuple(slice(n) for n in shape)
 
 
 def text_or_array(value: object) -> str | Array:

@@ -1,0 +1,228 @@
+"""Whether a run is an X-ray absorption scan, and what its energy, channels and edge are.
+
+The configuration wins over everything; then come the start document, units and precision of the
+descriptors, names (:mod:`xanes_live.documents.names`), and at last the data themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from xanes_live.config import BeamlineConfig
+from xanes_live.documents import metadata
+from xanes_live.documents.absorber import absorber
+from xanes_live.documents.axes import Context
+from xanes_live.documents.channels import Roles
+from xanes_live.documents.external import read_external
+from xanes_live.documents.leaves import clean, number_of, sample
+from xanes_live.documents.names import channel_points, energy_points
+from xanes_live.documents.reading import Reading, dark, read, sweeps
+from xanes_live.documents.run import Problem, ProblemKind, RunRecord, announced_events
+from xanes_live.domain import Channels, Declined, Flag, Scan
+from xanes_live.edges import Edge
+from xanes_live.flags import make
+
+_FEWEST = 8
+"""A run of fewer events of which nothing else is known is not worth a word."""
+
+
+def identify(record: RunRecord, config: BeamlineConfig) -> Scan | Declined | None:
+    """Read a run as an absorption scan.
+
+    Values that lie in files are read here if the record still has some.
+
+    Parameters
+    ----------
+    record
+        A run, complete or not.
+    config
+        How to read this beamline's documents.
+
+    Returns
+    -------
+    Scan
+        With flags for whatever is wrong with the run.
+    Declined
+        An absorption scan that cannot be read, and why.
+    None
+        No absorption scan: to be ignored.
+    """
+    context = Context.of(record, config)
+    if config.plans and record.start is not None and _plan_name(context) not in config.plans:
+        return None
+    record = read_external(record, config.path_map)
+    reading = read(record, context)
+    if reading is None or reading.axis is None or not reading.roles.complete:
+        return _unreadable(record, reading, context)
+    channels = sweeps(reading, context)
+    edge = absorber(channels, context)
+    if edge is None:
+        return None
+    if not channels:
+        return _decline(record, context, _lost(record) or _nothing(reading))
+    if not edge.element:
+        return _decline(record, context, make("element_unknown"))
+    return _scan(record, reading, context, channels, edge)
+
+
+def _scan(
+    record: RunRecord,
+    reading: Reading,
+    context: Context,
+    channels: tuple[Channels, ...],
+    edge: Edge,
+) -> Scan:
+    stop = record.stop or {}
+    return Scan(
+        uid=record.uid,
+        sweeps=channels,
+        element=edge.element,
+        edge=edge.edge,
+        scan_id=_scan_id(context),
+        sample=sample(context.start, context.config.sample_keys),
+        plan_name=_plan_name(context)[:200],
+        time=number_of(context.start.get("time")) or 0.0,
+        stop_time=number_of(stop.get("time")) or 0.0,
+        exit_status=_exit_status(record),
+        mode=context.config.mode or metadata.mode(context.leaves),
+        dark=dark(record, reading, context),
+        e0_announced=metadata.e0(context.leaves),
+        metadata=clean(context.start),
+        source=record.source,
+        flags=tuple(dict.fromkeys(_flags(record, reading))),
+    )
+
+
+def _decline(record: RunRecord, context: Context, flag: Flag) -> Declined:
+    return Declined(
+        uid=record.uid,
+        flag=flag,
+        element=context.element,
+        edge=context.edge,
+        scan_id=_scan_id(context),
+        sample=sample(context.start, context.config.sample_keys),
+        time=number_of(context.start.get("time")) or 0.0,
+        stop_time=number_of((record.stop or {}).get("time")) or 0.0,
+        metadata=clean(context.start),
+    )
+
+
+def _unreadable(record: RunRecord, reading: Reading | None, context: Context) -> Declined | None:
+    """Decide whether a run without energy or channels is worth a word to the operator."""
+    if record.start is None and not record.streams:
+        # nothing but a stop document: what it was cannot be told
+        n = sum(announced_events(record.stop).values())
+        detail = ": the service started after the run and did not find it in Tiled"
+        lost = make("data_missing", missing=n, expected=n, detail=detail)
+        return _decline(record, context, lost) if n >= _FEWEST else None
+    scanned = reading is not None and reading.axis is not None and bool(context.element)
+    if not context.announced and not scanned:
+        return None
+    unread = next((p for p in record.problems if _matters(p, reading, context)), None)
+    if unread is not None and unread.kind is ProblemKind.EXTERNAL:
+        return _decline(
+            record, context, make("external_unread", key=unread.key, reason=unread.detail)
+        )
+    flag = _lost(record) if reading is None or not len(reading.stream.seq_num) else None
+    return _decline(record, context, flag or _nothing(reading))
+
+
+def _nothing(reading: Reading | None) -> Flag:
+    reason = reading.lacking if reading is not None else ""
+    return make("channels_unknown", reason=reason or "the run has no events")
+
+
+def _lost(record: RunRecord) -> Flag | None:
+    """Return why an announced scan has no data, None if nothing is known of it."""
+    ended = _ended_badly(record, 0)
+    if ended is not None:
+        return ended
+    missing = [p for p in record.problems if p.kind is ProblemKind.EVENTS_MISSING]
+    if missing:
+        worst = max(missing, key=lambda p: p.missing)
+        return make("data_missing", missing=worst.missing, expected=worst.expected, detail="")
+    kept = [p.detail for p in record.problems if p.kind is ProblemKind.TRUNCATED]
+    return make("data_truncated", reason=kept[0]) if kept else None
+
+
+def _flags(record: RunRecord, reading: Reading) -> Iterable[Flag]:
+    """Yield what is wrong with the run as far as it concerns the channels in use."""
+    ended = _ended_badly(record, len(reading.stream.seq_num))
+    if ended is not None:
+        yield ended
+    for problem in record.problems:
+        if problem.kind is ProblemKind.NO_START:
+            yield make("start_missing")
+        elif problem.kind is ProblemKind.EVENTS_MISSING and _concerns(problem, reading):
+            yield make(
+                "data_missing",
+                missing=problem.missing,
+                expected=problem.expected,
+                detail=f" ({problem.key})" if problem.key else "",
+            )
+        elif problem.kind is ProblemKind.EXTERNAL and _is_channel(problem.key):
+            yield make("external_unread", key=problem.key, reason=problem.detail)
+        elif problem.kind is ProblemKind.TRUNCATED and _concerns(problem, reading):
+            yield make("data_truncated", reason=problem.detail)
+    if record.recovered:
+        yield make("data_recovered", count=record.recovered)
+    if reading.roles.guessed:
+        yield make("channels_guessed", roles=_named(reading.roles))
+
+
+def _ended_badly(record: RunRecord, points: int) -> Flag | None:
+    status = _exit_status(record)
+    if status == "":
+        return make("no_stop")
+    if status == "abort":
+        return make("scan_aborted", points=points)
+    if status == "fail":
+        reason = (record.stop or {}).get("reason")
+        text = " ".join(reason.split())[:300] if isinstance(reason, str) else ""
+        return make("scan_failed", reason=text or "no reason given")
+    return None
+
+
+def _exit_status(record: RunRecord) -> str:
+    if record.stop is None:
+        return ""
+    status = record.stop.get("exit_status", "success")
+    return status if status in ("success", "abort", "fail") else "success"
+
+
+def _concerns(problem: Problem, reading: Reading) -> bool:
+    """Whether a problem touches the stream and the keys in use."""
+    axis = reading.axis.key if reading.axis is not None else ""
+    return problem.stream in ("", reading.stream.name) and (
+        not problem.key or problem.key == axis or problem.key in reading.roles.keys
+    )
+
+
+def _matters(problem: Problem, reading: Reading | None, context: Context) -> bool:
+    if problem.kind is not ProblemKind.EXTERNAL:
+        return False
+    config = context.config
+    named = (config.energy, config.i0, config.it, config.ir, *config.fluorescence)
+    return reading is None or problem.key in named or _is_channel(problem.key)
+
+
+def _is_channel(key: str) -> bool:
+    return bool(channel_points(key)) or max(energy_points(key).values(), default=0.0) > 0
+
+
+def _named(roles: Roles) -> str:
+    pairs = [("I0", roles.i0), ("It", roles.it), ("Ir", roles.ir)]
+    found = [f"{role} = {key}" for role, key in pairs if key is not None]
+    if roles.fluorescence:
+        found.append(f"fluorescence = {' + '.join(roles.fluorescence)}")
+    return ", ".join(found)
+
+
+def _plan_name(context: Context) -> str:
+    name = context.start.get("plan_name")
+    return name if isinstance(name, str) else ""
+
+
+def _scan_id(context: Context) -> int | None:
+    number = number_of(context.start.get("scan_id"))
+    return int(number) if number is not None and abs(number) < 2**53 else None

@@ -1,0 +1,209 @@
+"""A stream read as an absorption scan: energy, channels and sweeps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xanes_live.documents.axes import Axis, Context, find_axis, missing_spacing
+from xanes_live.documents.channels import Roles, find_roles, is_spectrum
+from xanes_live.documents.run import RunRecord, Stream
+from xanes_live.documents.sweeps import by_grid, split
+from xanes_live.domain import Array, Channels
+
+_ASIDE = re.compile(r"baseline|monitor|dark|background|config|interlock", re.IGNORECASE)
+_MAX_SWEEPS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a stream holds of an absorption scan."""
+
+    stream: Stream
+    axis: Axis | None = None
+    roles: Roles = field(default_factory=Roles)
+    lacking: str = ""
+    """Why there is no axis or no channels, in words."""
+
+    @property
+    def rank(self) -> tuple[bool, bool, bool, float, int]:
+        """Order of preference among streams."""
+        return (
+            self.roles.complete,
+            self.axis is not None,
+            self.stream.name == "primary",
+            self.axis.points if self.axis else 0.0,
+            len(self.stream.seq_num),
+        )
+
+
+def read(record: RunRecord, context: Context) -> Reading | None:
+    """Return how the best stream reads; None when there is no stream that could."""
+    chosen = context.config.stream
+    names = [n for n in record.streams if n == chosen or (chosen is None and not _ASIDE.search(n))]
+    return max(
+        (_reading(record.streams[name], context) for name in names),
+        key=lambda reading: reading.rank,
+        default=None,
+    )
+
+
+def _reading(stream: Stream, context: Context) -> Reading:
+    axis = find_axis(stream, context)
+    if axis is None:
+        return Reading(stream, lacking=_no_axis(stream, context))
+    roles = find_roles(stream, axis, context)
+    return Reading(
+        stream, axis, roles, "" if roles.complete else _no_channels(stream, roles, context)
+    )
+
+
+def _no_axis(stream: Stream, context: Context) -> str:
+    configured = context.config.energy
+    if configured is not None and configured not in stream.columns:
+        return f"energy is to be {configured!r}, which was not recorded"
+    if angle := missing_spacing(stream, context):
+        return f"{angle!r} is a Bragg angle, and the lattice spacing of the crystal is not known"
+    return f"no energy among {_listed(stream)}"
+
+
+def _no_channels(stream: Stream, roles: Roles, context: Context) -> str:
+    for role, key in (("i0", context.config.i0), ("it", context.config.it)):
+        if key is not None and key not in stream.columns:
+            return f"{role} is to be {key!r}, which was not recorded"
+    lacking = "no signal (It, fluorescence)" if roles.i0 else "no I0"
+    return f"{lacking} among {_listed(stream)}"
+
+
+def _listed(stream: Stream) -> str:
+    keys = sorted(stream.columns)
+    return (
+        ", ".join(keys[:8]) + (", …" if len(keys) > 8 else "") if keys else "the data (no events)"
+    )
+
+
+def sweeps(reading: Reading, context: Context) -> tuple[Channels, ...]:
+    """Return the raw channels of each sweep, in the order they were taken."""
+    axis, roles = reading.axis, reading.roles
+    if axis is None:
+        return ()
+    used = {key: reading.stream.columns[key] for key in roles.keys}
+    columns = {key: c for key, c in used.items() if not is_spectrum(c, axis.energy)}
+    if axis.energy.ndim == 1:
+        upright = {key: np.moveaxis(column, 0, -1) for key, column in columns.items()}
+        pieces = _grid(axis.energy, context) or split(axis.energy)
+        found = [_channels(axis.energy[p], upright, roles, p) for p in pieces]
+    else:
+        found = [
+            _channels(energy[p], _of_event(columns, i, energy), roles, p)
+            for i, energy in enumerate(axis.energy)
+            for p in split(energy)
+        ]
+    return tuple(found[:_MAX_SWEEPS])
+
+
+def _grid(energy: Array, context: Context) -> list[NDArray[np.intp]]:
+    """Return the sweeps of a grid scan whose slow axis is the energy, [] if it is none."""
+    shape = context.start.get("shape")
+    if not isinstance(shape, list | tuple) or not all(isinstance(n, int) for n in shape):
+        return []
+    snaking = context.start.get("snaking")
+    turns = isinstance(snaking, list | tuple) and len(snaking) == len(shape) and bool(snaking[-1])
+    return by_grid(energy, shape, snaking=turns)
+
+
+def _of_event(columns: Mapping[str, Array], i: int, energy: Array) -> dict[str, Array]:
+    """Return the arrays of one event, the points along their last axis."""
+    found = {}
+    for key, column in columns.items():
+        value = column[i]
+        across = value.ndim == 2 and abs(value.shape[1] - energy.size) > 2
+        found[key] = value.T if across else value
+    return found
+
+
+def _channels(
+    energy: Array, columns: Mapping[str, Array], roles: Roles, piece: NDArray[np.intp]
+) -> Channels:
+    """Return the points `piece` of every channel in use.
+
+    Columns have the points along their last axis; a further axis holds the elements of a detector
+    or, for an ionisation chamber, the samples of a waveform, of which the mean is taken.
+    """
+
+    def single(key: str | None) -> Array | None:
+        column = columns.get(key) if key is not None else None
+        if column is None:
+            return None
+        return _taken(column if column.ndim == 1 else column.mean(axis=0), piece)
+
+    elements = [
+        _taken(element, piece)
+        for key in roles.fluorescence
+        if key in columns
+        for element in np.atleast_2d(columns[key])
+    ]
+    return Channels(
+        energy=energy,
+        i0=single(roles.i0),
+        it=single(roles.it),
+        ir=single(roles.ir),
+        fluorescence=np.array(elements) if elements else None,
+        mu=single(roles.mu),
+    )
+
+
+def _taken(column: Array, piece: NDArray[np.intp]) -> Array:
+    """Return the points `piece`, NaN where the column is shorter than the energy."""
+    if piece.size and piece[-1] < len(column):
+        return column[piece]
+    padded = np.full(int(piece.max(initial=-1)) + 1, np.nan)
+    padded[: len(column)] = column[: len(padded)]
+    return padded[piece]
+
+
+def dark(record: RunRecord, reading: Reading, context: Context) -> dict[str, float]:
+    """Return dark counts per point by role: configured, of a 'dark' stream, or announced."""
+    found = _announced_dark(reading.roles, context)
+    for name, stream in record.streams.items():
+        if "dark" in name.lower():
+            found.update(_measured_dark(stream, reading.roles))
+    return {**found, **context.config.dark}
+
+
+def _measured_dark(stream: Stream, roles: Roles) -> dict[str, float]:
+    found = {}
+    for role, keys in _keys_by_role(roles).items():
+        values = [stream.columns[key] for key in keys if key in stream.columns]
+        if values and np.isfinite(values[0]).any():
+            found[role] = float(np.nanmean(values[0]))
+    return found
+
+
+def _announced_dark(roles: Roles, context: Context) -> dict[str, float]:
+    """Return those of the start document: {'dark': {'i0': 12.0}}, 'dark_i0', 'i0_dark', …."""
+    found: dict[str, float] = {}
+    for role, keys in _keys_by_role(roles).items():
+        for name in (role, *keys):
+            low = name.lower()
+            for path in (
+                f"dark.{low}",
+                f"darks.{low}",
+                f"dark_counts.{low}",
+                f"dark_{low}",
+                f"{low}_dark",
+            ):
+                value = context.leaves.get(path)
+                if isinstance(value, int | float) and np.isfinite(value):
+                    found.setdefault(role, float(value))
+    return found
+
+
+def _keys_by_role(roles: Roles) -> dict[str, tuple[str, ...]]:
+    single = {"i0": roles.i0, "it": roles.it, "ir": roles.ir}
+    found = {role: (key,) for role, key in single.items() if key is not None}
+    return {**found, "fluorescence": roles.fluorescence} if roles.fluorescence else dict(found)

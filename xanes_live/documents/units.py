@@ -1,0 +1,94 @@
+"""Monochromator read-outs as energies in eV."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xanes_live.domain import Array
+
+HC = 12398.41984
+"""h·c, eV Å (CODATA 2018, exact to the digits given)."""
+
+_SPELLINGS = {
+    "eV": ("ev", "electronvolt", "electronvolts", "electron volt", "electron volts"),
+    "keV": ("kev", "kiloelectronvolt", "kilo electron volt", "kiloelectronvolts"),
+    "deg": ("deg", "degs", "degree", "degrees", "°", "deg."),
+    "rad": ("rad", "radian", "radians"),
+    "mdeg": ("mdeg", "millidegree", "millidegrees", "mdegree", "m°"),
+    "mrad": ("mrad", "milliradian", "milliradians"),
+}
+_KNOWN = {spelling: unit for unit, spellings in _SPELLINGS.items() for spelling in spellings}
+_TO_RADIANS = {"deg": np.pi / 180, "rad": 1.0, "mdeg": np.pi / 180e3, "mrad": 1e-3}
+ENERGY_UNITS = ("eV", "keV")
+_PLAUSIBLE = (100.0, 150_000.0)
+"""Photon energies of absorption edges anybody scans, eV."""
+
+
+def unit_of(text: object) -> str:
+    """Return 'eV', 'keV', 'deg', 'rad', 'mdeg', 'mrad'; '' for no unit; 'other' for any other."""
+    if not isinstance(text, str) or not text.strip():
+        return ""
+    return _KNOWN.get(text.strip().lower()[:40], "other")
+
+
+def energies(values: Array, unit: str, near: float | None = None) -> Array | None:
+    """Return energies in eV.
+
+    Parameters
+    ----------
+    values
+        Energies in `unit`, any shape.
+    unit
+        'eV' or 'keV'; anything else lets the size of the numbers decide. A unit that would make
+        the energies absurd (keV written beside 7112) is not believed.
+    near
+        An energy that should be among them, eV: the announced edge.
+
+    Returns
+    -------
+    ndarray or None
+        Same shape as `values`; None if they are no photon energies in any unit.
+    """
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return None
+    middle = float(np.median(finite))
+    by_size = (1.0, 1e3) if middle > 200 else (1e3, 1.0)
+    scales = {"eV": (1.0, 1e3), "keV": (1e3, 1.0)}.get(unit, by_size)
+    good = [s for s in scales if _PLAUSIBLE[0] <= middle * s <= _PLAUSIBLE[1]]
+    if near is not None:
+        close = [s for s in good if 0.5 * near < middle * s < 2.0 * near]
+        good = close or (good if unit in ENERGY_UNITS else [])
+    return values * good[0] if good else None
+
+
+def from_angle(values: Array, unit: str, d_spacing: float) -> Array | None:
+    """Return energies in eV from Bragg angles: E = hc / (2 d sin θ).
+
+    Parameters
+    ----------
+    values
+        Angles θ in `unit`, any shape.
+    unit
+        'deg', 'rad', 'mdeg' or 'mrad'; anything else lets the size of the numbers decide.
+    d_spacing
+        Lattice spacing, Å.
+
+    Returns
+    -------
+    ndarray or None
+        Same shape as `values`; None if they are no Bragg angles.
+    """
+    finite = np.abs(values[np.isfinite(values)])
+    if finite.size == 0:
+        return None
+    middle = float(np.median(finite))
+    if unit not in _TO_RADIANS:
+        # 5° to 80° are the angles crystals are used at; 1.4 rad is 80°
+        unit = "rad" if middle < 1.4 else "deg" if middle < 90 else "mdeg"
+    theta = np.abs(values) * _TO_RADIANS[unit]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = HC / (2.0 * d_spacing * np.sin(theta))
+    found = np.where((theta > 0) & (theta < np.pi / 2), found, np.nan)
+    middle = float(np.median(found[np.isfinite(found)])) if np.isfinite(found).any() else 0.0
+    return found if _PLAUSIBLE[0] <= middle <= _PLAUSIBLE[1] else None
