@@ -28,7 +28,9 @@ import httpx
 from compile_tags import compile_tags, definitions
 
 READ = ("read:metadata", "read:data")
-WRITE = (*READ, "create:node", "write:metadata", "write:data", "register")
+WRITE = (*READ, "create:node", "write:metadata", "write:data")
+STORE = (*WRITE, "register")
+"""`register` lets the beamline point to the files of its detectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,8 @@ class Role:
 
 
 ROLES = {
-    "writer": Role("admin", WRITE, ("root", "raw"), "TILED_API_KEY"),
-    "service": Role("admin", WRITE, ("root", "raw", "results"), "XANES_LIVE_TILED_API_KEY"),
+    "writer": Role("admin", STORE, ("root", "raw"), "TILED_API_KEY"),
+    "service": Role("user", WRITE, ("root", "raw", "results"), "XANES_LIVE_TILED_API_KEY"),
     "reader": Role("user", READ, ("root", "raw", "results"), "XANES_LIVE_TILED_API_KEY"),
 }
 
