@@ -1,0 +1,93 @@
+import math
+
+import numpy as np
+import pytest
+
+from xanes_live.descriptor import (
+    G2Grid,
+    combine_votes,
+    first_shell,
+    g2_from_distances,
+    shell_distance,
+    shell_votes,
+)
+
+RADIUS = G2Grid().radius
+
+
+@pytest.mark.parametrize(
+    ("distances", "numbers", "expected"),
+    [
+        ([1.945] * 3 + [2.116] * 3 + [2.9], [8] * 6 + [26], 2.0305),  # hematite
+        ([2.482] * 8 + [2.867] * 6, [26] * 14, 2.482),  # bcc iron: two shells
+        ([2.22] * 4 + [2.378] * 4 + [3.1] * 2, [8] * 8 + [14] * 2, 2.299),  # almandine
+        ([1.0, 1.9, 1.9, 2.6], [1, 7, 7, 6], 1.9),  # hydrogen does not count
+        ([1.9, np.nan, 1.7], [7, 7, 7], 1.8),  # in any order, padded
+    ],
+)
+def test_known_structures(distances, numbers, expected):
+    assert shell_distance(distances, numbers) == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_shell_does_not_grow_for_ever():
+    assert shell_distance(np.arange(2.0, 4.0, 0.19), [8]) == pytest.approx(2.285)  # to 2.57
+
+
+def test_no_neighbour_no_shell():
+    assert np.isnan(shell_distance([np.nan], [8]))
+    assert np.isnan(shell_distance([1.0], [1]))
+
+
+def members(r, number, count=9, spread=0.01, seed=0, heavier_second=0.0):
+    rng = np.random.default_rng(seed)
+    shells = r + spread * rng.standard_normal((count, 1)) * np.ones(6)
+    second = np.full((count, 4), r + 1.1)
+    z = np.concatenate([np.full((count, 6), number), np.full((count, 4), 26)], axis=1)
+    g2 = g2_from_distances(np.concatenate([shells, second], axis=1), z)
+    return g2 + heavier_second * np.exp(-48 * (RADIUS - r - 0.63) ** 2), shells.mean(axis=1)
+
+
+@pytest.mark.parametrize("r", [1.9, 1.97, 2.0, 2.05, 2.15, 2.26])
+def test_votes_are_the_members_own_distances(r):
+    g2, truth = members(r, 8)
+    votes = shell_votes(RADIUS, g2)
+    np.testing.assert_allclose(votes, truth, atol=0.02)
+    assert np.corrcoef(votes, truth)[0, 1] > 0.95
+
+
+def test_a_stronger_second_shell_is_not_taken_for_the_first():
+    # a tetrahedral site with a heavy neighbour 0.63 Å further: the highest bin is the wrong one
+    g2, _ = members(2.0, 8, heavier_second=6.0)
+    assert RADIUS[g2.mean(axis=0).argmax()] > 2.5
+    assert combine_votes(shell_votes(RADIUS, g2))[0] == pytest.approx(2.0, abs=0.05)
+
+
+def test_members_without_a_shell_have_no_vote():
+    g2, _ = members(2.0, 8)
+    g2[:2] = 0.0
+    votes = shell_votes(RADIUS, g2)
+    assert np.isnan(votes[:2]).all()
+    assert np.isfinite(votes[2:]).all()
+    g2[:6] = 0.0
+    assert np.isnan(combine_votes(shell_votes(RADIUS, g2))[0])
+
+
+def test_batch_as_one_by_one():
+    g2 = np.stack([members(r, 8, seed=k)[0] for k, r in enumerate((1.9, 2.0, 2.3))])
+    votes = shell_votes(RADIUS, g2)
+    for one, row in zip(g2, votes, strict=True):
+        np.testing.assert_array_equal(shell_votes(RADIUS, one), row)
+
+
+def test_interval_by_hand():
+    votes = np.array([2.0, 2.02, 2.04])
+    shell = first_shell(votes, offset=0.01, scale=2.0, floor=0.03)
+    assert shell.r == pytest.approx(2.03)
+    assert shell.sigma == pytest.approx(0.02)
+    half = math.hypot(0.03, 1.959964 * 2.0 * 0.02)
+    assert (shell.low, shell.high) == pytest.approx((2.03 - half, 2.03 + half))
+
+
+def test_too_few_votes_are_no_answer():
+    shell = first_shell(np.array([2.0, np.nan, np.nan, np.nan]))
+    assert np.isnan([shell.r, shell.sigma, shell.low, shell.high]).all()

@@ -1,0 +1,136 @@
+"""Peaks of G2: where the shells of neighbours are, to better than the grid.
+
+Everything takes arrays of shape (..., n_g2), so that members and spectra go together.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xanes_live.domain import Array, Peak
+
+NEAR = (1.0, 3.5)
+"""The region of the first shells, Å (the paper's)."""
+FAR = (3.5, 6.0)
+"""The region beyond, Å."""
+MIN_HEIGHT = 0.25
+"""Least height of a peak in units of 0.1 Z; one carbon atom at 2 Å makes 0.45."""
+MIN_SHARE = 0.15
+"""Least prominence of a peak, as a share of the highest value of its region."""
+
+
+def prominence(values: Array) -> Array:
+    """Return how far each point stands above the higher of its two saddles; 0 if not a maximum.
+
+    The saddle on a side is the least value between the point and the nearest higher one on that
+    side (or the end), as in topography and in :func:`scipy.signal.peak_prominences`. Of a flat top
+    the first point counts. The two ends are no maxima.
+
+    Parameters
+    ----------
+    values
+        Shape (..., n).
+
+    Returns
+    -------
+    Array
+        Shape (..., n).
+    """
+    left = values - _saddle(values)
+    right = values - _saddle(values[..., ::-1])[..., ::-1]
+    inner = np.zeros(values.shape[-1], dtype=bool)
+    inner[1:-1] = True
+    rising = np.zeros(values.shape, dtype=bool)
+    rising[..., 1:] = values[..., 1:] > values[..., :-1]
+    return np.where(inner & rising, np.minimum(left, right), 0.0)
+
+
+def _saddle(values: Array) -> Array:
+    """Least value since the last strictly higher point to the left of each point, (..., n)."""
+    size = values.shape[-1]
+    higher = values[..., None, :] > values[..., :, None]  # [..., i, j]: v_j > v_i
+    before = np.tri(size, k=-1, dtype=bool)
+    last = np.where(higher & before, np.arange(size), -1).max(axis=-1)
+    between = (np.arange(size) > last[..., None]) & np.tri(size, dtype=bool)
+    least: Array = np.where(between, values[..., None, :], np.inf).min(axis=-1)
+    return least
+
+
+def refine(radius: Array, values: Array, index: NDArray[np.int64]) -> tuple[Array, Array]:
+    """Return position (Å) and height of the parabola through the points around a maximum.
+
+    Parameters
+    ----------
+    radius
+        Equally spaced centres, Å, shape (n,).
+    values
+        Shape (..., n).
+    index
+        Index of the highest of the three points, shape (...); clipped to the inner points.
+    """
+    index = np.clip(index, 1, len(radius) - 2)
+    a, b, c = (
+        np.take_along_axis(values, (index + k)[..., None], axis=-1)[..., 0] for k in (-1, 0, 1)
+    )
+    curvature = a - 2.0 * b + c
+    with np.errstate(divide="ignore", invalid="ignore"):
+        offset = np.where(curvature < 0, 0.5 * (a - c) / curvature, 0.0)
+    offset = np.clip(offset, -0.5, 0.5)
+    return radius[index] + offset * (radius[1] - radius[0]), b - 0.25 * (a - c) * offset
+
+
+def significant(radius: Array, values: Array, sigma: Array | None = None) -> NDArray[np.bool_]:
+    """Return where `values` has a maximum that counts, shape (..., n).
+
+    A maximum counts if it is high enough in itself, prominent enough in its region, and, where the
+    members' standard deviation is given, higher than that.
+    """
+    height = prominence(values)
+    chosen = (height > 0) & (values >= MIN_HEIGHT)
+    if sigma is not None:
+        chosen &= values > sigma
+    for low, high in (NEAR, FAR):
+        inside = (radius >= low) & (radius < high)
+        if not inside.any():
+            continue
+        top = values[..., inside].max(axis=-1, keepdims=True)
+        chosen[..., inside] &= height[..., inside] >= MIN_SHARE * top
+    return chosen & (radius >= NEAR[0])
+
+
+def first_peak(radius: Array, values: Array, sigma: Array | None = None) -> Array:
+    """Return the position of the first significant peak, Å, shape (...); NaN where there is none.
+
+    Parameters
+    ----------
+    radius
+        Equally spaced centres, Å, shape (n,).
+    values
+        G2, shape (..., n).
+    sigma
+        Standard deviation of `values`, shape (..., n), if peaks must exceed it.
+    """
+    chosen = significant(radius, values, sigma)
+    position, _ = refine(radius, values, chosen.argmax(axis=-1))
+    return np.where(chosen.any(axis=-1), position, np.nan)
+
+
+def find_peaks(radius: Array, mean: Array, sigma: Array | None = None) -> tuple[Peak, ...]:
+    """Return the significant peaks of one G2 in order of distance.
+
+    Parameters
+    ----------
+    radius
+        Equally spaced centres, Å, shape (n,).
+    mean
+        G2, shape (n,).
+    sigma
+        Standard deviation over members, shape (n,).
+    """
+    index = np.flatnonzero(significant(radius, mean, sigma))
+    position, height = refine(radius, np.broadcast_to(mean, (len(index), len(mean))), index)
+    return tuple(
+        Peak(float(r), float(h), "near" if r < NEAR[1] else "far")
+        for r, h in zip(position, height, strict=True)
+    )

@@ -1,0 +1,143 @@
+"""The first shell: its distance in a structure, and its distance as an ensemble sees it.
+
+The highest bin of a predicted G2 is a poor estimate of the first-shell distance: it lies on a grid
+of 0.1 Å and jumps to the next shell when the first is weak. Here the members agree on *which* hump
+is the first shell, and each then measures *where* it is by the centre of gravity of that hump.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from xanes_live.descriptor.g2 import cutoff
+from xanes_live.descriptor.peaks import first_peak
+from xanes_live.domain import Array, FirstShell
+
+GAP = 0.25
+"""Neighbours further apart than this, Å, belong to different shells: G2 resolves them."""
+SPREAD = 0.6
+"""A shell is no wider than this, Å, whatever the gaps."""
+WINDOW = 0.13
+"""Standard deviation of the window around the first shell, Å: little more than a spacing."""
+Z95 = 1.959964
+"""97.5 % quantile of the normal distribution."""
+
+
+def shell_distance(distances: ArrayLike, numbers: ArrayLike) -> Array:
+    """Return the mean distance of the first shell of a known structure, Å.
+
+    The shell ends at the first gap above :data:`GAP`. Hydrogen scatters too little to be seen and
+    is left out.
+
+    Parameters
+    ----------
+    distances
+        Distances from the absorber, Å, shape (..., n_neighbours); NaN stands for "no atom".
+    numbers
+        Atomic numbers, broadcastable to `distances`.
+
+    Returns
+    -------
+    Array
+        Shape (...); NaN where there is no neighbour.
+    """
+    r = np.asarray(distances, dtype=np.float64)
+    r = np.where(np.broadcast_to(np.asarray(numbers) > 1, r.shape), r, np.nan)
+    r = np.sort(r, axis=-1)  # NaN last
+    step = np.diff(r, axis=-1, prepend=r[..., :1])
+    inside = np.logical_and.accumulate(step <= GAP, axis=-1) & (r - r[..., :1] <= SPREAD)
+    count = inside.sum(axis=-1)
+    total = np.where(inside, r, 0.0).sum(axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def shell_centres(radius: Array, values: Array, start: Array, r_c: float = 6.0) -> Array:
+    """Return the centre of gravity of the hump of G2 next to `start`, Å, shape (...).
+
+    A Gaussian window is moved to the centre of gravity of what it shows until it rests (mean
+    shift), so that the estimate uses the whole hump and not its highest points alone. The cut-off
+    function, which makes near neighbours count more, is divided out first.
+
+    Parameters
+    ----------
+    radius
+        Centres, Å, shape (n,).
+    values
+        G2, shape (..., n).
+    start
+        Where to look, Å, broadcastable to (...).
+    r_c
+        Cut-off radius of G2, Å.
+    """
+    weight = np.clip(values, 0.0, None) / np.maximum(cutoff(radius, r_c), 0.02)
+    centre = np.broadcast_to(start, values.shape[:-1]).astype(np.float64)
+    for _ in range(4):
+        window = weight * np.exp(-0.5 * ((radius - centre[..., None]) / WINDOW) ** 2)
+        total = window.sum(axis=-1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            centre = (window * radius).sum(axis=-1) / total
+    return centre
+
+
+def shell_votes(radius: Array, members: Array, r_c: float = 6.0) -> Array:
+    """Return each member's first-shell distance, Å.
+
+    The ensemble's median decides which hump is the first shell; a member that has nothing there,
+    or whose hump drifts off to another shell, has no vote (NaN).
+
+    Parameters
+    ----------
+    radius
+        Centres, Å, shape (n_g2,).
+    members
+        G2 of the members, shape (..., n_members, n_g2).
+
+    Returns
+    -------
+    Array
+        Shape (..., n_members).
+    """
+    common = first_peak(radius, np.median(members, axis=-2))
+    votes = shell_centres(radius, members, common[..., None], r_c)
+    return np.where(np.abs(votes - common[..., None]) <= SPREAD / 2, votes, np.nan)
+
+
+def combine_votes(votes: Array) -> tuple[Array, Array]:
+    """Return median and standard deviation (ddof = 1) of the votes, each of shape (...).
+
+    NaN where fewer than two members and fewer than half of them have a vote.
+    """
+    count = np.isfinite(votes).sum(axis=-1)
+    enough = count >= max(2, (votes.shape[-1] + 1) // 2)
+    safe = np.where(enough[..., None], votes, 0.0)
+    return (
+        np.where(enough, np.nanmedian(safe, axis=-1), np.nan),
+        np.where(enough, np.nanstd(safe, axis=-1, ddof=1), np.nan),
+    )
+
+
+def first_shell(
+    votes: Array, *, offset: float = 0.0, scale: float = 1.0, floor: float = 0.0
+) -> FirstShell:
+    """Return the first shell of one spectrum with its 95 % interval.
+
+    The interval's half-width is ``sqrt(floor² + (1.96 · scale · σ)²)``: σ over members knows
+    nothing of what all members have wrong, which `floor` and `scale`, found by comparison with
+    known structures, make good.
+
+    Parameters
+    ----------
+    votes
+        First-shell distance of each member, Å, shape (n_members,); NaN where it has none.
+    offset
+        Added to the distance, Å (calibration).
+    scale
+        Factor on σ (calibration).
+    floor
+        Half-width that remains when the members agree perfectly, Å (calibration).
+    """
+    votes = votes + offset
+    r, sigma = (float(x) for x in combine_votes(votes))
+    half = float(np.hypot(floor, Z95 * scale * sigma))
+    return FirstShell(r=r, sigma=sigma, low=r - half, high=r + half, members=votes)
