@@ -1,0 +1,167 @@
+"""Tests of where documents come from."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+import orjson
+
+from xanes_live.config import Config, SourceConfig
+from xanes_live.service.finding import Finding
+
+_NAMES = frozenset({"start", "descriptor", "event", "event_page", "stop", "datum", "datum_page",
+                    "resource", "stream_resource", "stream_datum", "bulk_events",
+                    "bulk_datum"})  # fmt: skip
+
+
+def source_findings(config: Config, listen_s: float) -> Iterator[Finding]:
+    """Yield whether documents can come, and which do within `listen_s` seconds."""
+    source = config.source
+    if source.kind == "none":
+        yield Finding.good("source", "none: in-process use or replay only")
+    elif source.kind == "kafka":
+        yield from kafka_findings(source, config.tiled.timeout_s)
+    else:
+        yield from _zmq(source, config.tiled.timeout_s, listen_s)
+
+
+def _zmq(source: SourceConfig, timeout_s: float, listen_s: float) -> Iterator[Finding]:
+    address = source.address.removeprefix("tcp://")
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        text = f"address {source.address!r} is not host:port"
+        yield Finding.bad("source", text, "give the out side of the proxy, e.g. 127.0.0.1:5578")
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout_s).close()
+    except OSError as error:
+        text = f"no ZMQ proxy at {address}: {error.strerror or error}"
+        remedy = (
+            "is bluesky-0MQ-proxy running there, and is this the port it names as its out side?"
+        )
+        yield Finding.bad("source", text, remedy)
+        return
+    yield Finding.good("source", f"something listens at {address}")
+    if listen_s > 0:
+        yield listened(receive(f"tcp://{address}", listen_s), source, listen_s)
+
+
+def receive(address: str, listen_s: float) -> list[bytes]:
+    """Return the messages published at `address` within `listen_s` seconds, 10 000 at most."""
+    import zmq  # noqa: PLC0415 - only for this kind of source
+
+    messages: list[bytes] = []
+    end = time.monotonic() + listen_s
+    with zmq.Context() as context, context.socket(zmq.SUB) as subscriber:
+        subscriber.setsockopt(zmq.LINGER, 0)
+        subscriber.connect(address)
+        subscriber.subscribe(b"")
+        while (left := end - time.monotonic()) > 0 and len(messages) < 10_000:
+            if subscriber.poll(int(left * 1e3) + 1):
+                messages.append(subscriber.recv())
+    return messages
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    prefix: bytes
+    name: str
+    form: str
+    """'json', 'msgpack', 'pickle' or 'unknown'."""
+
+
+def listened(messages: Iterable[bytes], source: SourceConfig, listen_s: float) -> Finding:
+    """Say what came, and whether the service would understand it."""
+    parsed = [_parse(message) for message in messages]
+    if not parsed:
+        text = f"no documents within {listen_s:g} s"
+        remedy = "nothing is wrong if no scan is running; take one and check again"
+        return Finding.note("source", text, remedy)
+    ours = [m for m in parsed if not source.prefix or m.prefix == source.prefix.encode()]
+    if not ours:
+        others = ", ".join(sorted({m.prefix.decode("ascii", "replace") for m in parsed}))
+        text = f"{len(parsed)} messages, none with prefix {source.prefix!r} but: {others or 'none'}"
+        return Finding.bad("source", text, "correct [source] prefix")
+    forms = Counter(m.form for m in ours)
+    if forms[source.serializer] == len(ours):
+        names = Counter(m.name for m in ours)
+        what = ", ".join(f"{n} {name}" for name, n in names.most_common())
+        return Finding.good("source", f"documents come: {what}")
+    found = ", ".join(sorted(forms))
+    text = f"messages are {found}, [source] serializer is {source.serializer}"
+    return Finding.bad("source", text, _mend(forms))
+
+
+def _mend(forms: Counter[str]) -> str:
+    if forms["pickle"]:
+        return (
+            "give the publisher a serializer: Publisher(address, "
+            "serializer=xanes_live.documents.zmq.publisher_serializer('msgpack'))"
+        )
+    known = [form for form in ("json", "msgpack") if forms[form]]
+    return f"set serializer = {known[0]!r}" if known else "is this a bluesky document stream?"
+
+
+def _parse(message: bytes) -> _Message:
+    """Take one message of bluesky's publisher apart; a pickle is recognised, never loaded."""
+    prefix, _, rest = message.partition(b" ")
+    word, _, body = rest.partition(b" ")
+    name = word.decode("ascii", "replace")
+    return _Message(prefix, name, _form(body) if name in _NAMES else "unknown")
+
+
+def _form(body: bytes) -> str:
+    if body[:1] == b"\x80" and body[1:2] in {b"\x02", b"\x03", b"\x04", b"\x05"}:
+        return "pickle" if body.endswith(b".") else "unknown"
+    decoders = {"json": orjson.loads, "msgpack": _unpack}
+    for form, decode in decoders.items():
+        try:
+            if isinstance(decode(body), dict):
+                return form
+        except Exception:  # noqa: BLE001, S112 - whatever it is, it is not this
+            continue
+    return "unknown"
+
+
+def _unpack(body: bytes) -> Any:  # noqa: ANN401
+    return msgpack.unpackb(body, strict_map_key=False)
+
+
+def kafka_findings(source: SourceConfig, timeout_s: float) -> Iterator[Finding]:
+    """Yield whether the servers answer and have the topics."""
+    if not source.topics:
+        yield Finding.bad("source", "no Kafka topics are named", "list them in [source] topics")
+        return
+    try:
+        from confluent_kafka import KafkaException  # noqa: PLC0415 - an optional extra
+        from confluent_kafka.admin import AdminClient  # noqa: PLC0415
+    except ImportError:
+        remedy = "pip install 'xanes-live[kafka]'"
+        yield Finding.bad("source", "confluent-kafka is not installed", remedy)
+        return
+    settings = {**source.options, "bootstrap.servers": source.address}
+    admin = AdminClient({**settings, "log_level": 0})
+    try:
+        found = admin.list_topics(timeout=timeout_s).topics
+    except KafkaException as error:
+        text = f"no Kafka at {source.address}: {error.args[0].str()}"
+        yield Finding.bad("source", text, "correct [source] address and options (sasl.*, ssl.*)")
+        return
+    yield from _topics(source, {name: len(topic.partitions) for name, topic in found.items()})
+
+
+def _topics(source: SourceConfig, partitions: dict[str, int]) -> Iterator[Finding]:
+    for topic in source.topics:
+        if topic in partitions:
+            text = f"Kafka topic {topic} with {partitions[topic]} partitions at {source.address}"
+            yield Finding.good("source", f"{text}, group {source.group_id}")
+        else:
+            there = ", ".join(sorted(t for t in partitions if not t.startswith("_"))[:8])
+            text = f"no Kafka topic {topic} at {source.address}; there are: {there or 'none'}"
+            yield Finding.bad("source", text, "correct [source] topics, or let the topic be made")
