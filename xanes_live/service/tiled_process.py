@@ -30,7 +30,11 @@ to its HDF5 files; where those may lie is limited by the server's `readable_stor
 
 KEYS_FILE = "keys.json"
 READY_FILE = "ready.json"
-CONTAINERS = (("writer", "", "raw"), ("service", "", "sandbox"))
+CONTAINERS = (
+    ("writer", "", "raw"),
+    ("service", "", "sandbox"),
+    ("service", "sandbox", "xanes_live"),
+)
 _ACCOUNT = "xanes-live"
 
 
