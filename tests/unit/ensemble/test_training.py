@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+import torch
+
+from xanes_live.ensemble.network import make_member
+from xanes_live.ensemble.training import Trainer, resample
+from xanes_live.errors import ConfigurationError
+
+torch.set_num_threads(1)
+
+
+def weights(network):
+    return {k: v.clone() for k, v in network.state_dict().items()}
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
+def test_joint_training_is_training_one_by_one(toy_set, make_recipe, norm):
+    recipe = make_recipe(network={"norm": norm}, training={"average": 0.9})
+    together = Trainer(toy_set, recipe).run()
+    for k in range(3):
+        alone = Trainer(toy_set, recipe, members=[k]).run()
+        np.testing.assert_array_equal(alone.resamples[0], together.resamples[k])
+        x = torch.linspace(0.0, 1.3, 60).repeat(4, 1) + 0.1 * torch.randn(4, 60)
+        with torch.inference_mode():
+            # biases before a batch norm have no gradient: there Adam walks along rounding errors
+            near = 2e-2 if norm == "batch" else 1e-4
+            torch.testing.assert_close(
+                together.network(x)[k], alone.network(x)[0], rtol=near, atol=near
+            )
+        if norm == "batch":
+            continue
+        for name, parameter in alone.network.named_parameters():
+            ours = dict(together.network.named_parameters())[name][k : k + 1]
+            torch.testing.assert_close(ours, parameter, rtol=1e-4, atol=1e-5)
+
+
+def test_a_step_is_torchs_own_on_a_plain_module(toy_set, make_recipe):
+    # independent of the stacked code: a plain module, torch's Adam, the same batch, no changes
+    still = {"stretch": 1.0, "stretch_sd": 0.0, "shift": 0.0, "shift_sd": 0.0, "fwhm_max": 0.0,
+             "step_sd": 0.0, "slope_sd": 0.0, "background_sd": 0.0, "over_absorption_max": 0.0,
+             "noise_max": 0.0}  # fmt: skip
+    recipe = make_recipe(
+        network={"standardise": False, "heads": []},
+        training={"members": 1, "schedule": "constant"},
+        augmentation=still,
+    )
+    trainer = Trainer(toy_set, recipe)
+    plain = make_member(recipe.architecture())
+    values = [v for layer in trainer.network.layers() for v in layer.state_dict().values()]
+    for own, start in zip(plain.parameters(), values, strict=True):
+        own.data.copy_(start[0])
+    index = torch.arange(16)
+    spectra = np.array([np.interp(trainer.energy, toy_set.energy, m) for m in toy_set.mu[:16]])
+    optimiser = torch.optim.Adam(plain.parameters(), 2e-3)
+    for _ in range(3):
+        trainer.one_step(index[None])
+        optimiser.zero_grad()
+        output = plain(torch.tensor(spectra, dtype=torch.float32).unsqueeze(1))
+        (output - torch.tensor(toy_set.g2[:16])).square().mean().backward()
+        optimiser.step()
+    for own, end in zip(plain.parameters(), trainer.network.parameters(), strict=True):
+        torch.testing.assert_close(end[0], own, rtol=1e-3, atol=1e-4)
+
+
+def test_same_seed_same_weights_other_seed_others(toy_set, make_recipe):
+    first, again = (Trainer(toy_set, make_recipe()).run() for _ in range(2))
+    other = Trainer(toy_set, make_recipe(training={"seed": 6})).run()
+    for name, value in first.network.state_dict().items():
+        assert torch.equal(value, again.network.state_dict()[name])
+    assert not torch.equal(
+        first.network.state_dict()["dense.0.weight"], other.network.state_dict()["dense.0.weight"]
+    )
+
+
+def test_resumed_is_uninterrupted(toy_set, make_recipe, tmp_path):
+    recipe = make_recipe(training={"epochs": 4, "average": 0.9}, network={"norm": "batch"})
+    whole = Trainer(toy_set, recipe).run()
+    file = tmp_path / "state.safetensors"
+    stopped = Trainer(toy_set, recipe)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run(progress=_stop_after(2), checkpoint=file)
+    resumed = Trainer(toy_set, recipe).run(checkpoint=file)
+    assert resumed.losses == whole.losses
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[name]), name
+
+
+def _stop_after(epochs):
+    def progress(epoch, _loss):
+        if epoch == epochs:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_checkpoint_of_another_recipe_is_refused(toy_set, make_recipe, tmp_path):
+    file = tmp_path / "state.safetensors"
+    Trainer(toy_set, make_recipe()).run(checkpoint=file)
+    with pytest.raises(ConfigurationError, match="another training"):
+        Trainer(toy_set, make_recipe(training={"seed": 9})).run(checkpoint=file)
+
+
+def test_resamples(toy_set, make_recipe):
+    section = make_recipe(training={"resample": "parent"}).training
+    drawn = resample(toy_set, section, 0, {})
+    assert len(drawn) == len(toy_set)
+    seen = np.zeros(len(toy_set), dtype=bool)
+    seen[drawn] = True
+    unseen_parents = set(toy_set.parent[~seen])
+    # at most the one parent that the cut at n splits is on both sides
+    assert len(unseen_parents & set(toy_set.parent[seen])) <= 1
+    assert 0.2 < np.mean(~seen) < 0.55  # 1/e of the parents
+    plain = resample(toy_set, make_recipe(training={"resample": "none"}).training, 0, {})
+    np.testing.assert_array_equal(plain, np.arange(len(toy_set)))
+
+
+def test_weights_favour_a_source(toy_set, make_recipe):
+    section = make_recipe().training
+    drawn = resample(toy_set, section, 0, {"crystal": 9.0})
+    assert np.mean(toy_set.source[drawn] == "crystal") > 0.8
+
+
+def test_it_learns(toy_set, make_recipe):
+    recipe = make_recipe(
+        training={"epochs": 60, "rate": 5e-3},
+        augmentation={"stretch": 1.0, "stretch_sd": 0.01, "shift": 0.0, "shift_sd": 0.2},
+    )
+    trainer = Trainer(toy_set, recipe)
+    trained = trainer.run()
+    spectra = np.array([np.interp(trainer.energy, toy_set.energy, m) for m in toy_set.mu])
+    with torch.inference_mode():
+        out = trained.network(torch.tensor(spectra, dtype=torch.float32)).numpy()
+    unseen = trained.out_of_bag(len(toy_set))
+    guess = np.nanmedian(np.where(unseen, out[..., 20], np.nan)[:, unseen.any(axis=0)], axis=0)
+    error = np.abs(guess - toy_set.shell[unseen.any(axis=0)])
+    assert np.median(error) < 0.25 * np.std(toy_set.shell)

@@ -1,0 +1,189 @@
+"""From computed to measured spectra: what is varied at random while the network learns.
+
+What limits a model trained on theory is the energy scale: measured spectra are computed ones
+stretched by about 1.07 around 7120 eV, shifted, and broadened more and more with energy
+(self-energy, vibrations, core-hole and instrument). On top come the errors of normalisation and
+over-absorption of thick or concentrated samples. All are drawn anew each time a spectrum is shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from xanes_live.config import Section
+from xanes_live.domain import Array
+
+FWHM_TO_SIGMA = 1.0 / np.sqrt(8.0 * np.log(2.0))
+N_DRAWS = 11
+"""Random numbers needed for one spectrum."""
+
+
+class Augmentation(Section):
+    """Widths of the random changes; normal unless said otherwise. All zero changes nothing."""
+
+    pivot: float = 7120.0
+    """Energy that a stretch leaves where it is, eV."""
+    stretch: float = 1.07
+    """Mean stretch of the computed energy scale."""
+    stretch_sd: float = Field(0.09, ge=0)
+    shift: float = -2.5
+    """Mean shift, eV."""
+    shift_sd: float = Field(3.0, ge=0)
+    fwhm_max: float = Field(5.5, ge=0)
+    """Gaussian broadening at the pivot, eV, uniform from 0."""
+    fwhm_slope_max: float = Field(0.0, ge=0)
+    """Growth of the broadening above the pivot, eV per eV, uniform from 0."""
+    damping_max: float = Field(0.0, ge=0)
+    """Loss of the fine structure above the pivot, 1/eV, uniform from 0."""
+    step: float = 0.0
+    """Mean relative error of the edge step."""
+    step_sd: float = Field(0.03, ge=0)
+    slope_sd: float = Field(0.02, ge=0)
+    """Error of the post-edge slope, per 50 eV."""
+    curve_sd: float = Field(0.0, ge=0)
+    """Error of the post-edge curvature, per (50 eV)²."""
+    background_sd: float = Field(0.005, ge=0)
+    """Offset of the whole spectrum."""
+    over_absorption_max: float = Field(0.25, ge=0)
+    """1/α of the over-absorption (self-absorption), uniform from 0; see :func:`over_absorb`."""
+    noise_max: float = Field(0.01, ge=0)
+    """Standard deviation of point noise, uniform from 0."""
+
+
+def over_absorb(mu: Tensor, inverse_alpha: Tensor) -> Tensor:
+    """Return normalised μ as fluorescence of a thick sample would show it.
+
+    The inverse of larch's ``fluo_corr`` (xraylarch 2026.3.1): with
+    μ_corr = μ·α/(α + 1 − μ) follows μ = μ_corr·(α + 1)/(α + μ_corr).
+    """
+    return mu * (1.0 + inverse_alpha) / (1.0 + inverse_alpha * mu)
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Every spectrum at several broadenings, from which any broadening is interpolated.
+
+    Attributes
+    ----------
+    values
+        Shape (n_spectra, n_levels, n_energies).
+    start, step
+        First energy and spacing of the energies, eV.
+    fwhm
+        Spacing of the levels, eV; level 0 is not broadened.
+    """
+
+    values: Tensor
+    start: float
+    step: float
+    fwhm: float
+
+    @classmethod
+    def build(
+        cls,
+        energy: Array,
+        mu: Array,
+        *,
+        fwhm_max: float,
+        fwhm_step: float = 1.0,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> Bank:
+        """Broaden `mu` (n_spectra, n_energies) on equally spaced `energy` by Gaussians."""
+        step = float(energy[1] - energy[0])
+        if not np.allclose(np.diff(energy), step):
+            raise ValueError("the energies of the training spectra must be equally spaced")
+        n_levels = int(np.ceil(fwhm_max / fwhm_step)) + 1 if fwhm_max > 0 else 1
+        source = torch.as_tensor(mu, dtype=torch.float32, device=device)
+        levels = [broaden(source, k * fwhm_step / step).to(dtype) for k in range(n_levels)]
+        return cls(torch.stack(levels, dim=1), float(energy[0]), step, fwhm_step)
+
+    def sample(self, index: Tensor, energy: Tensor, fwhm: Tensor) -> Tensor:
+        """Return spectra at any energies and broadenings (bilinear).
+
+        Parameters
+        ----------
+        index
+            Which spectrum, shape (...).
+        energy
+            Computed energies wanted, eV, shape (..., n); held at the ends.
+        fwhm
+            Broadening at each energy, eV, shape (..., n).
+
+        Returns
+        -------
+        Tensor
+            Shape (..., n), float32.
+        """
+        _, n_levels, n_energy = self.values.shape
+        at = ((energy - self.start) / self.step).clamp(0, n_energy - 1.001)
+        level = (fwhm / self.fwhm).clamp(0, max(n_levels - 1.001, 0))
+        i, j = at.long(), level.long()
+        u, v = at - i, level - j
+        flat = self.values.reshape(-1)
+        base = (index.unsqueeze(-1) * n_levels + j) * n_energy + i
+        up = n_energy if n_levels > 1 else 0
+        low = torch.lerp(flat[base].float(), flat[base + 1].float(), u)
+        high = torch.lerp(flat[base + up].float(), flat[base + up + 1].float(), u)
+        return torch.lerp(low, high, v)
+
+
+def broaden(mu: Tensor, fwhm: float) -> Tensor:
+    """Convolve (n, n_energies) with a Gaussian of `fwhm` points; the ends are held."""
+    if fwhm <= 0:
+        return mu
+    sigma = fwhm * FWHM_TO_SIGMA
+    half = int(np.ceil(4 * sigma))
+    x = torch.arange(-half, half + 1, device=mu.device, dtype=mu.dtype)
+    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
+    padded = torch.nn.functional.pad(mu.unsqueeze(1), (half, half), mode="replicate")
+    kernel = (kernel / kernel.sum()).view(1, 1, -1)
+    return torch.nn.functional.conv1d(padded, kernel).squeeze(1)
+
+
+def apply(
+    bank: Bank, index: Tensor, grid: Tensor, settings: Augmentation, draws: Tensor, noise: Tensor
+) -> Tensor:
+    """Return spectra as they might have been measured.
+
+    Parameters
+    ----------
+    bank
+        The computed spectra.
+    index
+        Which spectra, any shape (...).
+    grid
+        The model's energies, eV, shape (n_grid,).
+    settings
+        Widths of the changes.
+    draws
+        Uniform random numbers, shape (..., N_DRAWS).
+    noise
+        Standard normal random numbers, shape (..., n_grid) or broadcastable.
+
+    Returns
+    -------
+    Tensor
+        Shape (..., n_grid).
+    """
+    s = settings
+    normal: Tensor = torch.special.ndtri(draws.clamp(0.002, 0.998))  # nothing beyond 2.9 σ
+    d, n = draws.unsqueeze(-2).unbind(-1), normal.unsqueeze(-2).unbind(-1)
+    stretch = (s.stretch + s.stretch_sd * n[0]).clamp(0.7, 1.5)
+    above = grid - s.pivot
+    energy = s.pivot + (above - s.shift - s.shift_sd * n[1]) / stretch
+    fwhm = s.fwhm_max * d[2] + s.fwhm_slope_max * d[3] * above.clamp(min=0)
+    mu = bank.sample(index, energy, fwhm)
+    post = above.clamp(min=0)
+    if s.damping_max:
+        mu = mu + (1.0 - mu) * (1.0 - torch.exp(-s.damping_max * d[4] * post))
+    mu = over_absorb(mu, s.over_absorption_max * d[5])
+    post = post / 50.0
+    error = s.step + s.step_sd * n[6] + s.slope_sd * n[7] * post + s.curve_sd * n[8] * post**2
+    mu = mu * (1.0 + error) + s.background_sd * n[9]
+    return torch.addcmul(mu, d[10] * s.noise_max, noise) if s.noise_max else mu

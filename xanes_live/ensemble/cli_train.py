@@ -1,0 +1,56 @@
+"""``xanes-live train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train_command(
+    recipe: Annotated[Path, typer.Argument(help="Recipe of the model (TOML).")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Model folder; by default the recipe's.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', …")] = "auto",
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="File to save to after each epoch and to resume from.")
+    ] = None,
+) -> None:
+    """Train an ensemble from a recipe: all members at once, each on its own resample."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from xanes_live.ensemble.recipe import Recipe
+    from xanes_live.ensemble.train import train
+    from xanes_live.ensemble.training import Progress as Report
+
+    columns = (
+        TextColumn("epoch"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}  {task.fields[rate]:.2f} s an epoch"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+
+        def begin(settings: Recipe) -> Report:
+            task = bar.add_task("", total=settings.training.epochs, loss=float("nan"), rate=0.0)
+            started: dict[str, float] = {}
+
+            def report(epoch: int, loss: float) -> None:
+                first = int(started.setdefault("epoch", epoch - 1))
+                elapsed = bar.tasks[task].elapsed or 0.0
+                bar.update(task, completed=epoch, loss=loss, rate=elapsed / (epoch - first))
+
+            return report
+
+        folder = train(recipe, output, device=device, progress=begin, checkpoint=checkpoint)
+    typer.echo(str(folder))

@@ -1,0 +1,149 @@
+"""Sets of computed spectra to learn from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xanes_live.descriptor import G2Grid, g2_from_distances, shell_distance
+from xanes_live.domain import Array
+from xanes_live.errors import ConfigurationError, ReadError
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Spectra with the structure each belongs to; all arrays share the first axis."""
+
+    energy: Array
+    """Equally spaced energies, eV, shape (n_energies,)."""
+    mu: NDArray[np.float32]
+    """Normalised μ, shape (n, n_energies)."""
+    g2: NDArray[np.float32]
+    """G2 of the structures, shape (n, n_g2)."""
+    shell: Array
+    """Mean distance of the first shell, Å, shape (n,)."""
+    parent: NDArray[np.str_]
+    """Name of the structure a spectrum derives from: what must never be split, shape (n,)."""
+    source: NDArray[np.str_]
+    """Which collection of structures, shape (n,)."""
+    id: NDArray[np.str_]
+    grid: G2Grid
+
+    def __len__(self) -> int:
+        """Return the number of spectra."""
+        return len(self.mu)
+
+    def take(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> TrainingSet:
+        """Return the spectra selected by a mask or by indices."""
+        return replace(
+            self,
+            mu=self.mu[chosen],
+            g2=self.g2[chosen],
+            shell=self.shell[chosen],
+            parent=self.parent[chosen],
+            source=self.source[chosen],
+            id=self.id[chosen],
+        )
+
+    def without(self, words: Sequence[str]) -> TrainingSet:
+        """Return the set without parents whose name contains one of `words` (any case)."""
+        lower = np.char.lower(self.parent)
+        hit = np.zeros(len(self), dtype=bool)
+        for word in words:
+            hit |= np.char.find(lower, word.lower()) >= 0
+        return self.take(~hit)
+
+
+def split_by_parent(
+    data: TrainingSet, fraction: float, seed: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return masks (training, held out); all spectra of one parent are on one side."""
+    names, which = np.unique(data.parent, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    share = np.cumsum(np.bincount(which)[order])
+    held = np.isin(which, order[share <= fraction * len(data)])
+    return ~held, held
+
+
+def folds_by_parent(data: TrainingSet, n_folds: int, seed: int) -> NDArray[np.int64]:
+    """Return the fold (0 … n_folds − 1) of each spectrum, whole parents together, shape (n,)."""
+    names, which = np.unique(data.parent, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[order] = np.arange(len(names))
+    return (rank % n_folds)[which]
+
+
+def file_hash(path: Path) -> str:
+    """Return the sha256 of a file in hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_training_set(path: Path, grid: G2Grid | None = None) -> TrainingSet:
+    """Read a data set: the ``.npz`` of the first study.
+
+    G2 and the first-shell distance are computed from the structures in the file.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such file.
+    ReadError
+        If it is of another kind.
+    """
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: no such data set")
+    grid = grid or G2Grid()
+    if path.suffix == ".npz":
+        return _read_npz(path, grid)
+    raise ReadError(f"{path}: a data set is .npz")
+
+
+def _read_npz(path: Path, grid: G2Grid) -> TrainingSet:
+    with np.load(path, allow_pickle=False) as file:
+        missing = {"energy", "mu", "xyz", "z", "natoms", "id", "parent", "source"} - set(file)
+        if missing:
+            raise ReadError(f"{path}: lacks {', '.join(sorted(missing))}")
+        xyz = file["xyz"].astype(np.float64)
+        r = np.linalg.norm(xyz - xyz[:, :1], axis=-1)
+        absent = np.arange(r.shape[1]) >= file["natoms"][:, None]
+        r[absent], r[:, 0] = np.nan, np.nan  # padding; the absorber itself
+        return from_distances(
+            file["energy"],
+            file["mu"],
+            r,
+            file["z"].astype(np.int64),
+            (file["parent"], file["source"], file["id"]),
+            grid,
+        )
+
+
+def from_distances(
+    energy: Array,
+    mu: NDArray[np.floating],
+    distances: Array,
+    numbers: NDArray[np.int64],
+    names: tuple[NDArray[np.str_], NDArray[np.str_], NDArray[np.str_]],
+    grid: G2Grid,
+) -> TrainingSet:
+    """Make a set from neighbours' distances, (n, n_neighbours) padded with NaN.
+
+    `names` are parent, source and id of each spectrum.
+    """
+    parent, source, id_ = names
+    return TrainingSet(
+        energy=np.asarray(energy, dtype=np.float64),
+        mu=np.asarray(mu, dtype=np.float32),
+        g2=g2_from_distances(distances, numbers, grid).astype(np.float32),
+        shell=shell_distance(distances, numbers),
+        parent=parent,
+        source=source,
+        id=id_,
+        grid=grid,
+    )

@@ -1,0 +1,185 @@
+"""The ensemble as the live path uses it: resident on its device, spectra in, predictions out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from xanes_live.descriptor import find_peaks, first_shell, shell_votes
+from xanes_live.domain import Array, FirstShell, ModelInfo, Prediction
+from xanes_live.ensemble.registry import ModelFolder, read_model
+from xanes_live.errors import ConfigurationError
+
+CHUNK = 4096
+"""Spectra computed at a time: bounds memory whatever the size of a map."""
+
+
+def choose_device(device: str = "auto") -> torch.device:
+    """Return the device to compute on; 'auto' is the first CUDA device if there is one.
+
+    Raises
+    ------
+    ConfigurationError
+        If the device is unknown or not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigurationError(f"device {device!r} cannot be used: {reason}") from None
+    return chosen
+
+
+class Ensemble:
+    """A trained ensemble.
+
+    Make one with :meth:`load`. Not safe for use by several threads at the same time.
+    """
+
+    def __init__(self, model: ModelFolder, device: str = "auto") -> None:
+        self.model = model
+        self.device = choose_device(device)
+        self.network = model.network.to(self.device)
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, device: str = "auto") -> Ensemble:
+        """Load a model by the name of its folder in ``models/``, or by path.
+
+        Raises
+        ------
+        UnknownModelError
+            If there is no such model.
+        ModelFormatError
+            If its folder is damaged or of a version this code does not read.
+        ConfigurationError
+            If the device cannot be used.
+        """
+        return cls(read_model(name_or_path), device)
+
+    @property
+    def info(self) -> ModelInfo:
+        """Identity of the model."""
+        return self.model.info
+
+    @property
+    def energy(self) -> Array:
+        """Energies the model wants μ at, eV, shape (n_grid,)."""
+        return self.model.energy
+
+    @property
+    def radius(self) -> Array:
+        """Centres of the G2 functions, Å, shape (n_g2,)."""
+        return self.model.grid.radius
+
+    @property
+    def eta(self) -> float:
+        """Width parameter of the G2 functions, Å⁻²."""
+        return self.model.grid.eta
+
+    @property
+    def input_form(self) -> str:
+        """'normalised' or 'flattened': which μ the model wants."""
+        return self.model.input_form
+
+    @property
+    def n_members(self) -> int:
+        """Number of members."""
+        return self.model.n_members
+
+    @property
+    def calibration(self) -> Mapping[str, Any]:
+        """Calibration data of the model, as in the ``[calibration]`` section of model.toml."""
+        return self.model.calibration
+
+    def predict(self, mu: ArrayLike) -> tuple[Prediction, ...]:
+        """Return one prediction a spectrum.
+
+        Parameters
+        ----------
+        mu
+            Normalised μ on :attr:`energy`, shape (n, n_grid) or (n_grid,).
+
+        Raises
+        ------
+        ValueError
+            If the shape does not fit or a value is not finite.
+        """
+        outputs = self.outputs(mu)
+        g2 = outputs[..., : len(self.radius)]
+        mean, sigma = moments(g2)
+        votes = self.votes(outputs)
+        shells = [self._shell(v) for v in votes]
+        return tuple(
+            Prediction(
+                radius=self.radius,
+                mean=mean[i],
+                sigma=sigma[i],
+                members=g2[i],
+                first_shell=shells[i],
+                peaks=find_peaks(self.radius, mean[i], sigma[i]),
+                eta=self.eta,
+            )
+            for i in range(len(mean))
+        )
+
+    def predict_arrays(self, mu: ArrayLike) -> tuple[Array, Array, Array]:
+        """Return mean (n, n_g2), σ (n, n_g2; ddof = 1) and members (n, n_members, n_g2) of G2."""
+        members = self.outputs(mu)[..., : len(self.radius)]
+        return (*moments(members), members)
+
+    def outputs(self, mu: ArrayLike) -> Array:
+        """Return all outputs of all members, shape (n, n_members, n_g2 + n_heads)."""
+        spectra = self._checked(mu)
+        total = self.model.architecture.n_total
+        result = np.empty((len(spectra), self.n_members, total))
+        with torch.inference_mode():
+            for start in range(0, len(spectra), CHUNK):
+                batch = torch.from_numpy(spectra[start : start + CHUNK]).to(self.device)
+                out = self.network(batch).transpose(0, 1)
+                result[start : start + CHUNK] = out.cpu().numpy()
+        return result
+
+    def votes(self, outputs: Array) -> Array:
+        """Return each member's first-shell distance, Å, shape (n, n_members).
+
+        A model with a head for it gives the distance itself, others by the shape of G2.
+        """
+        size, heads = len(self.radius), self.model.architecture.heads
+        if "first_shell" in heads:
+            return outputs[..., size + heads.index("first_shell")]
+        return shell_votes(self.radius, outputs[..., :size], self.model.grid.r_c)
+
+    def _shell(self, votes: Array) -> FirstShell:
+        settings = self.calibration.get("first_shell", {})
+        return first_shell(
+            votes,
+            offset=settings.get("offset", 0.0),
+            scale=settings.get("scale", 1.0),
+            floor=settings.get("floor", 0.0),
+        )
+
+    def _checked(self, mu: ArrayLike) -> NDArray[np.float32]:
+        spectra = np.atleast_2d(np.asarray(mu, dtype=np.float32))
+        if spectra.ndim != 2 or spectra.shape[1] != len(self.energy):
+            raise ValueError(
+                f"spectra of shape (n, {len(self.energy)}) wanted, not {spectra.shape}"
+            )
+        if not np.isfinite(spectra).all():
+            raise ValueError("spectra must be finite")
+        return np.ascontiguousarray(spectra)
+
+
+def moments(members: Array) -> tuple[Array, Array]:
+    """Return mean and standard deviation (ddof = 1) over members, (n, n_members, k) → (n, k)."""
+    mean = members.mean(axis=1)
+    if members.shape[1] < 2:
+        return mean, np.zeros_like(mean)
+    return mean, members.std(axis=1, ddof=1)

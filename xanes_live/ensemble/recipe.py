@@ -1,0 +1,165 @@
+"""Recipe of a model: one TOML file from which it can be trained again."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from xanes_live.config import Section
+from xanes_live.ensemble.augment import Augmentation
+from xanes_live.ensemble.network import NAMED, Architecture
+from xanes_live.errors import ConfigurationError
+
+
+class ModelSection(Section):
+    """What the model is called and what it is for."""
+
+    id: str
+    version: str
+    element: str
+    edge: str = "K"
+    input_form: Literal["normalised", "flattened"] = "flattened"
+    """Which normalisation of measured spectra it is to be given."""
+    energy_start: float
+    """First energy of the grid, eV."""
+    energy_stop: float
+    n_energy: int = 475
+    stored: Literal["float16", "float32"] = "float16"
+    """Precision of the weights on disk; they are computed with in float32."""
+
+
+class DescriptorSection(Section):
+    """The radial functions."""
+
+    size: int = 50
+    r_min: float = 0.0
+    r_max: float = 6.0
+    r_c: float = 6.0
+
+
+class DataSection(Section):
+    """What it learns from."""
+
+    path: Path
+    """Data set, relative to the recipe."""
+    leave_out: tuple[str, ...] = ()
+    """Parents whose name contains one of these words are not used."""
+    held_out: float = Field(0.0, ge=0, lt=1)
+    """Share of the spectra kept for testing, whole parents at a time."""
+    weights: dict[str, float] = Field(default_factory=dict)
+    """Weight of a source (collection) when resampling; 1 if not named."""
+
+
+class NetworkSection(Section):
+    """Which member of the family; fields of `Architecture` that differ from the named one."""
+
+    base: str = "paper"
+    channels: tuple[int, ...] | None = None
+    kernel: int | None = None
+    stride: int | None = None
+    hidden: tuple[int, ...] | None = None
+    heads: tuple[str, ...] | None = None
+    activation: Literal["relu", "gelu", "silu"] | None = None
+    norm: Literal["none", "batch", "layer"] | None = None
+    standardise: bool = True
+    """Whether input and output are scaled to zero mean and unit variance inside the network."""
+
+
+class TrainingSection(Section):
+    """How it learns."""
+
+    members: int = Field(15, ge=1)
+    epochs: int = Field(50, ge=1)
+    batch: int = Field(32, ge=1)
+    rate: float = Field(2e-3, gt=0)
+    schedule: Literal["constant", "cosine"] = "cosine"
+    weight_decay: float = Field(0.0, ge=0)
+    average: float = Field(0.0, ge=0, lt=1)
+    """Decay of an exponential average of the weights, per step; 0 for none."""
+    head_weight: float = Field(1.0, ge=0)
+    """Weight of the heads' loss against that of G2 (mean squared error)."""
+    head_loss: Literal["mse", "l1"] = "mse"
+    resample: Literal["sample", "parent", "none"] = "sample"
+    """What is drawn with replacement: spectra, whole parents, or nothing."""
+    seed: int = 0
+
+
+class ShellSection(Section):
+    """The interval of the first-shell distance, found on measured spectra left out of training.
+
+    See :func:`xanes_live.ensemble.calibration.shell_interval`.
+    """
+
+    offset: float = 0.0
+    """Added to the distance, Å."""
+    scale: float = Field(1.0, ge=0)
+    """Factor on σ."""
+    floor: float = Field(0.0, ge=0)
+    """Half-width when all members agree, Å."""
+
+
+class Recipe(Section):
+    """The whole recipe."""
+
+    model: ModelSection
+    data: DataSection
+    descriptor: DescriptorSection = DescriptorSection()
+    network: NetworkSection = NetworkSection()
+    training: TrainingSection = TrainingSection()
+    first_shell: ShellSection | None = None
+    """None takes it from out-of-bag theory, which knows nothing of measured spectra."""
+    augmentation: Augmentation = Augmentation(
+        stretch=1.0, stretch_sd=0.0, shift=0.0, shift_sd=0.0, fwhm_max=0.0, step_sd=0.0,
+        slope_sd=0.0, background_sd=0.0, over_absorption_max=0.0, noise_max=0.0,
+    )  # fmt: skip
+
+    def architecture(self) -> Architecture:
+        """Return the network asked for.
+
+        Raises
+        ------
+        ConfigurationError
+            If the base has no such name or the network cannot be built.
+        """
+        if self.network.base not in NAMED:
+            raise ConfigurationError(
+                f"no network {self.network.base!r}; there are {', '.join(NAMED)}"
+            )
+        fields = NAMED[self.network.base].as_dict()
+        given = self.network.model_dump(exclude={"base", "standardise"}, exclude_none=True)
+        fields |= {"n_input": self.model.n_energy, "n_output": self.descriptor.size} | given
+        try:
+            return Architecture.from_dict(fields)
+        except ValueError as error:
+            raise ConfigurationError(f"[network]: {error}") from None
+
+
+def parse_recipe(data: dict[str, Any], origin: str = "recipe") -> Recipe:
+    """Check `data`; ConfigurationError with one line for each thing that is wrong."""
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ConfigurationError(f"{origin}:\n" + "\n".join(lines)) from None
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe; the path of its data set is taken relative to it.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file is missing, not TOML, or holds a wrong or unknown setting.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+    recipe = parse_recipe(data, str(path))
+    where = path.parent / recipe.data.path
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": where})})

@@ -1,0 +1,107 @@
+"""Writing a trained ensemble as a model folder."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+import torch
+from safetensors.torch import save
+
+from xanes_live import __version__
+from xanes_live.ensemble.data import TrainingSet
+from xanes_live.ensemble.recipe import Recipe
+from xanes_live.ensemble.registry import DESCRIPTION, FORMAT, WEIGHTS, weights_hash
+from xanes_live.ensemble.stacked import Stacked
+
+STORED = {"float16": torch.float16, "float32": torch.float32}
+
+
+def write_model(
+    folder: Path,
+    network: Stacked,
+    recipe: Recipe,
+    *,
+    data: Mapping[str, Any],
+    calibration: Mapping[str, Any],
+) -> None:
+    """Write ``weights.safetensors`` and ``model.toml`` into `folder`, creating it if absent.
+
+    Parameters
+    ----------
+    folder
+        The model folder; its other files are left alone.
+    network
+        All members, trained.
+    recipe
+        What it was trained by: stored with the model, so that it can be trained again.
+    data
+        What it was trained on: see :func:`describe_data`.
+    calibration
+        What becomes :attr:`xanes_live.ensemble.Ensemble.calibration`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    dtype = STORED[recipe.model.stored]
+    learned = dict(network.named_parameters())  # the scales of the data stay in float32
+    state = {
+        name: (value.to(dtype) if name in learned else value).contiguous().cpu()
+        for name, value in network.state_dict().items()
+    }
+    weights = folder / WEIGHTS
+    weights.write_bytes(save(state))
+    description = {
+        "format": FORMAT,
+        "model": _model(recipe),
+        "energy": {
+            "start": recipe.model.energy_start,
+            "stop": recipe.model.energy_stop,
+            "size": recipe.model.n_energy,
+        },
+        "descriptor": recipe.descriptor.model_dump(),
+        "architecture": network.architecture.as_dict(),
+        "weights": {
+            "sha256": weights_hash(weights),
+            "members": network.n_members,
+            "dtype": recipe.model.stored,
+        },
+        "data": dict(data),
+        "calibration": dict(calibration),
+        "training": recipe.training.model_dump(),
+        "augmentation": recipe.augmentation.model_dump(),
+        "versions": versions(),
+    }
+    (folder / DESCRIPTION).write_text(tomli_w.dumps(description), encoding="utf-8")
+
+
+def _model(recipe: Recipe) -> dict[str, Any]:
+    named = ("id", "version", "element", "edge", "input_form")
+    return {name: getattr(recipe.model, name) for name in named} | {
+        "created": datetime.now(UTC).replace(microsecond=0)
+    }
+
+
+def describe_data(data: TrainingSet, sha256: str, name: str) -> dict[str, Any]:
+    """Return what a model's description says of its training data."""
+    sources, counts = np.unique(data.source, return_counts=True)
+    return {
+        "name": name,
+        "sha256": sha256,
+        "spectra": len(data),
+        "parents": len(np.unique(data.parent)),
+        "sources": {str(s): int(c) for s, c in zip(sources, counts, strict=True)},
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the software a model was trained with."""
+    return {
+        "xanes_live": __version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,167 @@
+"""From a recipe to a model folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from xanes_live.descriptor import G2Grid, first_peak
+from xanes_live.domain import Array
+from xanes_live.ensemble.calibration import band, coverage, shell_interval
+from xanes_live.ensemble.data import TrainingSet, file_hash, read_training_set, split_by_parent
+from xanes_live.ensemble.ensemble import choose_device
+from xanes_live.ensemble.recipe import Recipe, load_recipe
+from xanes_live.ensemble.save import describe_data, write_model
+from xanes_live.ensemble.training import Progress, Trained, Trainer
+
+LEAST_UNSEEN = 2
+"""Members that must not have seen a spectrum for it to count as out of bag."""
+
+
+def train(
+    recipe_path: Path,
+    output: Path | None = None,
+    *,
+    device: str = "auto",
+    progress: Callable[[Recipe], Progress] | None = None,
+    checkpoint: Path | None = None,
+) -> Path:
+    """Train the model a recipe describes and write it.
+
+    Parameters
+    ----------
+    recipe_path
+        TOML file.
+    output
+        Model folder; by default the folder of the recipe.
+    device
+        'auto', 'cpu', 'cuda', ….
+    progress
+        Makes the function called after each epoch.
+    checkpoint
+        File to save to after each epoch, and to resume from if it exists.
+
+    Returns
+    -------
+    Path
+        The model folder.
+
+    Raises
+    ------
+    ConfigurationError, ReadError
+        If the recipe, the device or the data set cannot be used.
+    """
+    recipe = load_recipe(recipe_path)
+    output = output or recipe_path.parent
+    data = prepare_data(recipe)
+    trainer = Trainer(data, recipe, device=str(choose_device(device)))
+    trained = trainer.run(progress(recipe) if progress else None, checkpoint)
+    unseen = out_of_bag(trainer, trained, data)
+    calibration, scores = calibrate(unseen, data, recipe)
+    about = describe_data(data, file_hash(recipe.data.path), recipe.data.path.name)
+    write_model(output, trained.network, recipe, data=about, calibration=calibration)
+    _update_metrics(output / "metrics.json", {"out_of_bag": scores, "loss": trained.losses[-1]})
+    return output
+
+
+def prepare_data(recipe: Recipe) -> TrainingSet:
+    """Read the data of a recipe and leave out what it says is to be left out."""
+    grid = G2Grid(**recipe.descriptor.model_dump())
+    data = read_training_set(recipe.data.path, grid).without(recipe.data.leave_out)
+    if recipe.data.held_out:
+        data = data.take(split_by_parent(data, recipe.data.held_out, recipe.training.seed)[0])
+    return data
+
+
+def shown(trainer: Trainer, n: int, fwhm: float = 1.0) -> Array:
+    """Return the training spectra as the network sees them on average, shape (n, n_grid).
+
+    Mean stretch and shift of the recipe, little broadening, no errors.
+    """
+    a = trainer.recipe.augmentation
+    with torch.inference_mode():
+        energy = a.pivot + (trainer.grid - a.pivot - a.shift) / a.stretch
+        width = torch.full_like(energy, min(fwhm, a.fwhm_max))
+        index = torch.arange(n, device=trainer.device)
+        size = (n, len(energy))
+        spectra = trainer.bank.sample(index, energy.expand(size), width.expand(size))
+        return spectra.cpu().numpy().astype(np.float64)
+
+
+def out_of_bag(trainer: Trainer, trained: Trained, data: TrainingSet) -> dict[str, NDArray[Any]]:
+    """Return what the members that have not seen a spectrum say of it.
+
+    Returns
+    -------
+    dict
+        ``index`` (k,) of the spectra at least two members have not seen, ``mean`` and ``sigma``
+        (k, n_total) over those members.
+    """
+    spectra = torch.from_numpy(shown(trainer, len(data)).astype(np.float32)).to(trainer.device)
+    with torch.inference_mode():
+        output = torch.cat([trained.network(part) for part in torch.split(spectra, 2048)], dim=1)
+    unseen = trained.out_of_bag(len(data))
+    index = np.flatnonzero(unseen.sum(axis=0) >= LEAST_UNSEEN)
+    values = np.where(unseen[:, index, None], output.cpu().numpy()[:, index], np.nan)
+    mean, sigma = np.nanmean(values, axis=0), np.nanstd(values, axis=0, ddof=1)
+    return {"index": index, "mean": mean, "sigma": sigma}
+
+
+def calibrate(
+    unseen: dict[str, NDArray[Any]], data: TrainingSet, recipe: Recipe
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Return calibration and scores from out-of-bag spectra (empty if there are none)."""
+    index, size = unseen["index"], data.grid.size
+    if not len(index):
+        return {}, {}
+    error = np.abs(unseen["mean"][:, :size] - data.g2[index])
+    sigma = unseen["sigma"][:, :size]
+    calibration: dict[str, Any] = band(error, sigma)
+    if recipe.first_shell is not None:
+        calibration["first_shell"] = recipe.first_shell.model_dump()
+    elif recipe.architecture().heads:
+        calibration["first_shell"] = shell_interval(
+            unseen["mean"][:, size] - data.shell[index], unseen["sigma"][:, size]
+        )
+    return calibration, _scores(unseen, data, error, calibration)
+
+
+def _scores(
+    unseen: dict[str, NDArray[Any]],
+    data: TrainingSet,
+    error: Array,
+    calibration: dict[str, Any],
+) -> dict[str, float]:
+    size, index = data.grid.size, unseen["index"]
+    mean, sigma = unseen["mean"], unseen["sigma"][:, :size]
+    mse, spread = (error**2).mean(axis=1), (sigma**2).mean(axis=1)
+    radius = data.grid.radius
+    peak = np.abs(
+        first_peak(radius, mean[:, :size]) - first_peak(radius, data.g2[index].astype(np.float64))
+    )
+    scores = {
+        "spectra": float(len(index)),
+        "mse_median": np.median(mse),
+        "mse_mean": mse.mean(),
+        "first_peak_error_median": np.nanmedian(peak),
+        "first_peak_error_mean": np.nanmean(peak),
+        "sigma_mse_correlation": np.corrcoef(np.sqrt(spread), np.sqrt(mse))[0, 1],
+        "coverage_2_sigma": np.mean(error <= 2 * sigma),
+        "coverage_calibrated": coverage(error, sigma, calibration),
+    }
+    if mean.shape[1] > size:  # the first head is the first-shell distance
+        shell = np.abs(mean[:, size] - data.shell[index])
+        scores |= {"shell_error_median": np.median(shell), "shell_error_mean": shell.mean()}
+    return {name: round(float(value), 4) for name, value in scores.items()}
+
+
+def _update_metrics(path: Path, values: dict[str, Any]) -> None:
+    """Replace some entries of metrics.json, keeping the others."""
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.write_text(json.dumps(known | values, indent=2) + "\n", encoding="utf-8")

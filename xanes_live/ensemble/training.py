@@ -1,0 +1,262 @@
+"""Joint bootstrap training: all members advance in one batched computation.
+
+Each member sees its own resample of the data in its own order and its own random changes. Nothing
+mixes members, and every random number of member m depends on the seed and on m alone, so training
+a member by itself gives the same weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from xanes_live.domain import Array
+from xanes_live.ensemble.augment import N_DRAWS, Augmentation, Bank, apply
+from xanes_live.ensemble.data import TrainingSet
+from xanes_live.ensemble.recipe import Recipe, TrainingSection
+from xanes_live.ensemble.stacked import Stacked
+
+Progress = Callable[[int, float], None]
+"""Called after each epoch with the number of epochs done and the mean training loss."""
+
+CHECKPOINT_VERSION = 1
+
+
+@dataclass
+class Trained:
+    """Outcome of a training."""
+
+    network: Stacked
+    resamples: NDArray[np.int64]
+    """Which spectra each member was given, shape (n_members, n)."""
+    losses: list[float] = field(default_factory=list)
+    """Mean loss of each epoch."""
+
+    def out_of_bag(self, n: int) -> NDArray[np.bool_]:
+        """Return which of `n` spectra a member has *not* seen, shape (n_members, n)."""
+        unseen = np.ones((len(self.resamples), n), dtype=bool)
+        for row, resample in zip(unseen, self.resamples, strict=True):
+            row[resample] = False
+        return unseen
+
+
+def resample(
+    data: TrainingSet, section: TrainingSection, member: int, weights: dict[str, float]
+) -> NDArray[np.int64]:
+    """Return the indices member `member` learns from, as many as there are spectra.
+
+    With ``resample = "parent"`` whole parents are drawn, so that what a member has not seen is
+    not a distorted copy of what it has.
+    """
+    n, rng = len(data), np.random.default_rng([section.seed, member])
+    if section.resample == "none":
+        return np.arange(n)
+    weight = np.array([weights.get(str(s), 1.0) for s in data.source])
+    if section.resample == "sample":
+        return rng.choice(n, size=n, p=weight / weight.sum())
+    _, which = np.unique(data.parent, return_inverse=True)
+    sizes = np.bincount(which)
+    by_parent = np.split(np.argsort(which, kind="stable"), np.cumsum(sizes)[:-1])
+    share = np.bincount(which, weights=weight) / sizes  # a large family is not drawn more often
+    drawn = rng.choice(len(sizes), size=4 * len(sizes), p=share / share.sum())
+    enough = np.searchsorted(np.cumsum(sizes[drawn]), n) + 1
+    return np.concatenate([by_parent[p] for p in drawn[:enough]])[:n]
+
+
+class Trainer:
+    """State of one training: network, optimiser, and where it stands.
+
+    Parameters
+    ----------
+    data
+        What to learn.
+    recipe
+        How.
+    members
+        Which members; all by default. Those left out do not change those trained.
+    device
+        'cpu', 'cuda', ….
+    """
+
+    def __init__(
+        self,
+        data: TrainingSet,
+        recipe: Recipe,
+        members: Sequence[int] | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.recipe, self.section = recipe, recipe.training
+        self.members = tuple(range(self.section.members) if members is None else members)
+        self.device = torch.device(device)
+        m = recipe.model
+        self.energy = np.linspace(m.energy_start, m.energy_stop, m.n_energy)
+        self.grid = torch.tensor(self.energy, dtype=torch.float32, device=self.device)
+        self.bank = _bank(data, recipe.augmentation, self.energy, self.device)
+        self.target = torch.tensor(targets(data, recipe), device=self.device)
+        self.resamples = np.stack(
+            [resample(data, self.section, k, recipe.data.weights) for k in self.members]
+        )
+        self.network = self._network(data)
+        self.network.to(self.device)
+        self.average = [p.detach().clone() for p in self.network.parameters()]
+        self.optimiser = torch.optim.Adam(
+            self.network.parameters(), self.section.rate, weight_decay=self.section.weight_decay
+        )
+        self.epoch, self.step = 0, 0
+        self.losses: list[float] = []
+
+    def _network(self, data: TrainingSet) -> Stacked:
+        architecture, seed = self.recipe.architecture(), self.section.seed
+        parts = [Stacked.initialised(architecture, 1, seed, k) for k in self.members]
+        network = Stacked(architecture, len(parts))
+        for name, value in network.state_dict().items():
+            if value.dim() and value.shape[0] == len(parts) and "put_" not in name:
+                value.copy_(torch.cat([p.state_dict()[name] for p in parts]))
+        if self.recipe.network.standardise:
+            self._standardise(network, len(data))
+        return network
+
+    def _standardise(self, network: Stacked, n: int) -> None:
+        """Set the scale of input and output from the data as they will be shown."""
+        generator = torch.Generator(self.device).manual_seed(self.section.seed)
+        index = torch.arange(n, device=self.device)[:20_000]
+        draws = torch.rand((len(index), N_DRAWS), generator=generator, device=self.device)
+        noise = torch.zeros(1, device=self.device)
+        shown = apply(self.bank, index, self.grid, self.recipe.augmentation, draws, noise)
+        network.input_mean.copy_(shown.mean(0).cpu())
+        network.input_scale.copy_((shown - shown.mean(0)).std().cpu())
+        network.output_mean.copy_(self.target.mean(0).cpu())
+        spread = self.target.std(0)
+        n_g2 = network.architecture.n_output
+        spread[:n_g2] = spread[:n_g2].square().mean().sqrt()  # one unit for all of G2
+        network.output_scale.copy_(spread.clamp(min=1e-3).cpu())
+
+    def run(self, progress: Progress | None = None, checkpoint: Path | None = None) -> Trained:
+        """Train to the last epoch; with `checkpoint`, save after each and resume from there."""
+        if checkpoint is not None and checkpoint.exists():
+            self.restore(checkpoint)
+        while self.epoch < self.section.epochs:
+            self.losses.append(self.one_epoch())
+            self.epoch += 1
+            if checkpoint is not None:
+                self.save(checkpoint)
+            if progress is not None:
+                progress(self.epoch, self.losses[-1])
+        return Trained(self._final(), self.resamples, self.losses)
+
+    def _final(self) -> Stacked:
+        """Return the network with averaged weights, if there is an average."""
+        if self.section.average:
+            with torch.no_grad():
+                for own, mean in zip(self.network.parameters(), self.average, strict=True):
+                    own.copy_(mean)
+        return self.network.eval()
+
+    def one_epoch(self) -> float:
+        """Show every member its resample once; return the mean loss."""
+        self.network.train()
+        order = np.stack([self._order(k, row) for k, row in enumerate(self.resamples)])
+        shuffled = torch.as_tensor(order, device=self.device)
+        size = min(self.section.batch, shuffled.shape[1])
+        total = torch.zeros((), device=self.device)
+        batches = torch.split(shuffled, size, dim=1)
+        for batch in batches:
+            total += self.one_step(batch)
+        return float(total) / len(batches)
+
+    def _order(self, row: int, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        rng = np.random.default_rng([self.section.seed, self.members[row], 1 + self.epoch])
+        return rng.permutation(indices)
+
+    def one_step(self, index: Tensor) -> Tensor:
+        """Advance all members by one batch, (n_members, batch) indices; return the mean loss."""
+        draws, noise = self._draws(index.shape[1])
+        shown = apply(self.bank, index, self.grid, self.recipe.augmentation, draws, noise)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._rate(len(self.resamples[0]))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = self.loss(self.network(shown), self.target[index])
+        torch.autograd.backward(loss.sum())  # a sum: each member gets the gradient of its own loss
+        self.optimiser.step()
+        self.step += 1
+        self._update_average()
+        return loss.detach().mean()
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return each member's loss in units of the output scale, shape (n_members,)."""
+        n_g2 = self.network.architecture.n_output
+        error = (output - target) / self.network.output_scale
+        loss = error[..., :n_g2].square().mean(dim=(1, 2))
+        if n_g2 < error.shape[-1]:
+            head = error[..., n_g2:]
+            size = head.square() if self.section.head_loss == "mse" else _smooth(head)
+            loss = loss + self.section.head_weight * size.mean(dim=(1, 2))
+        return loss
+
+    def _draws(self, batch: int) -> tuple[Tensor, Tensor]:
+        """Random numbers of this step; a member's do not depend on which others are trained."""
+        uniform, normal = [], []
+        for member in self.members:
+            generator = torch.Generator(self.device)
+            generator.manual_seed(_mixed(self.section.seed, member, self.step))
+            uniform.append(torch.rand((batch, N_DRAWS), generator=generator, device=self.device))
+            normal.append(
+                torch.randn((batch, len(self.grid)), generator=generator, device=self.device)
+            )
+        return torch.stack(uniform), torch.stack(normal)
+
+    def _rate(self, n: int) -> float:
+        if self.section.schedule == "constant":
+            return self.section.rate
+        last = self.section.epochs * -(-n // self.section.batch)
+        warm = min(1.0, (self.step + 1) / (0.03 * last + 1))
+        cosine: float = 0.5 * (1.0 + np.cos(np.pi * min(1.0, self.step / last)))
+        return self.section.rate * warm * max(cosine, 1e-3)
+
+    def _update_average(self) -> None:
+        decay = min(self.section.average, self.step / (self.step + 10.0))
+        if self.section.average:
+            with torch.no_grad():
+                own = [p.detach() for p in self.network.parameters()]
+                torch._foreach_lerp_(self.average, own, 1.0 - decay)
+
+    def save(self, path: Path) -> None:
+        """Write everything needed to go on from here; the file is replaced as a whole."""
+        from xanes_live.ensemble.checkpoint import write_checkpoint  # noqa: PLC0415
+
+        write_checkpoint(self, path)
+
+    def restore(self, path: Path) -> None:
+        """Continue from a file of :meth:`save`."""
+        from xanes_live.ensemble.checkpoint import read_checkpoint  # noqa: PLC0415
+
+        read_checkpoint(self, path)
+
+
+def targets(data: TrainingSet, recipe: Recipe) -> NDArray[np.float32]:
+    """Return what the network is to say, shape (n, n_total)."""
+    heads = {"first_shell": data.shell}
+    columns = [heads[h][:, None] for h in recipe.architecture().heads]
+    return np.concatenate([data.g2, *columns], axis=1).astype(np.float32)
+
+
+def _mixed(*numbers: int) -> int:
+    """Return one well-mixed seed for several small numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(2))
+
+
+def _smooth(error: Tensor) -> Tensor:
+    """Absolute error, rounded off within a tenth of the scale."""
+    return functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=0.1)
+
+
+def _bank(data: TrainingSet, a: Augmentation, energy: Array, device: torch.device) -> Bank:
+    widest = a.fwhm_max + a.fwhm_slope_max * max(float(energy[-1]) - a.pivot, 0.0)
+    return Bank.build(data.energy, data.mu.astype(np.float64), fwhm_max=widest, device=device)
