@@ -161,6 +161,13 @@ FLAGS: dict[str, FlagKind] = _table(
         "Check the detector; repeat the scan.",
     ),
     FlagKind(
+        "mode_changed",
+        WARNING,
+        "announced as {announced}, but {reason}: {used} is used",
+        "The detector of the announced mode was not read or gave no edge.",
+        "Check that detector, or set the mode in the configuration.",
+    ),
+    FlagKind(
         "elements_left_out",
         INFO,
         "fluorescence elements left out: {elements}",
