@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from typing import Any
-
-import httpx
 
 from xanes_live import log
 from xanes_live.config import TiledConfig
 from xanes_live.documents.complete import reread
 from xanes_live.documents.run import Problem, ProblemKind, RunRecord
-from xanes_live.publish.address import api_root, quoted, segments
+from xanes_live.publish.remote import UnreachableError
+from xanes_live.publish.tiled import connect, faults, listing, walk
 
-# The client reads these when it is imported; its defaults try one request for 45 s.
-os.environ.setdefault("TILED_RETRY_ATTEMPTS", "3")
-os.environ.setdefault("TILED_RETRY_TIMEOUT", "10")
-
-PAGE = 100
 _log = log.get(__name__)
 
 
@@ -28,14 +21,15 @@ class RawRuns:
 
     def __init__(self, config: TiledConfig, api_key: str | None) -> None:
         self._config, self._api_key = config, api_key
-        self._raw: Any = None
+        self._root: Any = None
 
     def reread(self, record: RunRecord) -> RunRecord | None:
         """Complete `record` from Tiled; None when Tiled cannot be reached."""
         try:
-            return reread(record, self.container(), attempts=1)
-        except (httpx.HTTPError, OSError) as error:
-            self._raw = None
+            with faults():
+                return reread(record, self.container(), attempts=1)
+        except OSError as error:
+            self._root = None
             log.event(_log, logging.WARNING, "Tiled not reachable", error=repr(error))
             return None
 
@@ -53,14 +47,16 @@ class RawRuns:
 
         Raises
         ------
-        httpx.HTTPError, OSError
-            If Tiled cannot be reached.
+        UnreachableError, RefusedError
+            If Tiled cannot be reached or refuses the key.
         """
         from tiled.queries import Comparison  # noqa: PLC0415 - slow to import
 
         skip = known | {uid for _, uid in self.published()}
-        recent = self.container().search(Comparison("ge", "start.time", since))
-        for node in recent.values():
+        with faults():
+            recent = self.container().search(Comparison("ge", "start.time", since))
+            nodes = list(recent.values())
+        for node in nodes:
             start, stop = node.metadata.get("start"), node.metadata.get("stop")
             if not isinstance(start, dict) or not stop or start.get("uid") in skip:
                 continue
@@ -72,34 +68,28 @@ class RawRuns:
 
         Raises
         ------
-        httpx.HTTPError
-            If Tiled cannot be reached or refuses.
+        UnreachableError, RefusedError
+            If Tiled cannot be reached or refuses the key.
         """
-        headers = {"Authorization": f"Apikey {self._api_key}"} if self._api_key else {}
-        api = api_root(self._config.uri)
-        where = f"{api}/search/{quoted(*segments(self._config.results_path))}"
-        chosen = "{raw_uid: raw_uid, status: status}"
-        query = {"fields": "metadata", "select_metadata": chosen, "page[limit]": str(PAGE)}
-        url: str | None = str(httpx.URL(where, params=query))
-        with httpx.Client(headers=headers, timeout=self._config.timeout_s) as http:
-            while url:
-                response = http.get(url)
-                if response.status_code == httpx.codes.NOT_FOUND:
-                    return  # nothing was ever published
-                page = response.raise_for_status().json()
-                for item in page["data"]:
-                    metadata = item["attributes"]["metadata"]
-                    entry = metadata.get("selected", metadata) or {}
-                    if entry.get("status") == "complete":
-                        yield str(item["id"]), str(entry.get("raw_uid"))
-                url = page["links"].get("next")
+        results = walk(self._connected(), self._config.results_path)
+        for key, entry in listing(results) if results is not None else ():
+            if entry.get("status") == "complete":
+                yield key, str(entry.get("raw_uid"))
 
     def container(self) -> Any:  # noqa: ANN401 - tiled is untyped
-        """Return the client of the container with the raw runs."""
-        if self._raw is None:
-            from tiled.client import from_uri  # noqa: PLC0415 - slow to import
+        """Return the client of the container with the raw runs.
 
-            path = quoted(*segments(self._config.raw_path))
-            uri = f"{api_root(self._config.uri)}/metadata/{path}"
-            self._raw = from_uri(uri, api_key=self._api_key)
-        return self._raw
+        Raises
+        ------
+        UnreachableError
+            Also when there is no such container (yet).
+        """
+        found = walk(self._connected(), self._config.raw_path)
+        if found is None:
+            raise UnreachableError(f"no container {self._config.raw_path!r} in Tiled")
+        return found
+
+    def _connected(self) -> Any:  # noqa: ANN401 - tiled is untyped
+        if self._root is None:
+            self._root = connect(self._config, self._api_key)
+        return self._root
