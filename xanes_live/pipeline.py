@@ -37,11 +37,30 @@ SOFTWARE = f"xanes-live {__version__}"
 class Predictor(Protocol):
     """What the pipeline needs of an ensemble."""
 
-    info: ModelInfo
-    energy: Array
-    radius: Array
-    input_form: str
-    calibration: Mapping[str, Any]
+    @property
+    def info(self) -> ModelInfo:
+        """Identity of the model."""
+        ...
+
+    @property
+    def energy(self) -> Array:
+        """Energies the model wants μ at, eV, shape (n_grid,)."""
+        ...
+
+    @property
+    def radius(self) -> Array:
+        """Centres of the G2 functions, Å, shape (n_g2,)."""
+        ...
+
+    @property
+    def input_form(self) -> str:
+        """'normalised' or 'flattened'."""
+        ...
+
+    @property
+    def calibration(self) -> Mapping[str, Any]:
+        """Calibration data of the model."""
+        ...
 
     def predict(self, mu: Array) -> Sequence[Prediction]:
         """Predict from spectra on the model's grid, shape (n, n_grid)."""
