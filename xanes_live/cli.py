@@ -64,15 +64,50 @@ def serve(
 ) -> None:
     """Predict every XAS scan as it ends, until stopped (Ctrl-C or SIGTERM)."""
     from xanes_live.config import load
-    from xanes_live.service.service import Service
+    from xanes_live.service.run import serve as run_service
 
     settings = load(config)
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with Service(settings):
-        typer.echo("xanes-live: ready")
-        ended.wait()
+    run_service(settings, ended)
+
+
+@app.command()
+def check(
+    config: ConfigOption = None,
+    listen: Annotated[
+        float, typer.Option(min=0.0, help="Listen so long for documents, s; 0: do not.")
+    ] = 3.0,
+) -> None:
+    """Test every connection and permission; say what is wrong and how to mend it."""
+    from xanes_live.service.check import check_command
+
+    raise typer.Exit(check_command(config, listen_s=listen))
+
+
+@app.command()
+def init(
+    output: Annotated[Path, typer.Argument(help="File to write.")] = Path("beamline.toml"),
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Ask nothing: options and defaults decide.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over an existing file.")] = False,
+    source: Annotated[str | None, typer.Option(help="zmq, kafka or none.")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Of the ZMQ proxy's out side, or of the Kafka servers.")
+    ] = None,
+    topic: Annotated[list[str] | None, typer.Option(help="Kafka topic (repeatable).")] = None,
+    tiled: Annotated[str | None, typer.Option(help="Address of the Tiled server.")] = None,
+    raw_path: Annotated[str | None, typer.Option(help="Container of the raw runs.")] = None,
+    results_path: Annotated[str | None, typer.Option(help="Container for the results.")] = None,
+    runs: Annotated[int, typer.Option(min=0, help="How many past runs to look at.")] = 5,
+) -> None:
+    """Write a commented configuration, with what the last runs in Tiled suggest."""
+    from xanes_live.service.init import Answers, init_command
+
+    answers = Answers(source, address, tuple(topic or ()), tiled, raw_path, results_path)
+    raise typer.Exit(init_command(output, answers, ask=not yes, force=force, runs=runs))
 
 
 @app.command()
