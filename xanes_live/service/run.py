@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 from xanes_live.config import Config
@@ -29,6 +30,8 @@ def serve(config: Config, ended: threading.Event) -> None:
 
         with Endpoint(config.metrics, registry(lambda: take(service)), health):
             systemd.notify("READY=1")
+            sys.stdout.write("xanes-live: ready\n")
+            sys.stdout.flush()
             while not ended.wait(_pause()):
                 _tell(health())
             systemd.notify("STOPPING=1")
