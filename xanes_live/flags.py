@@ -198,9 +198,16 @@ FLAGS: dict[str, FlagKind] = _table(
     FlagKind(
         "glitch",
         WARNING,
-        "{count} glitches, the largest at {energy:.1f} eV, were removed",
+        "{count} glitched points, the worst at {energy:.1f} eV, were removed",
         "Bragg glitches of the monochromator or of a crystalline sample, spikes of electronics.",
         "Detune or rotate the sample if they are near the edge.",
+    ),
+    FlagKind(
+        "glitch_kept",
+        WARNING,
+        "{count} glitched points, the worst at {energy:.1f} eV, were left in (deglitch is off)",
+        "Bragg glitches of the monochromator or of a crystalline sample, spikes of electronics.",
+        "Set deglitch in the [reduction] section.",
     ),
     FlagKind(
         "dropout",

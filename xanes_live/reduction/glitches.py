@@ -1,0 +1,306 @@
+"""Points that are not the sample: single and few-point glitches, dropouts of the intensity.
+
+A run of one to three points is a glitch when a smooth curve through the points on both sides passes
+it by far more than noise, and no peak as broad as physics demands explains it. That width is the
+lifetime broadening of the core hole near the edge, and that of EXAFS oscillations away from it, so
+that no white line, pre-edge peak or oscillation is ever taken out. Where the incident intensity
+jumps at the same points the proof need not be so strict. Longer dropouts are recognised in the
+counters themselves: abrupt loss and return of most of the intensity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xanes_live.domain import Array
+from xanes_live.reduction.noise import MEDIAN_TO_SIGMA, cubic_residuals
+
+LONGEST = 3
+"""Points of the longest run that is judged by its shape."""
+NEAR = (-25.0, 70.0)
+"""Where peaks may be as sharp as the core hole's lifetime allows, eV relative to the edge."""
+_LIFETIME = 1.75e-4
+"""Lifetime broadening of a core level over its energy, good to a few tenths for K and L3 edges
+between 5 and 20 keV (Krause & Oliver, *J. Phys. Chem. Ref. Data* 8, 329 (1979))."""
+_SHARP_TO = 15.0
+"""Above this, eV from the edge, features widen with the photoelectron's inelastic losses."""
+_BROADENING = 0.06
+"""Growth of the narrowest feature, eV per eV: 5 eV at 70 eV, 15 eV at 250 eV."""
+_BELOW_WIDTH = 30.0
+"""Width of what there may be below the edge: EXAFS of another element, eV."""
+_DIP = 2.0
+"""A dip is the gap between two peaks: with smooth flanks it is never as narrow as one peak."""
+_RESOLVED = 2.2
+"""Distance between the points beside a run, in narrowest physical widths, beyond which sharp but
+real structure could hide in the run: its shape proves nothing."""
+_SIDE = 4
+"""Points on each side that the smooth curve is fitted to."""
+_SIGMAS = 7.0
+"""Least size of a glitch in standard deviations of the noise around it."""
+_LEAST = 0.015
+"""Least size of a glitch as a fraction of the edge step; smaller ones change nothing."""
+_CLEAN = 8.0
+"""Least ratio of a glitch to what the smooth curve misses of the points beside it."""
+_CLEAN_WITH_I0 = 4.0
+_I0_LEAST = 0.03
+"""Least relative size of a simultaneous jump of I0."""
+_LARGE = 0.15
+"""Size in edge steps from which several bad points near the edge are a dropout."""
+_PASSES = 3
+"""Glitches beside others are found once those are out of the way."""
+_UNEXPLAINED = 0.20
+"""Least fraction of a glitch that the best physical peak leaves."""
+_WIDTHS = np.array([1.0, 1.4, 2.0, 3.0])
+"""Widths of the peaks that are tried, relative to the narrowest physical one."""
+_LOST = 0.5
+"""Ratio of neighbouring I0 readings that counts as lost intensity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Excursion:
+    """A run of points that are not the sample's."""
+
+    start: int
+    stop: int
+    """One past the last point."""
+    size: float
+    """Largest deviation from the smooth curve, in edge steps; 0 where it was not measured."""
+    dropout: bool
+    """Whether the beam or a detector was lost, rather than a point spoiled."""
+
+
+def find_excursions(
+    energy: Array,
+    mu: Array,
+    *,
+    edge: float | None,
+    step: float,
+    counters: Mapping[str, Array] | None = None,
+) -> tuple[Excursion, ...]:
+    """Return all runs of bad points of one spectrum, in order.
+
+    Parameters
+    ----------
+    energy
+        eV, shape (n_points,), strictly increasing.
+    mu
+        shape (n_points,).
+    edge
+        Energy of the edge, eV, to a few eV; None treats all of the spectrum as near the edge.
+    step
+        Edge step, roughly, in units of μ: the scale on which a deviation matters.
+    counters
+        Detector readings μ was computed from, by role, each shape (n_points,); 'i0' supports a
+        doubtful glitch, all of them show longer dropouts.
+    """
+    if energy.size < 2 * _SIDE + 2 or not step > 0:
+        return ()
+    counters = counters or {}
+    lost = _losses(counters, energy.size)
+    noise = _local_noise(energy, mu)
+    found: list[Excursion] = []
+    taken = np.zeros(energy.size, dtype=bool)
+    for run in lost:
+        taken[run] = True
+        found.append(Excursion(run.start, run.stop, 0.0, dropout=True))
+    logarithm = None if "i0" not in counters else np.log(np.maximum(counters["i0"], 1e-300))
+    judge = _Judge(energy, mu, noise, edge, step, logarithm, taken)
+    for _ in range(_PASSES):
+        new = judge.best_runs()
+        found += new
+        if not new:
+            break
+    return tuple(sorted(found, key=lambda e: e.start))
+
+
+def _local_noise(energy: Array, mu: Array) -> Array:
+    """Return the noise around each point from the 31 residuals nearest to it, shape (n_points,)."""
+    residual = np.abs(cubic_residuals(energy, mu))
+    width = min(31, residual.size)
+    windows = np.lib.stride_tricks.sliding_window_view(residual, width)
+    level = MEDIAN_TO_SIGMA * np.median(windows[:: max(1, width // 4)], axis=1)
+    centres = np.arange(0, residual.size - width + 1, max(1, width // 4)) + 2 + width // 2
+    return np.asarray(np.interp(np.arange(energy.size), centres, level), dtype=np.float64)
+
+
+def _losses(counters: Mapping[str, Array], n: int) -> list[slice]:
+    """Return runs of points at which most of a counter's intensity is lost and comes back."""
+    lost = np.zeros(n, dtype=bool)
+    for role, readings in counters.items():
+        for run in _lost_runs(readings, _LOST if role == "i0" else _LOST * _LOST):
+            lost[run] = True
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], lost.astype(np.int8), [0]))))
+    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _lost_runs(readings: Array, ratio: float) -> list[slice]:
+    """Return runs entered and left through a jump by `ratio` in one step, or reaching an end."""
+    n = readings.size
+    peak = float(readings.max())
+    if not peak > 0:
+        return []
+    level = np.maximum(readings, 1e-9 * peak)
+    change = np.diff(np.log(level))
+    noise = MEDIAN_TO_SIGMA * float(np.median(np.abs(change)))
+    falls = np.flatnonzero(change < min(np.log(ratio), -_SIGMAS * noise)) + 1
+    runs = _dark_start(level, peak)
+    end = runs[0].stop if runs else 0
+    for start in falls:
+        if start < end:
+            continue
+        before = level[start - 1]
+        back = np.flatnonzero(level[start:] > ratio * before)
+        stop = int(start + back[0]) if back.size else n
+        abrupt = stop == n or level[stop] * ratio > level[stop - 1]
+        if abrupt and (stop == n or stop - start <= n // 3):
+            runs.append(slice(int(start), stop))
+            end = stop
+    return runs
+
+
+def _dark_start(level: Array, peak: float) -> list[slice]:
+    """Return the run of points before a detector was switched on at all."""
+    dark = level < 1e-6 * peak
+    first = int(np.argmin(dark))
+    return [slice(0, first)] if dark[0] and not dark.all() else []
+
+
+class _Judge:
+    """The evidence for and against candidates of one spectrum."""
+
+    def __init__(
+        self,
+        energy: Array,
+        mu: Array,
+        noise: Array,
+        edge: float | None,
+        step: float,
+        log_i0: Array | None,
+        taken: NDArray[np.bool_],
+    ) -> None:
+        self.energy, self.mu, self.noise, self.taken = energy, mu, noise, taken
+        self.step, self.log_i0 = step, log_i0
+        x = np.zeros(energy.size) if edge is None else energy - edge
+        self.near = (x > NEAR[0]) & (x < NEAR[1])
+        sharp = max(0.9, _LIFETIME * (edge if edge is not None else float(energy.mean())))
+        above = sharp + np.maximum(x - _SHARP_TO, 0.0) * _BROADENING
+        self.width = np.where(self.near | (x > 0.0), above, _BELOW_WIDTH)
+        before = mu[(x > -40.0) & (x < -10.0)] if edge is not None else mu[:0]
+        lowest = float(np.median(before)) - _LARGE * step if before.size else -np.inf
+        self.impossible = (x > 5.0) & (mu < lowest)
+
+    def best_runs(self) -> list[Excursion]:
+        """Judge all candidates and take the clearest of those that overlap."""
+        judged = [self._verdict(start, length) for start, length in self._candidates()]
+        runs = sorted((j for j in judged if j is not None), key=lambda j: -j[0])
+        found: list[Excursion] = []
+        for _, run in runs:
+            if not self.taken[run.start : run.stop].any():
+                self.taken[run.start : run.stop] = True
+                found.append(run)
+        return found
+
+    def _candidates(self) -> list[tuple[int, int]]:
+        """Return (start, length) of runs that stand off the line between their neighbours."""
+        found: list[tuple[int, int]] = []
+        floor = np.maximum(_SIGMAS * self.noise, _LEAST * self.step)
+        for length in range(1, LONGEST + 1):
+            start = np.arange(2, self.energy.size - length - 2)
+            stop = start + length
+            left = np.abs(self.mu[start - 1] - self.mu[start - 2])
+            right = np.abs(self.mu[stop + 1] - self.mu[stop])
+            off, least = self._off_line(start, length)
+            enough = (off > floor[start]) & (off > 1.5 * np.maximum(left, right))
+            enough &= least > 0.3 * off
+            if self.taken.any():
+                enough &= ~np.lib.stride_tricks.sliding_window_view(self.taken, length)[start].any(
+                    1
+                )
+            found += [(int(i), length) for i in start[enough]]
+        return found
+
+    def _off_line(self, start: NDArray[np.intp], length: int) -> tuple[Array, Array]:
+        """Return the largest and the smallest distance of runs from the line that spans them."""
+        e, m, stop = self.energy, self.mu, start + length
+        slope = (m[stop] - m[start - 1]) / (e[stop] - e[start - 1])
+        inside = [
+            np.abs(m[start + k] - m[start - 1] - slope * (e[start + k] - e[start - 1]))
+            for k in range(length)
+        ]
+        return np.max(inside, axis=0), np.min(inside, axis=0)
+
+    def _verdict(self, start: int, length: int) -> tuple[float, Excursion] | None:
+        """Return the run and how clear it is, if it is an excursion."""
+        inside = np.arange(start, start + length)
+        sides = self._sides(start, start + length)
+        if sides.size < 2 * _SIDE - 1:
+            return None
+        off, missed = self._against_smooth(self.mu, inside, sides)
+        size, noise = float(np.abs(off).max()), float(self.noise[inside].max())
+        clear = size / max(noise, missed, 1e-12 * self.step)
+        with_i0 = self._i0_jumps(inside, sides)
+        if size < max(_SIGMAS * noise, _LEAST * self.step):
+            return None
+        if clear < (_CLEAN_WITH_I0 if with_i0 else _CLEAN):
+            return None
+        proven = with_i0 or bool(self.impossible[inside].all())
+        if not proven and not self._unphysical(inside, sides, size, dip=float(off.sum()) < 0.0):
+            return None
+        dropout = bool(self.near[inside].any()) and length > 1 and size > _LARGE * self.step
+        return clear, Excursion(start, start + length, size / self.step, dropout)
+
+    def _i0_jumps(self, inside: NDArray[np.intp], sides: NDArray[np.intp]) -> bool:
+        """Whether all points of the run also stand off in the incident intensity."""
+        if self.log_i0 is None:
+            return False
+        off, missed = self._against_smooth(self.log_i0, inside, sides)
+        return bool(np.abs(off).min() > max(_I0_LEAST, _CLEAN * missed))
+
+    def _sides(self, start: int, stop: int) -> NDArray[np.intp]:
+        """Return the nearest good points on both sides of a run."""
+        reach = 2 * _SIDE + LONGEST
+        low = max(0, start - reach)
+        left = np.flatnonzero(~self.taken[low:start])[-_SIDE:] + low
+        right = np.flatnonzero(~self.taken[stop : stop + reach])[:_SIDE] + stop
+        return np.concatenate((left, right))
+
+    def _against_smooth(
+        self, values: Array, inside: NDArray[np.intp], sides: NDArray[np.intp]
+    ) -> tuple[Array, float]:
+        """Return deviations from the cubic through the sides, and what it misses of them."""
+        centre = float(self.energy[inside].mean())
+        scale = float(np.ptp(self.energy[sides]))
+        design = np.vander((self.energy[sides] - centre) / scale, 4)
+        orthogonal, triangular = np.linalg.qr(design)
+        solution = np.linalg.solve(triangular, orthogonal.T @ values[sides])
+        missed = values[sides] - design @ solution
+        predicted = np.vander((self.energy[inside] - centre) / scale, 4) @ solution
+        scatter = float(np.sqrt(missed @ missed / max(sides.size - 4, 1)))
+        return values[inside] - predicted, scatter
+
+    def _unphysical(
+        self, inside: NDArray[np.intp], sides: NDArray[np.intp], size: float, *, dip: bool
+    ) -> bool:
+        """Whether neither a peak of physical width nor a jump explains the run."""
+        points = np.sort(np.concatenate((inside, sides)))
+        x = self.energy[points] - float(self.energy[inside].mean())
+        y = self.mu[points]
+        narrowest = float(self.width[inside].min())
+        if self.energy[inside[-1] + 1] - self.energy[inside[0] - 1] > _RESOLVED * narrowest:
+            return False
+        width = narrowest * (_DIP if dip else 1.0)
+        reach = 0.5 * float(self.energy[inside[-1]] - self.energy[inside[0]]) + 0.5 * width
+        centres, widths = np.meshgrid(np.linspace(-reach, reach, 9), width * _WIDTHS)
+        offset = (x - centres.reshape(-1, 1)) / widths.reshape(-1, 1)
+        peaks = np.exp(-4.0 * np.log(2.0) * offset**2)
+        jumps = (x > 0.5 * (x[1:] + x[:-1])[:, None]).astype(np.float64)
+        shapes = np.concatenate((peaks, jumps))
+        background = np.broadcast_to(np.vander(x / np.ptp(x), 4), (len(shapes), x.size, 4))
+        orthogonal, _ = np.linalg.qr(np.concatenate((background, shapes[:, :, None]), axis=2))
+        fitted = np.einsum("sij,skj,k->si", orthogonal, orthogonal, y)
+        best = float(np.abs(y - fitted).max(axis=1).min())
+        return best > max(_UNEXPLAINED * size, 3.0 * float(self.noise[inside].max()))

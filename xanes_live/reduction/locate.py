@@ -1,0 +1,205 @@
+"""Is there an absorption edge, is it the announced one, and where exactly.
+
+:func:`xanes_live.reduction.edge.find_e0` always returns a point; here that point is checked. The
+edge looked for is the one announced: where the steepest point of the scan belongs to something else
+(another element, a glitch), the announced edge is searched for in its own neighbourhood.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xanes_live.domain import Array, Flag
+from xanes_live.edges import edge_energy, edges_within
+from xanes_live.flags import make
+from xanes_live.reduction.edge import find_e0
+
+WINDOW = (-25.0, 40.0)
+"""Where e0 of the announced edge may lie relative to the tabulated energy, eV: oxidation moves it
+up by as much as 20 eV, a monochromator that was never calibrated by as much again."""
+USUAL = (-3.5, 21.0)
+"""Where e0 lies on a calibrated energy scale, eV relative to the tabulated energy; all measured K
+edges of 3d metals at hand lie within −2 and +20.5."""
+SIGNIFICANT = 5.0
+"""Step over its standard error from which there is an edge."""
+_PLACES = (0.0, 5.0, 10.0, 15.0)
+"""Where a step is tried, eV above the steepest point."""
+_WIDTH = 1.5
+"""Half width of the model step, eV."""
+_REACH = 150.0
+"""Data further from the edge than this do not matter for the question, eV."""
+_SEARCH = (-50.0, 80.0)
+"""Neighbourhood of the announced edge searched when the steepest point is elsewhere, eV."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """A step fitted to μ(E) at a given energy."""
+
+    step: float
+    """Height in units of μ, negative where μ falls."""
+    significance: float
+    """Height over its standard error, which includes structure the model does not have."""
+
+
+def rise_at(energy: Array, mu: Array, at: float) -> Rise:
+    """Fit a smooth background and a step to the data around `at`.
+
+    The step may lie up to 15 eV above `at`, because the steepest point of a spectrum with a strong
+    pre-edge peak is the flank of that peak.
+
+    Parameters
+    ----------
+    energy, mu
+        shape (n_points,); energies in eV, increasing.
+    at
+        Where the signal rises, eV.
+
+    Returns
+    -------
+    Rise
+        The most significant step; (0, 0) where the data do not go on for some eV on both sides.
+    """
+    near = slice(*np.searchsorted(energy, (at - _REACH, at + _REACH)))
+    x, y = _binned(energy[near] - at, mu[near])
+    if x.size < 7 or x[2] > -1.0 or x[-3] < 1.0:
+        return Rise(0.0, 0.0)
+    degree = 1 if min(-x[0], x[-1]) < 60.0 else 3
+    background = np.asarray(np.polynomial.chebyshev.chebvander(x / _REACH, degree), np.float64)
+    places = [place for place in _PLACES if place < x[-3]]
+    return max((_step(x - place, y, background) for place in places), key=_size)
+
+
+def _size(rise: Rise) -> float:
+    return abs(rise.significance)
+
+
+def _binned(x: Array, y: Array) -> tuple[Array, Array]:
+    """Average over 1 eV, so that the density of points does not count as independence."""
+    if x.size == 0:
+        return x, y
+    starts = np.concatenate(([0], np.flatnonzero(np.diff(np.floor(x))) + 1))
+    counts = np.diff(np.append(starts, x.size))
+    return np.add.reduceat(x, starts) / counts, np.add.reduceat(y, starts) / counts
+
+
+def _step(x: Array, y: Array, background: Array) -> Rise:
+    """Fit a step at x = 0 and the background; μ(E) is correlated over about two bins."""
+    design = np.column_stack((0.5 + np.arctan(x / _WIDTH) / np.pi, background))
+    orthogonal, triangular = np.linalg.qr(design)
+    inverse = np.linalg.pinv(triangular)
+    solution = inverse @ (orthogonal.T @ y)
+    scatter = y - design @ solution
+    freedom = max(x.size - design.shape[1], 1)
+    error = float(np.sqrt(2.0 * (scatter @ scatter) / freedom * (inverse[0] @ inverse[0])))
+    floor = 1e-9 * float(np.abs(y).max()) + 1e-300
+    return Rise(float(solution[0]), float(solution[0]) / max(error, floor))
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where the edge is, and what is to be said about it."""
+
+    e0: float
+    """eV; NaN where there is no edge to go on with."""
+    flags: tuple[Flag, ...] = ()
+
+
+def expected_energy(element: str, edge: str, announced: float | None = None) -> float | None:
+    """Return where the edge is to be looked for, eV; None when nothing is known.
+
+    An energy announced in the metadata counts if it is near the tabulated edge or if the table does
+    not hold the edge.
+    """
+    try:
+        tabulated = edge_energy(element, edge)
+    except KeyError:
+        return announced
+    if announced is not None and WINDOW[0] <= announced - tabulated <= WINDOW[1]:
+        return announced
+    return tabulated
+
+
+def locate_edge(
+    energy: Array, mu: Array, guess: float, element: str, edge: str, announced: float | None = None
+) -> Located:
+    """Check the steepest point of a spectrum and return the energy of the announced edge.
+
+    Parameters
+    ----------
+    energy, mu
+        shape (n_points,); energies in eV, strictly increasing.
+    guess
+        e0 from :func:`~xanes_live.reduction.edge.find_e0` on the whole spectrum, eV; may be NaN.
+    element, edge
+        What the spectrum was announced as; '' when unknown.
+    announced
+        Edge energy named in the metadata, eV.
+    """
+    expected = expected_energy(element, edge, announced)
+    if expected is None:
+        return _anywhere(energy, mu, guess)
+    if not energy[1] < expected + 5.0 < energy[-2]:
+        return _outside(energy, mu, guess, (element, edge, expected))
+    if _within(guess, expected) and rise_at(energy, mu, guess).significance >= SIGNIFICANT:
+        return Located(guess, _far(guess, expected))
+    near = slice(*np.searchsorted(energy, (expected + _SEARCH[0], expected + _SEARCH[1])))
+    own = float(find_e0(energy[near], mu[near]))
+    if _within(own, expected) and rise_at(energy, mu, own).significance >= SIGNIFICANT:
+        return Located(own, _far(own, expected))
+    return Located(np.nan, (_why_not(energy, mu, guess, (element, edge, expected)),))
+
+
+def _within(e0: float, expected: float) -> bool:
+    return bool(WINDOW[0] <= e0 - expected <= WINDOW[1])
+
+
+def _far(e0: float, expected: float) -> tuple[Flag, ...]:
+    offset = e0 - expected
+    return () if USUAL[0] <= offset <= USUAL[1] else (make("edge_far", e0=e0, offset=offset),)
+
+
+def _anywhere(energy: Array, mu: Array, guess: float) -> Located:
+    if np.isfinite(guess) and rise_at(energy, mu, guess).significance >= SIGNIFICANT:
+        return Located(guess)
+    return Located(np.nan, (make("no_edge"),))
+
+
+def _outside(energy: Array, mu: Array, guess: float, wanted: tuple[str, str, float]) -> Located:
+    """Handle data that do not reach the announced edge."""
+    element, edge, expected = wanted
+    other = _other_edge(energy, mu, guess)
+    if not other and -200.0 < energy[-1] - expected < 15.0:
+        # stopped on the way to the edge
+        return Located(np.nan, (make("too_short", available=energy[-1] - expected),))
+    if not other:
+        ends_below = energy[-1] < expected + 15.0
+        other = f"end at {energy[-1]:.0f} eV" if ends_below else f"start at {energy[0]:.0f} eV"
+    flag = make("wrong_edge", element=element, edge=edge, expected=expected, found=other)
+    return Located(np.nan, (flag,))
+
+
+def _why_not(energy: Array, mu: Array, guess: float, wanted: tuple[str, str, float]) -> Flag:
+    """Name the reason why the announced edge is not in the data although they reach it."""
+    element, edge, expected = wanted
+    near = slice(*np.searchsorted(energy, (expected + _SEARCH[0], expected + _SEARCH[1])))
+    fall = float(find_e0(energy[near], -mu[near]))
+    if _within(fall, expected):
+        found = rise_at(energy, mu, fall)
+        if found.significance <= -SIGNIFICANT:
+            return make("negative_edge_step", step=found.step)
+    other = "" if _within(guess, expected) else _other_edge(energy, mu, guess)
+    if other:
+        return make("wrong_edge", element=element, edge=edge, expected=expected, found=other)
+    return make("no_edge")
+
+
+def _other_edge(energy: Array, mu: Array, guess: float) -> str:
+    """Describe the edge at `guess`, '' where there is none."""
+    if not np.isfinite(guess) or rise_at(energy, mu, guess).significance < SIGNIFICANT:
+        return ""
+    k_edges = [e for e in edges_within(guess + -25.0, guess + 10.0) if e.edge in {"K", "L3"}]
+    name = min(k_edges, key=lambda e: (e.edge != "K", abs(e.energy - guess)), default=None)
+    return f"rise at {guess:.0f} eV" + (f" ({name.element} {name.edge})" if name else "")

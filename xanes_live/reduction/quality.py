@@ -1,0 +1,129 @@
+"""Quality of single detector channels, in the words of NSLS-II ISS."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xanes_live.domain import Array, Flag, Quality
+from xanes_live.flags import make
+from xanes_live.reduction.noise import noise_level
+
+_INVALID = 0.10
+"""Fraction of impossible readings from which a channel is called invalid."""
+_PLATEAU = 5
+"""Points in a row at exactly the highest reading that mean clipping."""
+_CLIPPABLE = 1000.0
+"""Highest readings below this repeat by chance in counted data."""
+_WHITE = 1.4
+"""Von Neumann's ratio from which readings are noise: it is 2 for noise, near 0 for structure."""
+
+
+def channel_quality(readings: Array, raw: Array, saturation: float | None = None) -> Quality:
+    """Judge one channel.
+
+    Parameters
+    ----------
+    readings
+        Counts after dark subtraction, shape (n_points,).
+    raw
+        Counts as read, shape (n_points,).
+    saturation
+        Reading at which the detector saturates, where it is known.
+    """
+    good = np.isfinite(readings) & (readings > 0)
+    valid = float(np.mean(good)) if readings.size else 0.0
+    if valid < 0.5:
+        return Quality.LOW_AMPLITUDE if np.isfinite(readings).any() else Quality.INVALID_VALUES
+    if valid < 1.0 - _INVALID:
+        return Quality.INVALID_VALUES
+    if saturated_fraction(raw, saturation) > 0.0:
+        return Quality.SATURATED
+    level = float(np.median(readings[good]))
+    spread = float(np.median(np.abs(np.diff(readings[good])))) if good.sum() > 2 else 0.0
+    weak = spread > 0.5 * level and not follows_energy(readings[good])
+    return Quality.LOW_AMPLITUDE if weak else Quality.GOOD
+
+
+def saturated_fraction(raw: Array, saturation: float | None = None) -> float:
+    """Return the fraction of points at saturation.
+
+    Without a known level, points count that stay at exactly the channel's highest reading for five
+    points or more, unless the channel is constant throughout.
+    """
+    finite = raw[np.isfinite(raw)]
+    if finite.size == 0:
+        return 0.0
+    if saturation is not None:
+        return float(np.mean(finite >= saturation))
+    top = float(finite.max())
+    if top < _CLIPPABLE or top == float(finite.min()):
+        return 0.0
+    at_top = np.concatenate(([0], (raw == top).astype(np.int8), [0]))
+    turns = np.flatnonzero(np.diff(at_top))
+    runs = turns[1::2] - turns[::2]
+    clipped = int(runs[runs >= _PLATEAU].sum())
+    return clipped / raw.size
+
+
+def follows_energy(readings: Array) -> bool:
+    """Whether readings vary from point to point less than over the scan (they are not noise).
+
+    The measure is von Neumann's ratio of the mean square successive difference to the variance.
+    """
+    finite = readings[np.isfinite(readings)]
+    if finite.size < 5:
+        return False
+    variance = float(finite.var())
+    if variance <= 1e-24 * float(np.abs(finite).max()) ** 2:
+        return False
+    return float(np.mean(np.diff(finite) ** 2)) / variance < _WHITE
+
+
+def quality_flag(name: str, quality: Quality, readings: Array, fraction: float) -> Flag | None:
+    """Return the flag for a channel that is not good.
+
+    Parameters
+    ----------
+    name
+        What the operator calls the channel: 'I0', 'It', …
+    quality
+        From :func:`channel_quality`.
+    readings
+        Counts after dark subtraction, shape (n_points,).
+    fraction
+        From :func:`saturated_fraction`.
+    """
+    if quality is Quality.SATURATED:
+        return make("channel_saturated", channel=name, fraction=fraction)
+    if quality is Quality.LOW_AMPLITUDE:
+        return make("channel_low", channel=name)
+    if quality is Quality.INVALID_VALUES:
+        bad = int(np.sum(~(np.isfinite(readings) & (readings > 0))))
+        return make("channel_invalid", channel=name, count=bad)
+    return None
+
+
+def disagreement(shape: Array, reference: Array, energy: Array) -> float:
+    """Return how far one signal is from being proportional to another plus a constant.
+
+    Parameters
+    ----------
+    shape, reference
+        shape (n_points,).
+    energy
+        eV, shape (n_points,), strictly increasing.
+
+    Returns
+    -------
+    float
+        Root mean square deviation beyond noise over the span of the fit; infinite where the two
+        run in opposite directions.
+    """
+    centred = reference - reference.mean()
+    slope = float(centred @ (shape - shape.mean())) / max(float(centred @ centred), 1e-300)
+    if slope <= 0.0:
+        return float("inf")
+    rest = shape - shape.mean() - slope * centred
+    noise = float(noise_level(energy, shape))
+    beyond = max(float(rest @ rest) / rest.size - 2.0 * noise**2, 0.0)
+    return float(np.sqrt(beyond)) / (slope * float(np.ptp(reference)) + 1e-300)

@@ -1,0 +1,154 @@
+"""From detector readings to the μ(E) that a sweep allows: transmission, fluorescence, reference.
+
+μ t = ln(I0/It) in transmission, I_f/I0 in fluorescence and ln(It/Ir) for the foil behind the
+sample (XAFS definitions, e.g. G. Bunker, *Introduction to XAFS*, Cambridge 2010, ch. 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xanes_live.config import BeamlineConfig
+from xanes_live.domain import Array, Channels, Flag, Mode, Quality, Scan
+from xanes_live.flags import make
+from xanes_live.reduction.fluorescence import describe, sum_elements
+from xanes_live.reduction.quality import channel_quality, quality_flag, saturated_fraction
+from xanes_live.reduction.sweep import Order
+
+NAMES = {"i0": "I0", "it": "It", "ir": "Ir", "fluorescence": "the fluorescence detector", "mu": "μ"}
+"""What an operator calls the channels."""
+USES: dict[Mode, tuple[str, ...]] = {
+    Mode.TRANSMISSION: ("i0", "it"),
+    Mode.FLUORESCENCE: ("i0", "fluorescence"),
+    Mode.REFERENCE: ("it", "ir"),
+    Mode.GIVEN: ("mu",),
+}
+"""Channels that each mode is made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """All channels of a sweep, in order of energy and less their dark counts."""
+
+    energy: Array
+    """eV, shape (n_points,), strictly increasing."""
+    counts: Mapping[str, Array]
+    """Counts by role, each shape (n_points,); fluorescence is the sum of the usable elements."""
+    quality: Mapping[str, Quality]
+    flags: Mapping[str, tuple[Flag, ...]]
+    """What is to be said of a channel if it is used, by role."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """μ(E) in one mode."""
+
+    mode: Mode
+    mu: Array
+    """shape (n_points,); NaN where `valid` is False."""
+    valid: NDArray[np.bool_]
+    """Where the readings allow a μ, shape (n_points,)."""
+    counters: Mapping[str, Array] = field(default_factory=dict)
+    """The readings it was computed from, by role."""
+
+
+def read_channels(
+    channels: Channels, order: Order, scan: Scan, beamline: BeamlineConfig
+) -> Readings:
+    """Bring the channels of a sweep into order, subtract dark counts and judge them.
+
+    Parameters
+    ----------
+    channels
+        The sweep as read.
+    order
+        From :func:`xanes_live.reduction.sweep.put_in_order` of its energies.
+    scan
+        The scan it belongs to; its dark counts yield to those of the configuration.
+    beamline
+        Dark counts, saturation levels, elements never used.
+    """
+    dark = {**scan.dark, **beamline.dark}
+    counts: dict[str, Array] = {}
+    quality: dict[str, Quality] = {}
+    flags: dict[str, tuple[Flag, ...]] = {}
+    for role in ("i0", "it", "ir"):
+        raw = getattr(channels, role)
+        if raw is None or np.shape(raw) != channels.energy.shape:
+            continue
+        raw = order.apply(raw)
+        counts[role] = raw - dark.get(role, 0.0)
+        quality[role] = channel_quality(counts[role], raw, beamline.saturation.get(role))
+        fraction = saturated_fraction(raw, beamline.saturation.get(role))
+        flag = quality_flag(NAMES[role], quality[role], counts[role], fraction)
+        flags[role] = () if flag is None else (flag,)
+    _read_fluorescence(channels, order, beamline, dark, counts, quality, flags)
+    if channels.mu is not None and channels.mu.shape == channels.energy.shape:
+        counts["mu"] = order.apply(channels.mu)
+    return Readings(order.energy, counts, quality, flags)
+
+
+def _read_fluorescence(
+    channels: Channels,
+    order: Order,
+    beamline: BeamlineConfig,
+    dark: Mapping[str, float],
+    counts: dict[str, Array],
+    quality: dict[str, Quality],
+    flags: dict[str, tuple[Flag, ...]],
+) -> None:
+    if channels.fluorescence is None:
+        return
+    elements = np.atleast_2d(channels.fluorescence)
+    if elements.shape[-1] != channels.energy.size:
+        return
+    raw = order.apply(elements)
+    summed = sum_elements(
+        order.energy,
+        raw - dark.get("fluorescence", 0.0),
+        raw,
+        counts.get("i0"),
+        beamline.exclude_elements,
+        beamline.saturation.get("fluorescence"),
+    )
+    quality.update(summed.quality)
+    notes: list[Flag] = []
+    if summed.left_out and len(raw) > 1:
+        notes.append(make("elements_left_out", elements=describe(summed.left_out)))
+    if summed.total is None:
+        notes.append(make("channel_low", channel=NAMES["fluorescence"]))
+    else:
+        counts["fluorescence"] = summed.total
+        if all(q is Quality.SATURATED for q in summed.quality.values()):
+            notes.append(make("channel_saturated", channel=NAMES["fluorescence"], fraction=1.0))
+    flags["fluorescence"] = tuple(notes)
+
+
+def signals(readings: Readings) -> dict[Mode, Signal]:
+    """Return μ(E) in every mode that the channels allow."""
+    made = {mode: _signal(mode, readings) for mode in USES}
+    return {mode: signal for mode, signal in made.items() if signal is not None}
+
+
+def _signal(mode: Mode, readings: Readings) -> Signal | None:
+    roles = USES[mode]
+    if any(role not in readings.counts for role in roles):
+        return None
+    values = [readings.counts[role] for role in roles]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        if mode is Mode.GIVEN:
+            mu, valid = values[0], np.isfinite(values[0])
+        elif mode is Mode.FLUORESCENCE:
+            mu = values[1] / values[0]
+            valid = (values[0] > 0) & np.isfinite(mu)
+        else:
+            mu = np.log(values[0] / values[1])
+            valid = (values[0] > 0) & (values[1] > 0) & np.isfinite(mu)
+    counters = {role: readings.counts[role] for role in roles if role != "mu"}
+    if mode is Mode.GIVEN and "i0" in readings.counts:
+        counters["i0"] = readings.counts["i0"]
+    return Signal(mode, np.where(valid, mu, np.nan), valid, counters)
