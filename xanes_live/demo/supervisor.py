@@ -93,7 +93,8 @@ def _service(place: Place) -> Child:
         f'[source]\nkind = "zmq"\naddress = "{place.zmq_out}"\nserializer = "json"\n\n'
         f'[tiled]\nuri = "{place.tiled.uri}"\nraw_path = "raw"\nresults_path = "{RESULTS}"\n'
         f'arrays = "file"\narrays_directory = "{place.tiled.arrays}"\n\n'
-        f'[service]\nstate_directory = "{place.home / "state"}"\n'
+        f'[service]\nstate_directory = "{place.home / "state"}"\n\n'
+        "[metrics]\nport = 0\n"  # two demonstrations on one machine do not meet
     )
     command = [
         sys.executable,
