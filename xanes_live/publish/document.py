@@ -173,11 +173,11 @@ def _prediction(spectrum: SpectrumResult | None) -> dict[str, Any]:
 
 
 def _g2(said: Prediction, verdict: Assessment) -> dict[str, Any]:
-    band = {"lower": rounded(verdict.lower), "upper": rounded(verdict.upper)}
+    band = {"lower": rounded(verdict.lower, 9), "upper": rounded(verdict.upper, 9)}
     return {
-        "radius": rounded(said.radius),
-        "mean": rounded(said.mean),
-        "sigma": rounded(said.sigma),
+        "radius": rounded(said.radius, 9),
+        "mean": rounded(said.mean, 9),
+        "sigma": rounded(said.sigma, 9),
         "band95": band,
         "eta": said.eta,
         "n_members": len(said.members),

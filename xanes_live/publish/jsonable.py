@@ -52,8 +52,13 @@ def rounded(values: NDArray[np.floating[Any]], digits: int = 7) -> list[float | 
     """
     finite = np.isfinite(values)
     largest = float(np.abs(values[finite]).max(initial=0.0))
-    decimals = digits - 1 - math.floor(math.log10(largest)) if largest > 0 else 0
-    numbers: list[float | None] = np.round(values.astype(np.float64), decimals).tolist()
+    numbers: list[float | None] = _round(values.astype(np.float64), largest, digits).tolist()
     if finite.all():
         return numbers
     return [n if ok else None for n, ok in zip(numbers, finite, strict=True)]
+
+
+def _round(values: NDArray[np.float64], largest: float, digits: int) -> NDArray[np.float64]:
+    if not 1e-200 < largest < 1e200:  # zeros, or where powers of ten overflow
+        return values
+    return np.round(values, digits - 1 - math.floor(math.log10(largest)))

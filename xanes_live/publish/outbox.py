@@ -11,6 +11,7 @@ serialises, so any thread may call any method.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from dataclasses import dataclass
@@ -21,7 +22,10 @@ import numpy as np
 import orjson
 from safetensors.numpy import load, save
 
+from xanes_live import log
 from xanes_live.publish.document import Node
+
+_log = log.get(__name__)
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS outbox (
@@ -84,16 +88,15 @@ class Outbox:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._keep_done = keep_done
-        # Serialised by SQLite (threadsafety 3), autocommit: see the module's text.
-        self._db = sqlite3.connect(
-            path, timeout=30.0, isolation_level=None, check_same_thread=False
-        )
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute(_TABLE)
-        self._db.execute("CREATE INDEX IF NOT EXISTS by_state ON outbox (state, not_before)")
-        # What had to wait when the last process ended is tried at once by this one.
-        self._db.execute("UPDATE outbox SET not_before = 0 WHERE state != 'done'")
+        try:
+            self._db = _open(path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise  # locked, or the disk: not the file's fault
+            aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
+            path.replace(aside)
+            log.event(_log, logging.ERROR, "damaged outbox set aside", file=aside, error=error)
+            self._db = _open(path)
 
     def put(self, node: Node) -> bool:
         """Keep `node` until it is published; False if it is waiting already.
@@ -192,6 +195,22 @@ class Outbox:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    # Serialised by SQLite (threadsafety 3), autocommit: see the module's text.
+    db = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.execute(_TABLE)
+        db.execute("CREATE INDEX IF NOT EXISTS by_state ON outbox (state, not_before)")
+        # What had to wait when the last process ended is tried at once by this one.
+        db.execute("UPDATE outbox SET not_before = 0 WHERE state != 'done'")
+    except sqlite3.DatabaseError:
+        db.close()
+        raise
+    return db
 
 
 def _item(key: str, state: str, whole: int, document: bytes, arrays: bytes, attempts: int) -> Item:
