@@ -58,16 +58,14 @@ class Archive:
         self._run: _Run | None = None
         self._kept: deque[_Run] = deque(maxlen=MAX_KEPT)
         self._failures, self._retry_at = 0, 0.0
-        self._stored = 0
-        self._idle = threading.Event()
-        self._idle.set()
+        self._given = self._taken = self._stored = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="archive", daemon=True)
         self._thread.start()
 
     def __call__(self, name: str, document: dict[str, Any]) -> None:
         """Take a document; returns at once."""
-        self._idle.clear()
+        self._given += 1
         self._queue.put((name, copy.deepcopy(document)))
 
     @property
@@ -82,21 +80,28 @@ class Archive:
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until every run is in Tiled; False if that took longer than `timeout_s`."""
-        return self._idle.wait(timeout_s)
+        end = time.monotonic() + timeout_s
+        while self._taken < self._given or self._kept:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True
 
     def close(self) -> None:
         """End the thread; what is not in Tiled by now is given up."""
         self._stop.set()
         self._thread.join(5.0)
+        self._disconnect()
 
     def _work(self) -> None:
         while not self._stop.is_set():
             try:
-                self._take(*self._queue.get(timeout=0.1))
+                document = self._queue.get(timeout=0.1)
             except queue.Empty:
                 self._catch_up()
-                if self._queue.empty() and not self._kept:
-                    self._idle.set()
+            else:
+                self._take(*document)
+                self._taken += 1
 
     def _take(self, name: str, document: dict[str, Any]) -> None:
         if name == "start":
@@ -111,9 +116,14 @@ class Archive:
         if name == "stop":
             self._run = None
             if run.writer is None:
-                self._kept.append(run)
+                self._keep(run)
             else:
                 self._stored += 1
+
+    def _keep(self, run: _Run) -> None:
+        if len(self._kept) == MAX_KEPT:
+            log.event(_log, logging.ERROR, "raw run given up", uid=self._kept[0].uid)
+        self._kept.append(run)
 
     def _catch_up(self) -> None:
         """Write kept runs, oldest first, until one fails or all are in Tiled."""
@@ -147,8 +157,13 @@ class Archive:
         self._failures = 0
         return writer
 
+    def _disconnect(self) -> None:
+        if self._client is not None:
+            self._client.context.close()
+            self._client = None
+
     def _failed(self, uid: str, error: Exception) -> None:
-        self._client = None
+        self._disconnect()
         self._retry_at = time.monotonic() + WAITS_S[min(self._failures, len(WAITS_S) - 1)]
         self._failures += 1
         log.event(_log, logging.WARNING, "Tiled failed", uid=uid, error=repr(error)[:300])

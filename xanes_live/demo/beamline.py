@@ -22,11 +22,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-# The client reads these when it is imported. Its defaults try for 45 s, in which a failed run
-# would hold up the next.
-os.environ.setdefault("TILED_RETRY_ATTEMPTS", "3")
-os.environ.setdefault("TILED_RETRY_TIMEOUT", "10")
-
 import numpy as np
 from bluesky import RunEngine
 from bluesky.utils import RunEngineInterrupted
@@ -152,7 +147,11 @@ class Beamline:
 
 
 def _archive(uri: str, raw_path: str) -> Archive:
-    from tiled.client import from_uri  # noqa: PLC0415  a second of imports, not always needed
+    # Tiled's client reads these when it is imported. With its defaults it tries for 45 s, in which
+    # a run that fails would hold up the next.
+    os.environ.setdefault("TILED_RETRY_ATTEMPTS", "3")
+    os.environ.setdefault("TILED_RETRY_TIMEOUT", "10")
+    from tiled.client import from_uri  # noqa: PLC0415
 
     from xanes_live.demo.archive import Archive  # noqa: PLC0415
 
@@ -223,6 +222,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log.configure("WARNING")
     # The RunEngine logs the traceback of every scan that is aborted, on purpose or not.
     logging.getLogger("bluesky").setLevel(logging.CRITICAL)
+    # TiledWriter logs the traceback of what it then raises.
+    logging.getLogger("bluesky_tiled_plugins").setLevel(logging.CRITICAL)
     # ophyd (1.11) changes a dictionary of its tracing while iterating over it and logs that, after
     # the move was marked as finished.
     logging.getLogger("ophyd.objects").setLevel(logging.CRITICAL)

@@ -67,6 +67,7 @@ class DocumentPublisher(Publisher):  # type: ignore[misc]  # bluesky has no type
             answered = bool(monitor.poll(int(timeout_s * 1000)))
         finally:
             self._socket.disable_monitor()
+            monitor.close(linger=0)
         if answered:
             time.sleep(SUBSCRIPTION_S)
         return answered
