@@ -81,17 +81,16 @@ class OpenRun:
             for name, blocks in by_name.items()
             for e in (*self._streamed(name, blocks), *self._referenced(name, blocks, datums))
         )
-        covered: dict[str, int] = {}
-        for e in external:
-            if e.kind == "stream_resource":
-                covered[e.stream] = max(covered.get(e.stream, 0), len(datum_seq_nums(e.datums)))
         return RunRecord(
             uid=self.uid,
             start=self.start,
             stop=stop,
             streams=streams,
             external=external,
-            problems=(*self._problems(stop, why), *missing_events(streams, covered, stop)),
+            problems=(
+                *self._problems(stop, why),
+                *missing_events(streams, covered(external), stop),
+            ),
             source=source,
         )
 
@@ -156,6 +155,15 @@ def merged(name: str, blocks: Sequence[Block]) -> Stream:
     columns = {key: _joined([(p.column(key), len(p.seq)) for p in parts])[keep] for key in keys}
     descriptors = tuple(b.descriptor for b in blocks if b.descriptor is not None)
     return Stream(name, descriptors, columns, seq[keep], time[keep])
+
+
+def covered(external: Iterable[External]) -> dict[str, int]:
+    """Return how many rows of each stream were announced to lie in files."""
+    found: dict[str, int] = {}
+    for e in external:
+        if e.kind == "stream_resource":
+            found[e.stream] = max(found.get(e.stream, 0), len(datum_seq_nums(e.datums)))
+    return found
 
 
 def datum_seq_nums(datums: Iterable[Document]) -> dict[int, int]:

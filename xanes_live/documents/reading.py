@@ -178,9 +178,10 @@ def dark(record: RunRecord, reading: Reading, context: Context) -> dict[str, flo
 def _measured_dark(stream: Stream, roles: Roles) -> dict[str, float]:
     found = {}
     for role, keys in _keys_by_role(roles).items():
-        values = [stream.columns[key] for key in keys if key in stream.columns]
-        if values and np.isfinite(values[0]).any():
-            found[role] = float(np.nanmean(values[0]))
+        values = [stream.columns[key].ravel() for key in keys if key in stream.columns]
+        finite = np.concatenate([v[np.isfinite(v)] for v in values]) if values else np.zeros(0)
+        if finite.size:
+            found[role] = float(finite.mean())
     return found
 
 
