@@ -7,17 +7,16 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
-
-import msgpack
-import orjson
 
 from xanes_live.config import Config, SourceConfig
+from xanes_live.documents.wire import Serializer, deserializer
 from xanes_live.service.finding import Finding
 
 _NAMES = frozenset({"start", "descriptor", "event", "event_page", "stop", "datum", "datum_page",
                     "resource", "stream_resource", "stream_datum", "bulk_events",
                     "bulk_datum"})  # fmt: skip
+
+_FORMS: tuple[Serializer, ...] = ("json", "msgpack")
 
 
 def source_findings(config: Config, listen_s: float) -> Iterator[Finding]:
@@ -102,9 +101,9 @@ def _mend(forms: Counter[str]) -> str:
     if forms["pickle"]:
         return (
             "give the publisher a serializer: Publisher(address, "
-            "serializer=xanes_live.documents.zmq.publisher_serializer('msgpack'))"
+            "serializer=publisher_serializer('msgpack')), from xanes_live.documents.zmq"
         )
-    known = [form for form in ("json", "msgpack") if forms[form]]
+    known = [form for form in _FORMS if forms[form]]
     return f"set serializer = {known[0]!r}" if known else "is this a bluesky document stream?"
 
 
@@ -119,18 +118,14 @@ def _parse(message: bytes) -> _Message:
 def _form(body: bytes) -> str:
     if body[:1] == b"\x80" and body[1:2] in {b"\x02", b"\x03", b"\x04", b"\x05"}:
         return "pickle" if body.endswith(b".") else "unknown"
-    decoders = {"json": orjson.loads, "msgpack": _unpack}
-    for form, decode in decoders.items():
+    for form in _FORMS:
         try:
-            if isinstance(decode(body), dict):
+            # those of the live path: msgpack's own may have been patched to load pickles
+            if isinstance(deserializer(form)(body), dict):
                 return form
-        except Exception:  # noqa: BLE001, S112 - whatever it is, it is not this
+        except ValueError:
             continue
     return "unknown"
-
-
-def _unpack(body: bytes) -> Any:  # noqa: ANN401
-    return msgpack.unpackb(body, strict_map_key=False)
 
 
 def kafka_findings(source: SourceConfig, timeout_s: float) -> Iterator[Finding]:
