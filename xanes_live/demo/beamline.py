@@ -36,7 +36,8 @@ from xanes_live.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from xanes_live.demo.archive import Archive
-    from xanes_live.demo.wire import DocumentPublisher, Serializer
+    from xanes_live.demo.wire import DocumentPublisher
+    from xanes_live.documents.wire import Serializer
 
 KEY_VARIABLE: Final = "XANES_LIVE_WRITER_KEY"
 TIME_SCALE: Final = 0.002

@@ -1,54 +1,16 @@
 from __future__ import annotations
 
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import msgpack
-import msgpack_numpy
 import numpy as np
 import pytest
 import zmq
 
-from xanes_live.demo.wire import SERIALIZERS, DocumentPublisher, to_json, to_msgpack
+from xanes_live.demo.wire import DocumentPublisher
+from xanes_live.documents.wire import deserializer
 
-DOCUMENT = {
-    "uid": "a",
-    "data": {
-        "scalar": np.float64(1.5),
-        "integer": np.int64(3),
-        "missing": float("nan"),
-        "down": np.arange(3.0)[::-1],
-        "image": np.array([[1.0, np.inf], [3.0, 4.0]]),
-    },
-    "hints": {"dimensions": [(["energy"], "primary")]},
-}
-
-
-def test_json_is_plain_json() -> None:
-    assert json.loads(to_json(DOCUMENT)) == {
-        "uid": "a",
-        "data": {
-            "scalar": 1.5,
-            "integer": 3,
-            "missing": None,
-            "down": [2.0, 1.0, 0.0],
-            "image": [[1.0, None], [3.0, 4.0]],
-        },
-        "hints": {"dimensions": [[["energy"], "primary"]]},
-    }
-
-
-def test_json_refuses_what_it_does_not_know() -> None:
-    with pytest.raises(TypeError):
-        to_json({"data": {1, 2}})
-
-
-def test_msgpack_keeps_arrays() -> None:
-    back = msgpack.unpackb(to_msgpack(DOCUMENT), object_hook=msgpack_numpy.decode)
-    np.testing.assert_array_equal(back["data"]["down"], [2.0, 1.0, 0.0])
-    assert back["data"]["integer"] == 3
-    assert np.isnan(back["data"]["missing"])
+DOCUMENT = {"uid": "a", "data": {"energy": np.float64(7112.0), "down": np.arange(3.0)[::-1]}}
 
 
 @pytest.mark.parametrize("serializer", ["json", "msgpack"])
@@ -66,7 +28,9 @@ def test_the_first_document_arrives(serializer) -> None:
         finally:
             publisher.close()
     assert (prefix, name) == (b"", b"start")
-    assert payload == SERIALIZERS[serializer](DOCUMENT)
+    document = deserializer(serializer)(payload)
+    assert document["uid"] == "a"
+    np.testing.assert_array_equal(document["data"]["down"], [2.0, 1.0, 0.0])
 
 
 def test_without_a_proxy_nothing_hangs() -> None:
