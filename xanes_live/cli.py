@@ -159,7 +159,8 @@ def replay(
 ) -> None:
     """Predict archived runs and publish what has no result yet."""
     from xanes_live.config import load
-    from xanes_live.service.replay import Selection, replay_command
+    from xanes_live.service.replay import replay_command
+    from xanes_live.service.selection import Selection
 
     selection = Selection.parse(uid or [], since, until, search or [])
     failed = replay_command(
@@ -183,7 +184,7 @@ def main() -> None:
     """Run the command line; known errors become one sentence on standard error."""
     try:
         app()
-    except XanesLiveError as error:
+    except (XanesLiveError, ConnectionError) as error:
         typer.echo(f"xanes-live: {error}", err=True)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -1,8 +1,8 @@
 """Predict archived runs: the live path fed from an archive.
 
-Results go through the same outbox as live ones, so a replay that is killed loses nothing; which
-runs were done is kept in a file beside the outbox, and what Tiled already holds for the same model
-and configuration is skipped.
+Results go through the same outbox as live ones, so a replay that is killed loses nothing. Which
+runs were done is kept in a file beside the outbox, so that it can be resumed, and what Tiled
+already holds for the same model and configuration is skipped.
 """
 
 from __future__ import annotations
@@ -10,70 +10,51 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from xanes_live import log
 from xanes_live.config import Config
 from xanes_live.documents.archive import ArchiveRun, open_archive
-from xanes_live.documents.callback import XanesCallback
-from xanes_live.documents.run import RunRecord
 from xanes_live.domain import Declined, Result
-from xanes_live.errors import ConfigurationError
+from xanes_live.errors import ReadError
 from xanes_live.pipeline import Predictors
-from xanes_live.publish.keys import result_key
+from xanes_live.publish.document import Node
+from xanes_live.publish.keys import DECLINED, result_key
 from xanes_live.publish.outbox import Outbox
 from xanes_live.publish.writer import Publisher
 from xanes_live.service.handle import Outcome, handle
 from xanes_live.service.raw import RawRuns
+from xanes_live.service.selection import Selection
 from xanes_live.service.service import load_predictors
 
+FLUSH_S = 300.0
+"""How long the end of a replay waits for Tiled to take what is left."""
 _log = log.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """Which runs of an archive are wanted."""
+class Replayed:
+    """What became of one archived run."""
 
-    uids: tuple[str, ...] = ()
-    since: float | None = None
-    """Start time, s since the epoch."""
-    until: float | None = None
-    search: tuple[tuple[str, str], ...] = ()
-    """Pairs of key and value the start document must hold."""
-
-    @classmethod
-    def parse(
-        cls, uids: list[str], since: str | None, until: str | None, search: list[str]
-    ) -> Selection:
-        """Make a selection from command-line words.
-
-        Raises
-        ------
-        ConfigurationError
-            If a time is not ISO 8601 or a search has no '='.
-        """
-        pairs = []
-        for word in search:
-            key, equals, value = word.partition("=")
-            if not equals or not key:
-                raise ConfigurationError(f"--search {word!r}: expected key=value")
-            pairs.append((key, value))
-        return cls(tuple(uids), _time(since), _time(until), tuple(pairs))
-
-
-def _time(text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        raise ConfigurationError(f"{text!r} is not a time like 2026-11-20T13:00") from None
+    uid: str
+    what: str
+    """'predicted', 'declined', 'ignored' or 'failed'."""
+    node: Node | None = None
+    reason: str = ""
+    """Why it failed."""
 
 
 class Progressed:
@@ -93,27 +74,35 @@ class Progressed:
         self._path.unlink(missing_ok=True)
 
 
-def record_of(run: ArchiveRun, config: Config) -> RunRecord | None:
-    """Assemble one archived run; None when its documents make no run at all."""
-    records: list[RunRecord] = []
-    callback = XanesCallback(records.append, max_points=config.service.max_points)
-    for name, document in run.documents():
-        callback(name, document)
-    callback.close()
-    return records[0] if records else None
+def replay_run(run: ArchiveRun, predictors: Predictors, config: Config) -> Replayed:
+    """Predict one archived run.
+
+    Raises
+    ------
+    ConnectionError
+        If the archive cannot be reached; everything else is a 'failed' with its reason.
+    """
+    try:
+        record = run.record()
+    except ReadError as error:
+        return Replayed(run.uid, "failed", None, str(error))
+    return _told(run.uid, handle(record, predictors, config))
 
 
-def outcome_of(run: ArchiveRun, predictors: Predictors, config: Config) -> Outcome:
-    """Predict one archived run."""
-    record = record_of(run, config)
-    if record is None:
-        return Outcome(run.uid, None, None)
-    return handle(record, predictors, config)
+def _told(uid: str, outcome: Outcome) -> Replayed:
+    found = outcome.found
+    if found is None:
+        return Replayed(uid, "ignored")
+    if isinstance(found, Result):
+        return Replayed(uid, "predicted", outcome.node)
+    failed = isinstance(found, Declined) and found.flag.code == "internal_error"
+    return Replayed(uid, "failed" if failed else "declined", outcome.node, found.flag.message)
 
 
 def keys_of(uid: str, predictors: Predictors, config: Config) -> set[str]:
-    """Return the keys a result of run `uid` may have with the loaded models."""
-    return {result_key(uid, None, p.info.hash, config.hash()) for p in predictors.values()}
+    """Return the keys under which run `uid` may be published with these models."""
+    hashes = [DECLINED, *(predictor.info.hash for predictor in predictors.values())]
+    return {result_key(uid, None, digest, config.hash()) for digest in hashes}
 
 
 def replay_command(
@@ -121,48 +110,152 @@ def replay_command(
     archive: str | None,
     selection: Selection,
     *,
-    dry_run: bool,
-    force: bool,
-    dask_address: str | None,
+    dry_run: bool = False,
+    force: bool = False,
+    dask_address: str | None = None,
 ) -> int:
-    """Replay an archive with a progress bar and a summary; returns the number of failed runs."""
+    """Replay an archive with a progress bar and a summary.
+
+    Returns
+    -------
+    int
+        How many runs failed or could not be published.
+
+    Raises
+    ------
+    ConfigurationError
+        If the archive does not exist.
+    ConnectionError
+        If it cannot be reached.
+    """
     console = Console(stderr=True)
     predictors = load_predictors(config)
-    opened = open_archive(archive or config.tiled.uri, config.tiled, config.tiled_key())
-    directory = Path(config.service.state_directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    outbox = Outbox(directory / "outbox.sqlite")
-    publisher = Publisher(config.tiled, config.tiled_key(), outbox)
-    name = hashlib.sha256(repr((archive, selection, config.hash())).encode()).hexdigest()[:16]
-    progressed = Progressed(directory / f"replay-{name}")
-    published = set() if force else RawRuns(config.tiled, config.tiled_key()).published_keys()
-    skip = set() if force else progressed.done
-    runs = list(
-        opened.runs(
-            uids=selection.uids,
-            since=selection.since,
-            until=selection.until,
-            search=dict(selection.search),
-        )
+    where = archive or config.tiled.uri
+    found = open_archive(where, config.tiled, config.tiled_key()).runs(
+        uids=selection.uids,
+        since=selection.since,
+        until=selection.until,
+        search=dict(selection.search),
     )
-    todo = [
-        run
-        for run in runs
-        if run.uid not in skip and not (keys_of(run.uid, predictors, config) & published)
-    ]
-    if not dry_run:
-        publisher.start()
-    counts: Counter[str] = Counter(skipped=len(runs) - len(todo))
-    try:
-        outcomes = _outcomes(todo, predictors, config, archive, dask_address)
-        for outcome in _with_progress(outcomes, len(todo), console):
-            counts[_settle(outcome, None if dry_run else publisher.put, progressed)] += 1
-        if not dry_run:
-            counts["unpublished"] = 0 if publisher.flush(timeout_s=120.0) else outbox.pending()
-    finally:
-        publisher.stop()
-        outbox.close()
-    if not counts["failed"]:
-        progressed.finish()
-    console.print(", ".join(f"{n} {what}" for what, n in sorted(counts.items()) if n) or "no runs")
+    with ExitStack() as stack:
+        books = _Books.opened(config, where, selection, stack, publish=not dry_run)
+        runs = list(found)
+        todo = runs if force else books.left(runs, predictors, config)
+        if dask_address is None:
+            replayed: Iterable[Replayed] = (replay_run(r, predictors, config) for r in todo)
+        else:
+            from xanes_live.service.replay_dask import spread  # noqa: PLC0415 - an optional extra
+
+            replayed = spread([run.uid for run in todo], where, config, dask_address)
+        kept = books.kept(_shown(replayed, len(todo), console))
+        counts = Counter(_counted(one, console if dry_run else None) for one in kept)
+        counts["skipped"] = len(runs) - len(todo)
+        counts["unpublished"] = books.close()
+    summary = ", ".join(f"{n} {what}" for what, n in sorted(counts.items()) if n)
+    console.print(f"{len(runs)} runs: {summary or 'nothing to do'}", highlight=False)
     return counts["failed"] + counts["unpublished"]
+
+
+@dataclass
+class _Books:
+    """Outbox, publisher and list of done runs of one replay."""
+
+    outbox: Outbox
+    publisher: Publisher | None
+    progressed: Progressed
+    published: set[str]
+    failed: bool = False
+
+    @classmethod
+    def opened(
+        cls,
+        config: Config,
+        where: str,
+        selection: Selection,
+        stack: ExitStack,
+        *,
+        publish: bool,
+    ) -> _Books:
+        directory = Path(config.service.state_directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        outbox = Outbox(directory / "outbox.sqlite")
+        stack.callback(outbox.close)
+        publisher = None
+        if publish:
+            publisher = Publisher(config.tiled, config.tiled_key(), outbox).start()
+            stack.callback(publisher.stop)
+        same = repr((where, selection, config.hash(), config.model.names, publish))
+        name = f"replay-{hashlib.sha256(same.encode()).hexdigest()[:16]}.done"
+        return cls(outbox, publisher, Progressed(directory / name), _published(config, publish))
+
+    def left(
+        self, runs: Sequence[ArchiveRun], predictors: Predictors, config: Config
+    ) -> list[ArchiveRun]:
+        """Return the runs that are neither published nor done."""
+        return [
+            run
+            for run in runs
+            if run.uid not in self.progressed.done
+            and not keys_of(run.uid, predictors, config) & self.published
+        ]
+
+    def kept(self, replayed: Iterable[Replayed]) -> Iterator[Replayed]:
+        """Publish each and note that it is done."""
+        for one in replayed:
+            if one.what == "failed":
+                self.failed = True
+                log.event(_log, logging.ERROR, "run failed", uid=one.uid, reason=one.reason)
+            else:
+                if self.publisher is not None and one.node is not None:
+                    self.publisher.put(one.node)
+                self.progressed.add(one.uid)
+            yield one
+
+    def close(self) -> int:
+        """Wait for Tiled; returns how many results it has not taken."""
+        left = 0
+        if self.publisher is not None and not self.publisher.flush(FLUSH_S):
+            left = self.outbox.pending()
+        if not left and not self.failed:
+            self.progressed.finish()
+        return left
+
+
+def _published(config: Config, publish: bool) -> set[str]:
+    """Return the keys that are in Tiled; a dry run does without where Tiled is away."""
+    try:
+        return {key for key, _ in RawRuns(config.tiled, config.tiled_key()).published()}
+    except ConnectionError:
+        if publish:
+            raise
+        return set()
+
+
+def _counted(one: Replayed, console: Console | None) -> str:
+    """Return what became of a run, having printed it on a dry run."""
+    if console is not None:
+        said = one.node.metadata if one.node is not None else {}
+        shell = (said.get("first_shell") or {}).get("r")
+        distance = f"{shell:.2f} Å" if shell is not None else ""
+        words = (one.uid[:8], said.get("sample"), one.what, said.get("confidence"), distance)
+        console.print("  ".join(str(w) for w in (*words, one.reason) if w), highlight=False)
+    return one.what
+
+
+def _shown(replayed: Iterable[Replayed], total: int, console: Console) -> Iterator[Replayed]:
+    """Show a bar with rate and time left."""
+    columns = (
+        TextColumn("replay"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("replay", total=total, rate="")
+        for one in replayed:
+            speed = progress.tasks[task].speed
+            progress.update(task, advance=1, rate=f"{speed:.1f} runs/s" if speed else "")
+            yield one

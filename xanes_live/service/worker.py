@@ -142,12 +142,15 @@ class Worker:
 
     def _first(self, record: RunRecord) -> None:
         self._count(runs=self._state.runs + 1)
-        reason = needs_rereading(record)
+        reason = self._lacks(record)
         if reason and self._reread is not None:
             log.event(_log, logging.WARNING, "run to be re-read", uid=record.uid, reason=reason)
             self._put_off(record, 0)
         else:
             self._finish(record)
+
+    def _lacks(self, record: RunRecord) -> str | None:
+        return needs_rereading(record, self._config.beamline.path_map)
 
     def _put_off(self, record: RunRecord, attempt: int) -> None:
         delay = REREAD_DELAYS_S[min(attempt, len(REREAD_DELAYS_S) - 1)]
@@ -160,7 +163,7 @@ class Worker:
         completed = self._try_reread(record)
         if completed is None:
             self._put_off(record, min(attempt + 1, len(REREAD_DELAYS_S) - 1))
-        elif needs_rereading(completed) and attempt + 1 < len(REREAD_DELAYS_S):
+        elif self._lacks(completed) and attempt + 1 < len(REREAD_DELAYS_S):
             self._put_off(record, attempt + 1)
         else:
             self._count(reread=self._state.reread + 1)
