@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -247,15 +248,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             beamline.engine.subscribe(archive)
         beamline.say("ready", entries=[entry.name for entry in entries], pid=os.getpid())
         _take(beamline, entries, options)
-        missing = _drain(archive, 2.0 if beamline.ended.is_set() else options.drain)
+        missing = _drain(archive, beamline.ended, options.drain)
         beamline.say("done", stored=archive.stored if archive else 0, missing=missing)
     return 1 if missing else 0
 
 
-def _drain(archive: Archive | None, timeout_s: float) -> list[str]:
-    if archive is None or archive.drain(timeout_s):
+def _drain(archive: Archive | None, ended: threading.Event, timeout_s: float) -> list[str]:
+    """Return the runs Tiled has not taken in time; when stopped, after two seconds at most."""
+    if archive is None:
         return []
-    return list(archive.waiting)
+    deadline = time.monotonic() + timeout_s
+    while not archive.drain(2.0):
+        if ended.is_set() or time.monotonic() > deadline:
+            return list(archive.waiting)
+    return []
 
 
 if __name__ == "__main__":
