@@ -261,7 +261,7 @@ class XanesCallback(event_model.DocumentRouter):  # type: ignore[misc]
             if uid in self._finished:
                 self._n_dropped += 1
                 return None
-            run = self._runs[uid] = OpenRun(uid)
+            run = self._runs[uid] = OpenRun(uid, self._clock())
             self._give_up_oldest()
         run.touched = self._clock()
         return run

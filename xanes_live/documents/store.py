@@ -157,7 +157,7 @@ class Columns:
         """Keep one value of any kind, or nothing."""
         if not isinstance(key, str):
             return
-        if _size(value) > self.max_array:
+        if key in self.skipped or _size(value) > self.max_array:
             self.skipped.add(key)
             return
         kept = text_or_array(value)
