@@ -134,10 +134,12 @@ class Watch:
                 due = time.monotonic() + self._reconcile_s
 
     def _hear(self, message: str | bytes) -> None:
-        content = json.loads(message)
-        metadata = content.get("metadata")
-        if "key" in content and isinstance(metadata, Mapping):
-            self._offer(content["key"], metadata)
+        try:
+            content = json.loads(message)
+        except ValueError:
+            return
+        if isinstance(content, Mapping) and isinstance(content.get("metadata"), Mapping):
+            self._offer(str(content.get("key")), content["metadata"])
 
     def _try_reconcile(self) -> None:
         try:
