@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from xanes_live.config import Config, SourceConfig
 from xanes_live.documents.wire import Serializer, deserializer
@@ -133,13 +134,13 @@ def kafka_findings(source: SourceConfig, timeout_s: float) -> Iterator[Finding]:
     if not source.topics:
         yield Finding.bad("source", "no Kafka topics are named", "list them in [source] topics")
         return
-    try:
-        from confluent_kafka import KafkaException  # noqa: PLC0415 - an optional extra
-        from confluent_kafka.admin import AdminClient  # noqa: PLC0415
-    except ImportError:
+    if find_spec("bluesky_kafka") is None:
         remedy = "pip install 'xanes-live[kafka]'"
-        yield Finding.bad("source", "confluent-kafka is not installed", remedy)
+        yield Finding.bad("source", "bluesky-kafka is not installed", remedy)
         return
+    from confluent_kafka import KafkaException  # noqa: PLC0415 - comes with bluesky-kafka
+    from confluent_kafka.admin import AdminClient  # noqa: PLC0415
+
     settings = {**source.options, "bootstrap.servers": source.address}
     admin = AdminClient({**settings, "log_level": 0})
     try:

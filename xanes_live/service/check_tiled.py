@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,6 +14,7 @@ import httpx
 
 from xanes_live.config import API_KEY_VARIABLE, Config, TiledConfig
 from xanes_live.publish.address import api_root, quoted, segments
+from xanes_live.publish.remote import Remote
 from xanes_live.service.check_write import write_findings
 from xanes_live.service.finding import Finding
 
@@ -41,14 +43,25 @@ class Server:
         return bool((self.about.get("authentication") or {}).get("providers"))
 
 
-def tiled_findings(config: Config) -> Iterator[Finding]:
-    """Yield what is found of the server, the key, the raw runs and the results container."""
+def tiled_findings(
+    config: Config, transport: httpx.BaseTransport | None = None
+) -> Iterator[Finding]:
+    """Yield what is found of the server, the key, the raw runs and the results container.
+
+    Parameters
+    ----------
+    config
+        The whole configuration.
+    transport
+        Instead of the network, for tests.
+    """
     key = config.tiled_key()
     headers = {"Authorization": f"Apikey {key}"} if key else {}
     root, timeout = api_root(config.tiled.uri), config.tiled.timeout_s
-    with httpx.Client(base_url=root, headers=headers, timeout=timeout) as http:
+    client = httpx.Client(base_url=root, headers=headers, timeout=timeout, transport=transport)
+    with client as http, closing(Remote(config.tiled, key, transport)) as remote:
         try:
-            yield from _all(http, config.tiled, key)
+            yield from _all(http, remote, config.tiled, key)
         except httpx.HTTPError as error:
             remedy = "is Tiled running, [tiled] uri right, and no firewall or proxy between?"
             yield Finding.bad("tiled", f"no answer from {root}: {_reason(error)}", remedy)
@@ -58,7 +71,9 @@ def _reason(error: httpx.HTTPError) -> str:
     return str(error) or type(error).__name__
 
 
-def _all(http: httpx.Client, config: TiledConfig, key: str | None) -> Iterator[Finding]:
+def _all(
+    http: httpx.Client, remote: Remote, config: TiledConfig, key: str | None
+) -> Iterator[Finding]:
     begun = time.time()
     answer = http.get("/")
     took = time.time() - begun
@@ -75,7 +90,7 @@ def _all(http: httpx.Client, config: TiledConfig, key: str | None) -> Iterator[F
     yield from known.findings
     if known.valid:
         yield from _raw(http, about, config)
-        yield from write_findings(config, key, http, may_delete=known.may_delete)
+        yield from write_findings(config, remote, http, may_delete=known.may_delete)
 
 
 def _version(address: str, version: str, took: float) -> Finding:

@@ -6,7 +6,6 @@ import hashlib
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import closing
 
 import httpx
 import numpy as np
@@ -30,16 +29,15 @@ _SUBJECT = "results"
 
 
 def write_findings(
-    config: TiledConfig, key: str | None, http: httpx.Client, *, may_delete: bool
+    config: TiledConfig, remote: Remote, http: httpx.Client, *, may_delete: bool
 ) -> Iterator[Finding]:
     """Write a small node with an array where results go, read both back, and tidy up if allowed."""
     place = "/" + "/".join(segments(config.results_path))
     try:
-        with closing(Remote(config, key)) as remote:
-            seconds = _document(remote)
-            text = f"{place}: a node written in {seconds * 1e3:.0f} ms and read back"
-            yield Finding.good(_SUBJECT, text)
-            yield from _arrays(remote, config)
+        seconds = _document(remote)
+        text = f"{place}: a node written in {seconds * 1e3:.0f} ms and read back"
+        yield Finding.good(_SUBJECT, text)
+        yield from _arrays(remote, config)
     except RefusedError as error:
         yield Finding.bad(_SUBJECT, f"{place}: refused: {error}", _refused(config, str(error)))
     except RejectedError as error:
