@@ -1,0 +1,104 @@
+// Elements without innerHTML: whatever comes from a document ends up as text.
+
+/**
+ * Make an element.
+ * @param {string} tag
+ * @param {object} props `class`, `testid`, `on` ({event: handler}), properties and attributes
+ * @param {...(Node|string|number|null|undefined|Array)} children
+ */
+export function h(tag, props = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props ?? {})) {
+    if (value === null || value === undefined) continue;
+    if (name === "class") node.className = value;
+    else if (name === "testid") node.dataset.testid = value;
+    else if (name === "on") for (const [event, f] of Object.entries(value)) node.addEventListener(event, f);
+    else if (name in node && typeof value !== "string") node[name] = value;
+    else if (value !== false) node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...flat(children));
+  return node;
+}
+
+/** Put `children` in place of what is in `node`. */
+export function fill(node, ...children) {
+  node.replaceChildren(...flat(children));
+  return node;
+}
+
+/** Set the text of a node if it differs (a screen reader hears of changes only). */
+export function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function flat(children) {
+  return children.flat(3).filter((c) => c !== null && c !== undefined && c !== false)
+    .map((c) => (c instanceof Node ? c : document.createTextNode(String(c))));
+}
+
+/** Radio buttons that look like one switch; arrow keys work as in any radio group. */
+export function choice(legend, name, options, value, onChange) {
+  const group = h("fieldset", { class: "choice", testid: name }, h("legend", {}, legend));
+  for (const [key, label] of options) {
+    const input = h("input", {
+      type: "radio", name, value: key, checked: key === value,
+      on: { change: () => onChange(key) },
+    });
+    group.append(h("label", {}, input, h("span", {}, label)));
+  }
+  return group;
+}
+
+/** Tabs as in the ARIA pattern: arrow keys move, the panel is made when first shown. */
+export class Tabs {
+  constructor(label, testid) {
+    this.list = h("div", { role: "tablist", "aria-label": label, class: "tabs" });
+    this.panel = h("div", { role: "tabpanel", tabindex: "0", class: "tabpanel", id: `${testid}-panel` });
+    this.node = h("section", { class: "card tabbed", testid }, this.list, this.panel);
+    this.list.addEventListener("keydown", (event) => this.#move(event));
+    this.items = [];
+    this.current = null;
+  }
+
+  /** @param {Array<[string, string, () => Node]>} items key, label, what to show */
+  set(items) {
+    this.items = items;
+    if (!items.some(([key]) => key === this.current)) this.current = null;
+    fill(this.list, items.map(([key, label]) => h("button", {
+      type: "button", role: "tab", id: `tab-${key}`, testid: `tab-${key}`,
+      "aria-controls": this.panel.id, on: { click: () => this.show(key) },
+    }, label)));
+    if (items.length) this.show(this.current ?? items[0][0]);
+    else fill(this.panel);
+  }
+
+  show(key) {
+    this.current = key;
+    for (const button of this.list.children) {
+      const on = button.id === `tab-${key}`;
+      button.setAttribute("aria-selected", on);
+      button.tabIndex = on ? 0 : -1;
+    }
+    this.panel.setAttribute("aria-labelledby", `tab-${key}`);
+    const item = this.items.find(([k]) => k === key);
+    fill(this.panel, item ? item[2]() : null);
+  }
+
+  #move(event) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const buttons = [...this.list.children];
+    const at = buttons.findIndex((b) => b.getAttribute("aria-selected") === "true");
+    const next = buttons[(at + step + buttons.length) % buttons.length];
+    next.click();
+    next.focus();
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}
+
+/** A heading with its value below, for lists of numbers. */
+export function facts(pairs) {
+  return h("dl", { class: "facts" }, pairs.filter(([, v]) => v !== null && v !== "" && v !== undefined)
+    .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+}

@@ -1,0 +1,2 @@
+import { h } from "./dom.js";
+export class Reprocess { constructor() { this.node = h("section", { class: "card" }); } of() {} allow() {} destroy() {} }
