@@ -76,11 +76,15 @@ def literal(value: object) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(literal(item) for item in value) + "]"
     if isinstance(value, Mapping):
-        pairs = (f"{json.dumps(str(k))} = {literal(v)}" for k, v in value.items())
+        pairs = (f"{_string(str(k))} = {literal(v)}" for k, v in value.items())
         inside = ", ".join(pairs)
         return f"{{ {inside} }}" if inside else "{}"
-    # JSON's escapes are TOML's, for text without lone surrogates
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    return _string(str(value))
+
+
+def _string(text: str) -> str:
+    # JSON's escapes are TOML's, but for surrogate pairs; TOML wants one more character escaped.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _comment(text: str) -> str:
