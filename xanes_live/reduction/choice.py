@@ -8,14 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from xanes_live.config import BeamlineConfig
-from xanes_live.domain import Flag, Mode, Scan
+from xanes_live.domain import Array, Flag, Mode, Scan
 from xanes_live.flags import make
 from xanes_live.reduction.edge import find_e0
-from xanes_live.reduction.locate import Rise, locate_edge, rise_at
+from xanes_live.reduction.locate import expected_energy, locate_edge, rise_at
 from xanes_live.reduction.noise import noise_level
 from xanes_live.reduction.quality import follows_energy
 from xanes_live.reduction.signals import NAMES, USES, Readings, Signal
 
+_AUTOMATIC = (Mode.GIVEN, Mode.TRANSMISSION, Mode.FLUORESCENCE)
+"""Modes considered unless another is asked for, in order of preference."""
 _LEAST_POINTS = 10
 _CLEAR = 50.0
 """Edge step over noise from which transmission needs no comparison: it has no self-absorption."""
@@ -35,9 +37,10 @@ class Choice:
 class _Merit:
     """What a signal has to show."""
 
-    rise: Rise | None
-    """The announced edge, None where there is none."""
+    step: float
+    """Height of the announced edge, 0 where there is none."""
     to_noise: float
+    """Its ratio to the noise."""
 
 
 def choose(
@@ -52,68 +55,71 @@ def choose(
     readings
         The channels they were made from.
     scan
-        Announces element, edge and perhaps a mode.
+        Announces element, edge and perhaps a mode; the announced signal is taken if it shows the
+        edge.
     beamline
         Perhaps configures a mode, which then is the only one considered.
     """
+    reaches = _reaches(readings.energy, scan)
     if beamline.mode is not None:
-        return _only(beamline.mode, found, readings)
-    energy = readings.energy
-    merits: dict[Mode, _Merit] = {}
-
-    def merit(mode: Mode) -> _Merit:
-        if mode not in merits:
-            merits[mode] = _merit(energy, found[mode], scan)
-        return merits[mode]
-
-    order = [mode for mode in (Mode.GIVEN, Mode.TRANSMISSION, Mode.FLUORESCENCE) if mode in found]
-    announced = scan.mode
-    if announced is not None and announced in found:
-        others = [mode for mode in order if mode is not announced]
-        if not others or not _dead(found[announced]) or merit(announced).rise:
-            return _used(found[announced], readings)
-    if not order:
-        return _nothing(found, readings)
-    showing = [mode for mode in order if len(order) == 1 or merit(mode).rise is not None]
-    if not showing:
-        return _used(found[order[0]], readings)
-    best = showing[0]
-    if len(showing) > 1 and best is not Mode.GIVEN:
-        best = _better(merit(Mode.TRANSMISSION), merit(Mode.FLUORESCENCE))
-    choice = _used(found[best], readings)
-    if announced is None or announced is best:
+        return _only(beamline.mode, found, readings, reaches=reaches)
+    wanted = (*_AUTOMATIC, Mode.REFERENCE) if scan.mode is Mode.REFERENCE else _AUTOMATIC
+    candidates = {mode: found[mode] for mode in wanted if mode in found}
+    if not candidates:
+        return _nothing(found, readings, reaches=reaches)
+    best = _best(candidates, readings.energy, scan, reaches=reaches)
+    choice = _used(found[best], readings, reaches=reaches)
+    if scan.mode is None or scan.mode is best:
         return choice
-    reason = "it was not recorded" if announced not in found else _why_dead(found[announced])
-    flag = make("mode_changed", announced=announced, reason=reason, used=best)
+    reason = "it was not recorded"
+    if scan.mode in found:
+        reason = _why_dead(found[scan.mode], reaches=reaches) or "it shows no edge"
+    flag = make("mode_changed", announced=scan.mode, reason=reason, used=best)
     return Choice(choice.signal, (*choice.flags, flag))
 
 
-def _better(transmission: _Merit, fluorescence: _Merit) -> Mode:
-    thick = transmission.rise is not None and transmission.rise.step >= _THICK
-    if (
-        thick and transmission.to_noise >= _CLEAR
-    ) or transmission.to_noise >= fluorescence.to_noise:
+def _reaches(energy: Array, scan: Scan) -> bool:
+    """Whether the sweep goes past the announced edge, so that the signals must show it."""
+    expected = expected_energy(scan.element, scan.edge, scan.e0_announced)
+    return expected is None or float(energy[-1]) > expected + 30.0
+
+
+def _best(candidates: Mapping[Mode, Signal], energy: Array, scan: Scan, *, reaches: bool) -> Mode:
+    """Return the announced mode if it shows the edge, else the better of those that do."""
+    preferred = sorted(candidates, key=lambda mode: mode is not scan.mode)
+    if len(preferred) == 1:
+        return preferred[0]
+    merits: dict[Mode, _Merit] = {}
+    for mode in preferred:
+        merits[mode] = _merit(energy, candidates[mode], scan)
+        if merits[mode].step > 0 and mode in {scan.mode, Mode.GIVEN}:
+            return mode
+    showing = [mode for mode in preferred if merits[mode].step > 0]
+    if not showing:
+        alive = [mode for mode in preferred if not _why_dead(candidates[mode], reaches=reaches)]
+        return (alive or preferred)[0]
+    transmission = merits.get(Mode.TRANSMISSION, _Merit(0.0, 0.0))
+    if transmission.step >= _THICK and transmission.to_noise >= _CLEAR:
         return Mode.TRANSMISSION
-    return Mode.FLUORESCENCE
+    return max(showing, key=lambda mode: merits[mode].to_noise)
 
 
-def _merit(energy: np.ndarray, signal: Signal, scan: Scan) -> _Merit:
+def _merit(energy: Array, signal: Signal, scan: Scan) -> _Merit:
     good = signal.valid
     if good.sum() < _LEAST_POINTS:
-        return _Merit(None, 0.0)
+        return _Merit(0.0, 0.0)
     e, mu = energy[good], signal.mu[good]
     guess = float(find_e0(e, mu))
-    located = locate_edge(e, mu, guess, scan.element, scan.edge, scan.e0_announced)
-    if not np.isfinite(located.e0):
-        return _Merit(None, 0.0)
-    rise = rise_at(e, mu, located.e0)
-    noise = max(float(noise_level(e, mu, located.e0)), 1e-6 * abs(rise.step))
-    return _Merit(rise, rise.step / noise)
+    e0 = locate_edge(e, mu, guess, scan.element, scan.edge, scan.e0_announced).e0
+    if not np.isfinite(e0):
+        return _Merit(0.0, 0.0)
+    step = rise_at(e, mu, e0).step
+    return _Merit(step, step / max(float(noise_level(e, mu, e0)), 1e-6 * step))
 
 
-def _only(mode: Mode, found: Mapping[Mode, Signal], readings: Readings) -> Choice:
+def _only(mode: Mode, found: Mapping[Mode, Signal], readings: Readings, *, reaches: bool) -> Choice:
     if mode in found:
-        return _used(found[mode], readings)
+        return _used(found[mode], readings, reaches=reaches)
     missing = [NAMES[role] for role in USES[mode] if role not in readings.counts]
     notes = _notes(USES[mode], readings)
     if notes:
@@ -122,18 +128,18 @@ def _only(mode: Mode, found: Mapping[Mode, Signal], readings: Readings) -> Choic
     return Choice(None, (make("channels_unknown", reason=reason),))
 
 
-def _used(signal: Signal, readings: Readings) -> Choice:
+def _used(signal: Signal, readings: Readings, *, reaches: bool) -> Choice:
     notes = _notes(USES[signal.mode], readings)
-    if _dead(signal):
-        reason = _why_dead(signal)
+    reason = _why_dead(signal, reaches=reaches)
+    if reason:
         return Choice(None, (make("detector_dead", reason=reason), *notes))
     return Choice(signal, notes)
 
 
-def _nothing(found: Mapping[Mode, Signal], readings: Readings) -> Choice:
+def _nothing(found: Mapping[Mode, Signal], readings: Readings, *, reaches: bool) -> Choice:
     """Say why there is no μ(E) at all; a scan of nothing but a foil is taken as that."""
     if Mode.REFERENCE in found:
-        return _used(found[Mode.REFERENCE], readings)
+        return _used(found[Mode.REFERENCE], readings, reaches=reaches)
     notes = _notes(("i0", "it", "fluorescence"), readings)
     if notes:
         return Choice(None, (make("detector_dead", reason=notes[-1].message), *notes))
@@ -146,18 +152,15 @@ def _notes(roles: tuple[str, ...], readings: Readings) -> tuple[Flag, ...]:
     return tuple(flag for role in roles for flag in readings.flags.get(role, ()))
 
 
-def _dead(signal: Signal) -> bool:
-    return bool(_why_dead(signal))
-
-
-def _why_dead(signal: Signal) -> str:
+def _why_dead(signal: Signal, *, reaches: bool) -> str:
     """Return in words what is wrong with the detectors of a signal, '' if they work."""
     for role, counts in signal.counters.items():
         finite = counts[np.isfinite(counts)]
         if finite.size == 0 or not np.any(finite > 0):
             return f"{NAMES[role]} reads nothing"
         # a constant I0 is what a simulation or a corrected file has; a constant signal is dead
-        if role != "i0" and not follows_energy(counts) and not follows_energy(signal.mu):
+        still = role != "i0" and not follows_energy(counts) and not follows_energy(signal.mu)
+        if reaches and still:
             return f"{NAMES[role]} does not follow the energy"
     if signal.valid.sum() < max(_LEAST_POINTS, 0.25 * signal.valid.size):
         return f"only {int(signal.valid.sum())} of {signal.valid.size} points are valid"

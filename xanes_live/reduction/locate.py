@@ -60,7 +60,8 @@ def rise_at(energy: Array, mu: Array, at: float) -> Rise:
     Returns
     -------
     Rise
-        The most significant step; (0, 0) where the data do not go on for some eV on both sides.
+        The most significant step, or the first that is so beyond doubt; (0, 0) where the data do
+        not go on for some eV on both sides.
     """
     near = slice(*np.searchsorted(energy, (at - _REACH, at + _REACH)))
     x, y = _binned(energy[near] - at, mu[near])
@@ -68,8 +69,13 @@ def rise_at(energy: Array, mu: Array, at: float) -> Rise:
         return Rise(0.0, 0.0)
     degree = 1 if min(-x[0], x[-1]) < 60.0 else 3
     background = np.asarray(np.polynomial.chebyshev.chebvander(x / _REACH, degree), np.float64)
-    places = [place for place in _PLACES if place < x[-3]]
-    return max((_step(x - place, y, background) for place in places), key=_size)
+    best = Rise(0.0, 0.0)
+    for place in _PLACES:
+        if place < x[-3]:
+            best = max(best, _step(x - place, y, background), key=_size)
+            if best.significance >= 2.0 * SIGNIFICANT:
+                break
+    return best
 
 
 def _size(rise: Rise) -> float:

@@ -1,0 +1,23 @@
+"""Reduction: detector readings → μ(E) → normalised spectrum → the model's grid."""
+
+from __future__ import annotations
+
+from xanes_live.reduction.background import PreEdge, pre_edge
+from xanes_live.reduction.channels import spectra_from_scan
+from xanes_live.reduction.edge import find_e0
+from xanes_live.reduction.merge import Merged, merge
+from xanes_live.reduction.normalise import normalise
+from xanes_live.reduction.resample import Resampled, resample, resample_array
+
+__all__ = [
+    "Merged",
+    "PreEdge",
+    "Resampled",
+    "find_e0",
+    "merge",
+    "normalise",
+    "pre_edge",
+    "resample",
+    "resample_array",
+    "spectra_from_scan",
+]

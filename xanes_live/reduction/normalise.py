@@ -1,0 +1,186 @@
+"""Spectrum → NormalisedSpectrum: alignment, e0, pre- and post-edge, and what they are worth.
+
+Spectra on one energy grid (the sweeps of a run) are treated as one array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from xanes_live.config import ReductionConfig
+from xanes_live.domain import Array, Flag, Mode, NormalisedSpectrum, Spectrum, Unusable
+from xanes_live.flags import make
+from xanes_live.reduction.align import Shift, find_shift
+from xanes_live.reduction.background import PreEdge, pre_edge
+from xanes_live.reduction.edge import find_e0
+from xanes_live.reduction.locate import Located, locate_edge
+from xanes_live.reduction.uncertainty import edge_step_error, post_edge_error, pre_edge_error
+
+__all__ = ["PreEdge", "normalise", "pre_edge"]
+
+LEAST_PRE, LEAST_POST = 3.0, 20.0
+"""Data below and above e0 without which there is nothing to normalise to, eV."""
+_SHORT_PRE, _SHORT_POST = 0.06, 0.08
+"""Relative error of the edge step from which a range is called short."""
+_NOISY = 0.02
+_SMALL = 0.03
+"""Edge step in transmission, or relative to the background in fluorescence, that is small."""
+_COARSE = ((-12.0, 15.0, 1.3), (-12.0, 50.0, 3.2))
+"""From, to (eV relative to e0) and the largest step there that still resolves the XANES, eV."""
+
+
+def normalise(
+    spectra: Sequence[Spectrum], config: ReductionConfig
+) -> tuple[NormalisedSpectrum | Unusable, ...]:
+    """Normalise spectra, those on one energy grid together.
+
+    Parameters
+    ----------
+    spectra
+        On their measured energies.
+    config
+        Edge energy, ranges and alignment.
+
+    Returns
+    -------
+    tuple
+        One entry a spectrum, in order: normalised, or why it cannot be.
+    """
+    shifts = [find_shift(spectrum, config) for spectrum in spectra]
+    groups: dict[tuple[bytes, float], list[int]] = {}
+    for i, (spectrum, shift) in enumerate(zip(spectra, shifts, strict=True)):
+        groups.setdefault((spectrum.energy.tobytes(), shift.energy), []).append(i)
+    done: dict[int, NormalisedSpectrum | Unusable] = {}
+    for members in groups.values():
+        results = _group([spectra[i] for i in members], [shifts[i] for i in members], config)
+        done.update(zip(members, results, strict=True))
+    return tuple(done[i] for i in range(len(spectra)))
+
+
+def _group(
+    spectra: Sequence[Spectrum], shifts: Sequence[Shift], config: ReductionConfig
+) -> list[NormalisedSpectrum | Unusable]:
+    """Normalise spectra on one grid with one shift."""
+    energy = spectra[0].energy + shifts[0].energy
+    mu = np.stack([spectrum.mu for spectrum in spectra])
+    guesses = find_e0(energy, mu) if config.e0 is None else np.full(len(mu), config.e0)
+    located = [
+        _locate(energy, spectrum, float(guess), config)
+        for spectrum, guess in zip(spectra, guesses, strict=True)
+    ]
+    usable = [i for i, place in enumerate(located) if np.isfinite(place.e0)]
+    e0 = np.array([located[i].e0 for i in usable])
+    fits = _fit(energy, mu[usable], e0, config) if usable else None
+    results: list[NormalisedSpectrum | Unusable] = []
+    for i, spectrum in enumerate(spectra):
+        flags = (*spectrum.flags, *shifts[i].flags, *located[i].flags)
+        if fits is None or i not in usable:
+            results.append(Unusable(spectrum.index, flags, spectrum))
+        else:
+            results.append(_result(energy, spectrum, fits, usable.index(i), shifts[i], flags))
+    return results
+
+
+def _fit(energy: Array, mu: Array, e0: Array, config: ReductionConfig) -> PreEdge:
+    return pre_edge(
+        energy,
+        mu,
+        e0=e0,
+        pre1=config.pre1,
+        pre2=config.pre2,
+        norm1=config.norm1,
+        norm2=config.norm2,
+        nnorm=config.nnorm,
+        nvict=config.nvict,
+    )
+
+
+def _locate(energy: Array, spectrum: Spectrum, guess: float, config: ReductionConfig) -> Located:
+    announced = spectrum.e0_announced
+    place = locate_edge(energy, spectrum.mu, guess, spectrum.element, spectrum.edge, announced)
+    if config.e0 is not None and np.isfinite(place.e0):
+        place = Located(config.e0, place.flags)
+    if not np.isfinite(place.e0):
+        return place
+    below, above = place.e0 - float(energy[0]), float(energy[-1]) - place.e0
+    if above < LEAST_POST or below < LEAST_PRE:
+        available = above if above < LEAST_POST else -below
+        return Located(np.nan, (*place.flags, make("too_short", available=available)))
+    return place
+
+
+def _result(
+    energy: Array,
+    spectrum: Spectrum,
+    fits: PreEdge,
+    row: int,
+    shift: Shift,
+    flags: tuple[Flag, ...],
+) -> NormalisedSpectrum | Unusable:
+    """Make the result of one spectrum from the arrays of its group."""
+    e0, step = float(fits.e0[row]), float(fits.edge_step[row])
+    if fits.falls[row]:
+        return Unusable(spectrum.index, (*flags, make("negative_edge_step", step=-step)), spectrum)
+    ranges = {
+        name: float(getattr(fits, name)[row])
+        for name in ("pre1", "pre2", "norm1", "norm2", "nnorm", "nvict")
+    }
+    noise = (spectrum.noise or 0.0) / step
+    used = (_count(energy - e0, ranges["pre1"], ranges["pre2"]),
+            _count(energy - e0, ranges["norm1"], ranges["norm2"]))  # fmt: skip
+    degree = int(ranges["nnorm"])
+    sigma = step * edge_step_error(-ranges["pre1"], ranges["norm2"], degree, noise, used)
+    return NormalisedSpectrum(
+        energy=energy,
+        mu=spectrum.mu,
+        normalised=fits.norm[row],
+        flattened=fits.flat[row],
+        pre_edge=fits.pre_edge[row],
+        post_edge=fits.post_edge[row],
+        e0=e0,
+        edge_step=step,
+        edge_step_sigma=sigma,
+        energy_shift=shift.energy,
+        ranges=ranges,
+        spectrum=spectrum,
+        flags=(*flags, *_range_flags(ranges), *_signal_flags(spectrum, fits, row, noise),
+               *_grid_flags(energy - e0)),
+    )  # fmt: skip
+
+
+def _count(x: Array, low: float, high: float) -> int:
+    return int(np.sum((x >= low) & (x <= high)))
+
+
+def _range_flags(ranges: dict[str, float]) -> tuple[Flag, ...]:
+    flags: list[Flag] = []
+    if pre_edge_error(-ranges["pre1"]) > _SHORT_PRE:
+        flags.append(make("short_pre_edge", available=-ranges["pre1"]))
+    error = post_edge_error(ranges["norm2"], int(ranges["nnorm"]))
+    if error > _SHORT_POST:
+        flags.append(make("short_post_edge", available=ranges["norm2"], percent=100.0 * error))
+    return tuple(flags)
+
+
+def _signal_flags(spectrum: Spectrum, fits: PreEdge, row: int, noise: float) -> tuple[Flag, ...]:
+    flags: list[Flag] = []
+    step = float(fits.edge_step[row])
+    scale = 1.0
+    if spectrum.mode is Mode.FLUORESCENCE:
+        scale = max(float(np.abs(fits.pre_edge[row]).mean()), step)
+    if spectrum.mode is not Mode.GIVEN and step < _SMALL * scale:
+        flags.append(make("small_edge_step", step=step))
+    if noise > _NOISY:
+        flags.append(make("noisy", percent=100.0 * noise))
+    return tuple(flags)
+
+
+def _grid_flags(x: Array) -> tuple[Flag, ...]:
+    for low, high, most in _COARSE:
+        near = x[(x >= low) & (x <= high)]
+        widest = float(np.diff(near).max()) if near.size > 1 else high - low
+        if widest > most:
+            return (make("coarse_grid", step=widest),)
+    return ()

@@ -1,0 +1,90 @@
+"""How far to trust an edge step, from the ranges that fixed it.
+
+The tables are measured: 114 full scans (3d K edges, 48 samples, each sample with one weight) were
+cut at various distances below and above the edge, normalised as usual, and their edge steps
+compared with those of the full scans. What is tabulated is the root mean square relative deviation,
+bias included. A straight line through 60 eV of post-edge is worse than a constant: it extrapolates
+the first EXAFS oscillation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_POST: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    # degree: (eV above the edge, relative error)
+    0: (
+        (10, 15, 20, 25, 30, 40, 50, 100, 150, 200, 300, 400),
+        (0.43, 0.34, 0.26, 0.14, 0.12, 0.046, 0.031, 0.030, 0.041, 0.050, 0.068, 0.086),
+    ),
+    1: (
+        (10, 20, 30, 40, 50, 60, 80, 100, 125, 150, 200, 250, 300, 400),
+        (
+            0.72,
+            0.59,
+            0.43,
+            0.27,
+            0.19,
+            0.15,
+            0.145,
+            0.087,
+            0.054,
+            0.039,
+            0.023,
+            0.015,
+            0.012,
+            0.017,
+        ),
+    ),
+    2: (
+        (20, 40, 60, 80, 100, 125, 150, 200, 250, 300, 400, 600),
+        (0.80, 0.55, 0.55, 0.43, 0.32, 0.21, 0.145, 0.095, 0.066, 0.050, 0.030, 0.015),
+    ),
+}
+_PRE = (
+    # eV below the edge, relative error
+    (2, 5, 8, 10, 15, 20, 30, 40, 50, 75, 100, 150),
+    (0.57, 0.55, 0.47, 0.37, 0.16, 0.12, 0.063, 0.043, 0.035, 0.030, 0.025, 0.015),
+)
+
+
+def post_edge_error(reach: float, degree: int) -> float:
+    """Return the relative error of the edge step due to a post-edge of `reach` eV.
+
+    Parameters
+    ----------
+    reach
+        End of the post-edge range, eV above e0.
+    degree
+        Degree of the post-edge polynomial.
+    """
+    distance, error = _POST[min(degree, 2)]
+    grows = 1.5 ** max(degree - 2, 0)
+    return float(np.interp(reach, distance, error)) * grows
+
+
+def pre_edge_error(reach: float) -> float:
+    """Return the relative error of the edge step due to a pre-edge of `reach` eV."""
+    return float(np.interp(reach, *_PRE))
+
+
+def edge_step_error(
+    pre: float, post: float, degree: int, noise: float, points: tuple[int, int]
+) -> float:
+    """Return the relative standard uncertainty of the edge step.
+
+    Parameters
+    ----------
+    pre, post
+        Range below and above e0, eV.
+    degree
+        Degree of the post-edge polynomial.
+    noise
+        Noise of μ relative to the edge step.
+    points
+        Points in the pre-edge and post-edge fits; extrapolating a line to e0 doubles the error of
+        its mean.
+    """
+    counting = 2.0 * noise * np.sqrt(sum(1.0 / max(n, 1) for n in points))
+    parts = (pre_edge_error(pre), post_edge_error(post, degree), counting)
+    return float(np.sqrt(sum(part * part for part in parts)))
