@@ -293,13 +293,14 @@ def test_readings_of_a_real_service(tmp_path):
     with Service(settings(tmp_path), {("Fe", "K"): Model()}) as service:
         service.callback("start", {"uid": factories.UID, "time": NOW})
         found = take(service)
+        service.worker.stop()
+        assert judge(take(service)).reasons == ("thread worker is not at work",)
     assert found.counters.documents == 1
     assert found.now - 60 < found.last_document <= found.now
     assert found.threads == {"worker": True, "publisher": True}
     assert found.models == (factories.MODEL,)
     assert found.disk_free > 0
     assert judge(found).alive
-    assert not judge(take(service)).alive  # stopped
 
 
 def test_the_watchdog_is_fed_while_threads_work(tmp_path, monkeypatch, listener):
