@@ -11,7 +11,7 @@ import numpy as np
 
 from xanes_live.config import BeamlineConfig
 from xanes_live.documents import metadata
-from xanes_live.documents.leaves import flat
+from xanes_live.documents.leaves import clean, flat
 from xanes_live.documents.names import best_owner, energy_points, words
 from xanes_live.documents.run import RunRecord, Stream
 from xanes_live.documents.units import ENERGY_UNITS, energies, from_angle, unit_of
@@ -33,6 +33,7 @@ class Context:
 
     config: BeamlineConfig
     start: Mapping[str, Any]
+    """The start document, JSON-safe and of bounded size; {} after a late subscription."""
     leaves: Mapping[str, Any]
     """The start document by dotted lower-case path."""
     element: str
@@ -48,7 +49,7 @@ class Context:
     @classmethod
     def of(cls, record: RunRecord, config: BeamlineConfig) -> Context:
         """Collect what the start document and the configuration say."""
-        start = record.start or {}
+        start = clean(record.start)
         leaves = flat(start)
         element = metadata.element(leaves) or metadata.symbol_of(config.element)
         edge = metadata.edge(leaves) or metadata.edge_of(config.edge)

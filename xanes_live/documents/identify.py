@@ -14,7 +14,7 @@ from xanes_live.documents.absorber import absorber
 from xanes_live.documents.axes import Context
 from xanes_live.documents.channels import Roles
 from xanes_live.documents.external import read_external
-from xanes_live.documents.leaves import clean, number_of, sample
+from xanes_live.documents.leaves import number_of, sample
 from xanes_live.documents.names import channel_points, energy_points
 from xanes_live.documents.reading import Reading, dark, read, sweeps
 from xanes_live.documents.run import Problem, ProblemKind, RunRecord, announced_events
@@ -72,7 +72,6 @@ def _scan(
     channels: tuple[Channels, ...],
     edge: Edge,
 ) -> Scan:
-    stop = record.stop or {}
     return Scan(
         uid=record.uid,
         sweeps=channels,
@@ -82,12 +81,12 @@ def _scan(
         sample=sample(context.start, context.config.sample_keys),
         plan_name=_plan_name(context)[:200],
         time=number_of(context.start.get("time")) or 0.0,
-        stop_time=number_of(stop.get("time")) or 0.0,
+        stop_time=number_of((record.stop or {}).get("time")) or 0.0,
         exit_status=_exit_status(record),
         mode=context.config.mode or metadata.mode(context.leaves),
         dark=dark(record, reading, context),
         e0_announced=metadata.e0(context.leaves),
-        metadata=clean(context.start),
+        metadata=context.start,
         source=record.source,
         flags=tuple(dict.fromkeys(_flags(record, reading))),
     )
@@ -103,7 +102,7 @@ def _decline(record: RunRecord, context: Context, flag: Flag) -> Declined:
         sample=sample(context.start, context.config.sample_keys),
         time=number_of(context.start.get("time")) or 0.0,
         stop_time=number_of((record.stop or {}).get("time")) or 0.0,
-        metadata=clean(context.start),
+        metadata=context.start,
     )
 
 
@@ -187,7 +186,7 @@ def _exit_status(record: RunRecord) -> str:
     if record.stop is None:
         return ""
     status = record.stop.get("exit_status", "success")
-    return status if status in ("success", "abort", "fail") else "success"
+    return status if isinstance(status, str) and status in ("abort", "fail") else "success"
 
 
 def _concerns(problem: Problem, reading: Reading) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from xanes_live.domain import Array
 
 NAN = float("nan")
+_MAX_KEYS = 1000
+"""Data keys kept of one descriptor; a broken publisher may invent them without end."""
 
 
 class Columns:
@@ -90,7 +92,7 @@ class Columns:
         self.seq.extend(seqs)
         self.time.extend(_numbers(time, len(seqs)))
         for key, values in data.items():
-            if isinstance(key, str):
+            if self._takes(key):
                 self._add_column(key, values, first, len(seqs))
         self._fill_up()
         self.points += (len(self.scalars) + 2) * len(seqs)
@@ -153,9 +155,15 @@ class Columns:
             for row, value in enumerate(values[:n], first):
                 self._add_value(key, value, row)
 
+    def _takes(self, key: object) -> TypeGuard[str]:
+        if not isinstance(key, str):
+            return False
+        known = len(self.scalars) + len(self.arrays) + len(self.references)
+        return key in self.scalars or known < _MAX_KEYS
+
     def _add_value(self, key: object, value: object, row: int) -> None:
         """Keep one value of any kind, or nothing."""
-        if not isinstance(key, str):
+        if not self._takes(key):
             return
         if key in self.skipped or _size(value) > self.max_array:
             self.skipped.add(key)
