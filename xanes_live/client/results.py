@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from xanes_live.client.watch import Watch
 from xanes_live.publish.tiled import faults, open_uri, walk
@@ -165,6 +165,18 @@ class Results:
         """Return everything numerical of one result (or of a key) with units."""
         found = self.get(result) if isinstance(result, str) else result
         return found.dataset()
+
+    def close(self) -> None:
+        """Close the connections to Tiled; watches are closed by themselves."""
+        self._root.context.http_client.close()
+
+    def __enter__(self) -> Self:
+        """Return the results."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self.close()
 
     def _where(
         self,
