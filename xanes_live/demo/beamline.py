@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from xanes_live.documents.wire import Serializer
 
 KEY_VARIABLE: Final = "XANES_LIVE_WRITER_KEY"
-TIME_SCALE: Final = 0.002
+TIME_SCALE: Final = 0.001
 """Real seconds per second of beamtime."""
 
 _log = log.get(__name__)
@@ -190,7 +190,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--pause", type=float, default=0.0, help="seconds between scans")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--time-scale", type=float, default=TIME_SCALE)
-    parser.add_argument("--data", type=Path, help="where detectors write files")
+    parser.add_argument("--data", type=Path, help="where detectors write files (temporary)")
     parser.add_argument(
         "--drain", type=float, default=60.0, help="seconds to wait for Tiled at the end"
     )

@@ -23,7 +23,7 @@ ANY_COLOUR: Final = frozenset({"green", "amber", "red"})
 RED: Final = frozenset({"red"})
 
 Regions = tuple[tuple[float, float, float], ...]
-XANES: Final[Regions] = ((-100.0, -20.0, 8.0), (-20.0, 50.0, 0.5), (50.0, 250.0, 5.0))
+XANES: Final[Regions] = ((-100.0, -20.0, 8.0), (-20.0, 70.0, 0.5), (70.0, 250.0, 6.0))
 """(from, to, step) relative to the tabulated edge, eV; clipped to what was measured of a sample."""
 SHORT: Final[Regions] = ((-14.0, 18.0, 0.5),)
 
@@ -100,7 +100,7 @@ PROGRAMME: Final[tuple[Entry, ...]] = (
         "transmission",
         "feo",
         Expected(colours=RED, flags=frozenset({"scan_aborted"}), exit_status="abort"),
-        stop_after=60,
+        stop_after=120,
     ),
     Entry(
         "fe2o3-dead-detector",

@@ -72,7 +72,6 @@ FILES: Final[dict[str, tuple[str, str]]] = {
     "goethite": ("goethite", "Hansel2001_goethite_xanes_003.xdi"),
     "siderite": ("siderite", "Hansel2001_siderite_xanes_001.xdi"),
     "vivianite": ("vivianite", "Hansel2001_vivianite_xanes_001.xdi"),
-    "greenrust": ("green rust (sulfate)", "Hansel2001_greenrust_SO4_xanes_002.xdi"),
     "ferrihydrite": ("2-line ferrihydrite", "Hansel2001_2lineFerrihydrite_xanes_001.xdi"),
     "cu_foil": ("Cu foil", "Cu_Foil_rt_2016Foils.xdi"),
     "mno2": ("MnO2 pyrolusite", "MnO2_rt_01.xdi"),

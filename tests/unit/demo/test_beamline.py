@@ -30,7 +30,7 @@ def test_main_prints_json_lines_only(capsys, tmp_path) -> None:
     aborted = said[2]
     assert aborted["exit_status"] == "abort"
     assert aborted["stop_time"] > aborted["start_time"]
-    assert aborted["num_events"] == {"dark": 1, "primary": 60}
+    assert aborted["num_events"] == {"dark": 1, "primary": 120}
 
 
 def test_main_names_what_it_does_not_know(capsys) -> None:
