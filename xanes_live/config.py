@@ -145,10 +145,10 @@ class ModelConfig(Section):
 class ConfidenceConfig(Section):
     """Thresholds of the colours."""
 
-    amber_sigma: float = Field(0.06, gt=0)
-    """First-shell σ over members (Å) from which a result is at best amber."""
-    red_sigma: float = Field(0.15, gt=0)
-    """First-shell σ over members (Å) from which it is red."""
+    amber_half_width: float = Field(0.20, gt=0)
+    """Half-width of the first-shell 95 % interval (Å) from which a result is at best amber."""
+    red_half_width: float = Field(0.50, gt=0)
+    """Half-width of the first-shell 95 % interval (Å) from which it is red."""
 
 
 class ServiceConfig(Section):

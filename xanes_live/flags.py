@@ -311,14 +311,14 @@ FLAGS: dict[str, FlagKind] = _table(
     FlagKind(
         "ensemble_spread",
         WARNING,
-        "the members disagree on the first shell by ±{sigma:.2f} Å",
+        "the first shell is known to ±{half:.2f} Å only: the members disagree",
         "The spectrum is unlike those the model was trained on.",
         "Treat the distance as a guide only; compare with standards.",
     ),
     FlagKind(
         "ensemble_spread_large",
         ERROR,
-        "the members do not agree on a first shell (±{sigma:.2f} Å)",
+        "the members do not agree on a first shell (±{half:.2f} Å)",
         "The spectrum is outside what the model knows.",
         "Do not use the distance.",
     ),

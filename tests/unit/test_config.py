@@ -57,7 +57,7 @@ def test_hash_follows_what_changes_numbers_and_nothing_else():
     assert parse({"service": {"queue": 3}}).hash() == base
     assert parse({"reduction": {"pre1": -100.0}}).hash() != base
     assert parse({"beamline": {"i0": "x"}}).hash() != base
-    assert parse({"confidence": {"amber_sigma": 0.01}}).hash() != base
+    assert parse({"confidence": {"amber_half_width": 0.01}}).hash() != base
 
 
 def test_secrets_do_not_show(monkeypatch):

@@ -64,6 +64,8 @@ def assess(
         upper=prediction.mean + half,
         signals={
             "first_shell_sigma": prediction.first_shell.sigma,
+            "first_shell_half_width": (prediction.first_shell.high - prediction.first_shell.low)
+            / 2,
             "g2_sigma": float(np.mean(prediction.sigma)),
             "covered": float(np.mean(model_input.covered)),
         },
@@ -88,8 +90,9 @@ def _spread(prediction: Prediction, config: ConfidenceConfig) -> tuple[Flag, ...
     shell = prediction.first_shell
     if not np.isfinite(shell.r):
         return (make("no_first_shell"),)
-    if not np.isfinite(shell.sigma) or shell.sigma >= config.red_sigma:
-        return (make("ensemble_spread_large", sigma=shell.sigma),)
-    if shell.sigma >= config.amber_sigma:
-        return (make("ensemble_spread", sigma=shell.sigma),)
+    half = (shell.high - shell.low) / 2
+    if not np.isfinite(half) or half >= config.red_half_width:
+        return (make("ensemble_spread_large", half=half),)
+    if half >= config.amber_half_width:
+        return (make("ensemble_spread", half=half),)
     return ()

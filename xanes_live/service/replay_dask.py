@@ -50,12 +50,12 @@ def spread(uids: Sequence[str], where: str, config: Config, address: str) -> Ite
             _remote, uids, where=where, settings=settings, key=config.tiled_key(), pure=False
         )
         for future in as_completed(calls):
-            error = future.exception()
-            if error is None:
+            reason = future.exception()
+            if reason is None:
                 yield unpack(future.result())
             else:
                 uid = uids[[call.key for call in calls].index(future.key)]
-                yield Replayed(uid, "failed", None, repr(error))
+                yield Replayed(uid, "failed", None, repr(reason))
 
 
 def _remote(uid: str, where: str, settings: bytes, key: str | None) -> Packed:

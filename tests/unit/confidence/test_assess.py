@@ -26,29 +26,29 @@ def judged(prediction, *scan_flags, normalised=None):
     )
 
 
-def with_sigma(sigma, r=2.0):
+def with_half_width(half, r=2.0):
     prediction = factories.prediction(r=2.0)
-    shell = replace(prediction.first_shell, sigma=sigma, r=r)
+    shell = replace(prediction.first_shell, r=r, low=2.0 - half, high=2.0 + half)
     return replace(prediction, first_shell=shell)
 
 
 @pytest.mark.parametrize(
-    ("sigma", "expected", "code"),
+    ("half", "expected", "code"),
     [
-        (0.01, Confidence.GREEN, None),
-        (0.06, Confidence.AMBER, "ensemble_spread"),
-        (0.15, Confidence.RED, "ensemble_spread_large"),
+        (0.05, Confidence.GREEN, None),
+        (0.21, Confidence.AMBER, "ensemble_spread"),
+        (0.51, Confidence.RED, "ensemble_spread_large"),
         (np.nan, Confidence.RED, "ensemble_spread_large"),
     ],
 )
-def test_spread_sets_the_colour(sigma, expected, code):
-    verdict = judged(with_sigma(sigma))
+def test_spread_sets_the_colour(half, expected, code):
+    verdict = judged(with_half_width(half))
     assert verdict.confidence is expected
     assert (verdict.flags[0].code if code else None) == code
 
 
 def test_no_first_shell_is_red():
-    verdict = judged(with_sigma(0.01, r=np.nan))
+    verdict = judged(with_half_width(0.01, r=np.nan))
     assert verdict.confidence is Confidence.RED
     assert verdict.flags[0].code == "no_first_shell"
 
@@ -56,7 +56,7 @@ def test_no_first_shell_is_red():
 def test_flags_of_every_stage_count_and_the_worst_comes_first():
     noisy = make("noisy", percent=4.0)
     normalised = factories.normalised(flags=(make("not_sorted"), noisy))
-    verdict = judged(with_sigma(0.01), make("scan_aborted", points=80), normalised=normalised)
+    verdict = judged(with_half_width(0.01), make("scan_aborted", points=80), normalised=normalised)
     assert [f.code for f in verdict.flags] == ["scan_aborted", "noisy", "not_sorted"]
     assert verdict.confidence is Confidence.RED
 
