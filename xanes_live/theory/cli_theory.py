@@ -1,0 +1,102 @@
+"""``xanes-live theory``: from structures to a data set of spectra."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from xanes_live.theory.recipe import Recipe
+
+
+def theory_command(
+    structures: Annotated[
+        list[Path] | None, typer.Argument(help="Structure files, anything ASE reads.")
+    ] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="HDF5 file.")] = Path("data.h5"),
+    recipe: Annotated[
+        Path | None, typer.Option(help="Recipe (TOML) instead of a list of files.")
+    ] = None,
+    directory: Annotated[
+        Path, typer.Option("--structures", help="Where the recipe's files are.")
+    ] = Path(),
+    element: Annotated[str, typer.Option(help="Absorbing element.")] = "Fe",
+    edge: Annotated[str, typer.Option(help="Edge.")] = "K",
+    copies: Annotated[int, typer.Option(help="Distorted copies of each structure.")] = 0,
+    strain: Annotated[tuple[float, float], typer.Option(help="Range of strain.")] = (0.94, 1.06),
+    displacement: Annotated[
+        tuple[float, float], typer.Option(help="Range of rms displacements, Å.")
+    ] = (0.03, 0.1),
+    scf: Annotated[bool, typer.Option("--scf", help="Self-consistent potentials.")] = False,
+    mesh: Annotated[str, typer.Option(help="'fast' (5e-4) or 'fine' (1e-4).")] = "fast",
+    seed: Annotated[int, typer.Option(help="Of distortions and order.")] = 1,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", help="Worker processes.")] = 1,
+    dask: Annotated[str | None, typer.Option(help="Address of a dask scheduler.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Stop after so many spectra.")] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="Only these sources of the recipe.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option(help="Try failed ones again.")] = False,
+    npz: Annotated[Path | None, typer.Option(help="Write a training set from OUTPUT too.")] = None,
+) -> None:
+    """Compute the spectra of STRUCTURES, or of a recipe's, into one HDF5 file.
+
+    What the file already holds is not computed again: after an interruption give the same command.
+    """
+    from xanes_live.theory.dataset import build, export_npz
+    from xanes_live.theory.display import Display
+    from xanes_live.theory.recipe import load_recipe, work_list
+    from xanes_live.theory.tasks import Settings
+
+    if recipe is None and not structures:
+        if npz is None:
+            raise typer.BadParameter("give structure files or --recipe")
+    else:
+        plan = load_recipe(recipe) if recipe else _plan(
+            structures or [], element, edge, seed, copies, strain, displacement
+        )
+        if source:
+            plan = plan.model_copy(
+                update={"source": tuple(s for s in plan.source if s.name in source)}
+            )
+        settings = Settings(
+            edge=plan.edge, mode="scf" if scf else "cheap", mesh="fine" if mesh == "fine" else "fast"
+        )
+        with Display(limit) as display:
+            build(
+                work_list(plan, directory), output, settings, jobs=jobs, dask=dask, limit=limit,
+                retry_failed=retry_failed, report=display,
+            )
+    if npz is not None:
+        typer.echo(f"{export_npz(output, npz)} spectra written to {npz}")
+
+
+def _plan(
+    structures: list[Path],
+    element: str,
+    edge: str,
+    seed: int,
+    copies: int,
+    strain: tuple[float, float],
+    displacement: tuple[float, float],
+) -> Recipe:
+    """Return the recipe for a list of files: each site as it is, and distorted copies."""
+    from xanes_live.theory.recipe import Recipe, Source
+
+    files = tuple(str(path.absolute()) for path in structures)
+    sources = [Source(name="given", files=files)]
+    if copies:
+        sources.append(
+            Source(
+                name="distorted",
+                kind="distorted",
+                share=float(copies),
+                files=files,
+                copies=copies,
+                strain=strain,
+                displacement=displacement,
+            )
+        )
+    return Recipe(element=element, edge=edge, seed=seed, source=tuple(sources))

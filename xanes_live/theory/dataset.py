@@ -1,0 +1,211 @@
+"""Building a data set: many spectra, many cores, any number of interruptions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xanes_live.errors import MissingDependencyError
+from xanes_live.theory import store
+from xanes_live.theory.export import export_npz
+from xanes_live.theory.feff_run import feff_directory
+from xanes_live.theory.store import Record
+from xanes_live.theory.tasks import Settings, Task, run_task
+
+__all__ = ["Progress", "build", "consolidate", "export_npz"]
+
+consolidate = store.consolidate
+Pool = Callable[[], AbstractContextManager[Executor]]
+SLOTS_PER_JOB = 3
+"""Tasks handed out ahead, so that no worker waits."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a build is; given to the `report` function after every result."""
+
+    computed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    """Done before this run."""
+    started: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Spectra per second since the start of this run."""
+        return self.computed / max(1e-9, time.monotonic() - self.started)
+
+
+def build(
+    tasks: Iterable[Task],
+    path: Path,
+    settings: Settings,
+    *,
+    jobs: int = 1,
+    dask: str | None = None,
+    limit: int | None = None,
+    retry_failed: bool = False,
+    report: Callable[[Progress, Record], None] | None = None,
+) -> Progress:
+    """Compute every task that `path` does not hold yet.
+
+    Parameters
+    ----------
+    tasks
+        What to compute, in order; ids must be unique.
+    path
+        HDF5 file, made if it does not exist. Results go to its journal one by one and into the
+        file at the end.
+    settings
+        Must be those an existing file was made with.
+    jobs
+        Worker processes of one thread each.
+    dask
+        Address of a dask.distributed scheduler to compute on instead.
+    limit
+        Stop after so many new spectra.
+    retry_failed
+        Try tasks again that failed in an earlier run.
+    report
+        Called with the progress and each record.
+
+    Returns
+    -------
+    Progress
+        Counts of this run.
+
+    Raises
+    ------
+    ConfigurationError
+        If `path` was made with other settings.
+    MissingDependencyError
+        Without FEFF8L, or without dask.distributed if an address is given.
+    """
+    feff_directory()
+    store.trim_journal(path)
+    store.create(path, settings.energy(), _attributes(settings))
+    done, failed = store.known_ids(path)
+    progress = Progress(skipped=len(done) + len(failed), started=time.monotonic())
+    known = done if retry_failed else done | failed
+    todo = (task for task in tasks if task.id not in known)
+    pool = _processes(jobs) if dask is None else _cluster(dask)
+    for record in _results(todo, settings, pool, SLOTS_PER_JOB * (jobs if dask is None else 16)):
+        store.append(path, record)
+        progress.computed += bool(record["ok"])
+        progress.failed += not record["ok"]
+        if report:
+            report(progress, record)
+        if limit is not None and progress.computed >= limit:
+            break
+    store.consolidate(path)
+    return progress
+
+
+def _attributes(settings: Settings) -> dict[str, Any]:
+    software = {
+        name: importlib.metadata.version(name)
+        for name in ("xanes-live", "xraylarch", "torch", "numpy", "scipy", "ase")
+    }
+    return {
+        "title": "computed K-edge XANES: FEFF8L potentials, full multiple scattering of xanes_live",
+        "settings": settings.as_dict(),
+        "software": " ".join(f"{k}={v}" for k, v in software.items()),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _results(
+    tasks: Iterator[Task], settings: Settings, pool: Pool, ahead: int
+) -> Iterator[Record]:
+    """Yield records as they finish; a worker that dies is replaced and its tasks tried once more.
+
+    A task in flight when a second worker dies is given up: it is what kills them.
+    """
+    suspects: dict[str, int] = {}
+    again: list[Task] = []
+    while True:
+        pending: dict[Future[Record], Task] = {}
+        with pool() as executor:
+            try:
+                yield from _drain(executor, pending, again, tasks, settings, ahead)
+            except BrokenProcessPool:
+                lost = list(pending.values())
+            else:
+                return
+            finally:
+                for future in pending:
+                    future.cancel()
+        again = []
+        for task in lost:
+            suspects[task.id] = suspects.get(task.id, 0) + 1
+            if suspects[task.id] > 1:
+                yield {"id": task.id, "ok": False, "error": "the worker process died twice"}
+            else:
+                again.append(task)
+
+
+def _drain(
+    executor: Executor,
+    pending: dict[Future[Record], Task],
+    again: list[Task],
+    tasks: Iterator[Task],
+    settings: Settings,
+    ahead: int,
+) -> Iterator[Record]:
+    while True:
+        while len(pending) < ahead:
+            task = again.pop() if again else next(tasks, None)
+            if task is None:
+                break
+            pending[executor.submit(run_task, task, settings)] = task
+        if not pending:
+            return
+        finished, _ = wait(pending, return_when=FIRST_COMPLETED)
+        for future in finished:
+            record = future.result()
+            del pending[future]
+            yield record
+
+
+def _processes(jobs: int) -> Pool:
+    @contextmanager
+    def pool() -> Iterator[Executor]:
+        # the threads of BLAS are set when a worker loads it
+        before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        os.environ.update(dict.fromkeys(before, "1"))
+        executor = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+        try:
+            yield executor
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+            for name, value in before.items():
+                os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+    return pool
+
+
+def _cluster(address: str) -> Pool:
+    try:
+        from distributed import Client  # noqa: PLC0415 (extra `dask`)
+    except ImportError:
+        raise MissingDependencyError("distributed", "dask", "computing on a dask cluster") from None
+
+    @contextmanager
+    def pool() -> Iterator[Executor]:
+        with Client(address) as client:
+            executor = client.get_executor(pure=False)
+            try:
+                yield executor
+            finally:
+                executor.shutdown(wait=False)
+
+    return pool

@@ -1,0 +1,143 @@
+"""A compact training set out of a data set, readable with NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from xanes_live.theory.harmonics import Array
+from xanes_live.theory.store import NUMBERS, TEXT, Record, read_journal
+
+RADIUS = 6.0
+"""Å, cut-off of G2."""
+
+
+def g2(numbers: Array, positions: Array, centres: Array, eta: float) -> Array:
+    """Two-body wACSF of atom 0: Σ_j 0.1 Z_j exp(−η (r_j − μ)²) ½(cos(π r_j / r_c) + 1).
+
+    Parameters
+    ----------
+    numbers
+        Shape (n_atoms,).
+    positions
+        Å, atom 0 at the origin, shape (n_atoms, 3).
+    centres
+        μ, Å, shape (n_g2,).
+    eta
+        Å⁻².
+
+    Returns
+    -------
+    Array
+        Shape (n_g2,).
+    """
+    r = np.linalg.norm(positions[1:].astype(float), axis=1)
+    inside = r < RADIUS
+    r, z = r[inside], numbers[1:][inside].astype(float)
+    weight = 0.1 * z * 0.5 * (np.cos(np.pi * r / RADIUS) + 1)
+    return np.asarray(np.exp(-eta * (r - centres[:, None]) ** 2) @ weight)
+
+
+def records(path: Path) -> Iterator[Record]:
+    """Yield every computed record of a data set, those still in its journal included."""
+    seen: set[str] = set()
+    if path.exists():
+        with h5py.File(path, "r") as file:
+            yield from _stored(file, seen)
+    for record in read_journal(path):
+        if record["ok"] and record["id"] not in seen:
+            seen.add(record["id"])
+            yield record
+
+
+def _stored(file: h5py.File, seen: set[str]) -> Iterator[Record]:
+    text = {name: file[name].asstr()[()] for name in TEXT}
+    numbers = {name: file[name][()] for name in NUMBERS}
+    offset = file["atoms/offset"][()]
+    for start in range(0, len(text["id"]), 256):
+        stop = min(start + 256, len(text["id"]))
+        mu, mu0 = file["mu"][start:stop], file["mu0"][start:stop]
+        atoms = slice(int(offset[start]), int(offset[stop]))
+        z, xyz = file["atoms/number"][atoms], file["atoms/position"][atoms]
+        for i in range(start, stop):
+            part = slice(int(offset[i] - offset[start]), int(offset[i + 1] - offset[start]))
+            seen.add(str(text["id"][i]))
+            yield {
+                **{name: str(column[i]) for name, column in text.items()},
+                **{name: column[i] for name, column in numbers.items()},
+                "mu": mu[i - start],
+                "mu0": mu0[i - start],
+                "numbers": z[part],
+                "positions": xyz[part],
+            }
+
+
+def export_npz(
+    h5: Path,
+    npz: Path,
+    *,
+    n_g2: int = 50,
+    r_min: float = 0.0,
+    structure: bool = False,
+    scf: bool | None = None,
+) -> int:
+    """Write spectra, G2 and columns of a data set that may still be growing.
+
+    Parameters
+    ----------
+    h5
+        The data set; its journal is read as well.
+    npz
+        File to write: `energy` (eV, n_energy), `mu` (float16, n × n_energy), `r` (Å, n_g2), `eta`,
+        `g2` (float32, n × n_g2), the columns of the data set, and with `structure` the ragged
+        `atom_offset`, `atom_number`, `atom_position` (float16) of neighbours within 6 Å.
+    n_g2
+        G2 functions, evenly from `r_min` + 0.5 to 5.5 Å; η makes a Gaussian one spacing wide.
+    r_min
+        Å.
+    structure
+        Write neighbours too.
+    scf
+        Only self-consistent (True) or only cheap (False) spectra.
+
+    Returns
+    -------
+    int
+        Number of spectra written.
+    """
+    centres = np.linspace(r_min + 0.5, RADIUS - 0.5, n_g2)
+    eta = 1 / (2 * (centres[1] - centres[0]) ** 2)
+    rows = [r for r in records(h5) if scf is None or bool(r["scf"]) is scf]
+    with h5py.File(h5, "r") as file:
+        relative = file["energy"][()]
+    columns: dict[str, np.ndarray] = {
+        name: np.array([r[name] for r in rows], dtype=str) for name in TEXT
+    }
+    columns |= {name: np.array([r[name] for r in rows], dtype=float) for name in NUMBERS}
+    edges = columns["edge_energy"]
+    columns["energy"] = relative + (edges[0] if len(rows) and np.ptp(edges) == 0 else 0.0)
+    columns["mu"] = np.array([r["mu"] for r in rows], dtype=np.float16).reshape(-1, len(relative))
+    columns["r"], columns["eta"] = centres, np.array(eta)
+    columns["g2"] = np.array(
+        [g2(r["numbers"], r["positions"], centres, eta) for r in rows], dtype=np.float32
+    ).reshape(-1, n_g2)
+    if structure:
+        columns |= _neighbours(rows)
+    part = npz.with_name(npz.name + ".new.npz")
+    np.savez_compressed(part, **columns)
+    part.replace(npz)
+    return len(rows)
+
+
+def _neighbours(rows: list[Record]) -> dict[str, np.ndarray]:
+    near = [np.linalg.norm(r["positions"], axis=1) < RADIUS for r in rows]
+    return {
+        "atom_offset": np.concatenate([[0], np.cumsum([n.sum() for n in near])]).astype(np.int64),
+        "atom_number": np.concatenate([r["numbers"][n] for r, n in zip(rows, near, strict=True)]),
+        "atom_position": np.concatenate(
+            [r["positions"][n] for r, n in zip(rows, near, strict=True)]
+        ).astype(np.float16),
+    }

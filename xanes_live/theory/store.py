@@ -1,0 +1,231 @@
+"""Where computed spectra are kept: a journal that survives a kill, and self-describing HDF5.
+
+Every finished record is appended to ``<file>.journal`` (length, checksum, msgpack) and synced; a
+record cut short by a kill is dropped when read, all before it are kept. :func:`consolidate` moves
+the journal into the HDF5 file by writing a copy and replacing the file in one step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import msgpack
+import numpy as np
+
+from xanes_live.errors import ConfigurationError
+
+Record = dict[str, Any]
+"""One result: 'id', 'ok', then either 'error' or columns and arrays."""
+TEXT = ("id", "parent", "source", "name", "kind", "element", "formula")
+NUMBERS: dict[str, str] = {
+    "site": "index of the absorber in its structure",
+    "multiplicity": "equivalent sites in the cell",
+    "strain": "factor on all distances",
+    "displacement": "rms length of the random displacements, Å",
+    "ox": "oxidation state, -9 if unknown",
+    "spin": "spin multiplicity 2S+1, -9 if unknown",
+    "edge_energy": "tabulated edge, eV; photon energy = edge_energy + energy",
+    "fermi": "Fermi level on the photon scale, eV",
+    "fermi_potential": "Fermi level used, scale of the potentials, eV",
+    "fermi_overlapped": "Fermi level of the potentials as FEFF found them, eV",
+    "vint": "interstitial potential, eV",
+    "gamma": "core-hole width (FWHM), eV",
+    "scf": "1 if self-consistent, 0 if overlapped with a predicted Fermi level",
+    "seconds": "wall time it took",
+}
+CURVES = ("mu", "mu0")
+BLOCK = 256
+
+
+def journal_path(path: Path) -> Path:
+    """Return the journal that belongs to a data set."""
+    return path.with_name(path.name + ".journal")
+
+
+def append(path: Path, record: Record) -> None:
+    """Append one record to the journal of data set `path` and sync it to disk."""
+    body = msgpack.packb(record, default=_pack)
+    with journal_path(path).open("ab") as file:
+        file.write(struct.pack("<II", len(body), zlib.crc32(body)) + body)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _pack(value: object) -> object:
+    if isinstance(value, np.ndarray):
+        return {"_": value.dtype.str, "s": list(value.shape), "b": value.tobytes()}
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"cannot store {type(value).__name__}")
+
+
+def _unpack(value: dict[str, Any]) -> object:
+    if "_" in value:
+        return np.frombuffer(value["b"], dtype=np.dtype(value["_"])).reshape(value["s"])
+    return value
+
+
+def read_journal(path: Path) -> Iterator[Record]:
+    """Yield the journal's complete records."""
+    journal = journal_path(path)
+    if not journal.exists():
+        return
+    with journal.open("rb") as file:
+        while len(head := file.read(8)) == 8:
+            length, checksum = struct.unpack("<II", head)
+            body = file.read(length)
+            if len(body) < length or zlib.crc32(body) != checksum:
+                return
+            yield msgpack.unpackb(body, object_hook=_unpack)
+
+
+def trim_journal(path: Path) -> None:
+    """Cut an incomplete last record off, so that new ones can follow."""
+    journal = journal_path(path)
+    if not journal.exists():
+        return
+    good = 0
+    with journal.open("rb+") as file:
+        while len(head := file.read(8)) == 8:
+            length, checksum = struct.unpack("<II", head)
+            body = file.read(length)
+            if len(body) < length or zlib.crc32(body) != checksum:
+                break
+            good = file.tell()
+        file.truncate(good)
+
+
+def create(path: Path, energy: np.ndarray, attributes: Mapping[str, Any]) -> None:
+    """Create an empty data set, or check that an existing one was made with the same settings.
+
+    Parameters
+    ----------
+    path
+        HDF5 file.
+    energy
+        eV relative to the tabulated edge, shape (n_energy,).
+    attributes
+        Settings, software and so on; 'settings' must agree when the file exists.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file was made with other settings.
+    """
+    settings = json.dumps(attributes["settings"], sort_keys=True)
+    if path.exists():
+        with h5py.File(path, "r") as file:
+            if file.attrs["settings"] != settings:
+                raise ConfigurationError(
+                    f"{path} was made with {file.attrs['settings']}, asked for is {settings}"
+                )
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".new")
+    with h5py.File(part, "w") as file:
+        for key, value in attributes.items():
+            file.attrs[key] = settings if key == "settings" else value
+        file["energy"] = energy
+        file["energy"].attrs["units"] = "eV relative to edge_energy"
+        _make_columns(file, len(energy))
+    part.replace(path)
+
+
+def _make_columns(file: h5py.File, n_energy: int) -> None:
+    text = h5py.string_dtype()
+    for name in (*TEXT, "failed/id", "failed/reason"):
+        file.create_dataset(name, (0,), maxshape=(None,), chunks=(BLOCK,), dtype=text)
+    for name, meaning in NUMBERS.items():
+        column = file.create_dataset(name, (0,), maxshape=(None,), chunks=(BLOCK,), dtype="f8")
+        column.attrs["meaning"] = meaning
+    for name in CURVES:
+        curve = file.create_dataset(
+            name, (0, n_energy), maxshape=(None, n_energy), chunks=(64, n_energy), dtype="f4",
+            compression="gzip", shuffle=True,
+        )
+        curve.attrs["meaning"] = "1 at 50 eV above the Fermi level for the free atom"
+    atoms = file.create_group("atoms")
+    atoms.attrs["meaning"] = "site i has atoms offset[i]:offset[i+1], the absorber first; Å"
+    atoms.create_dataset("offset", data=np.zeros(1, "i8"), maxshape=(None,), chunks=(BLOCK,))
+    for name, width, kind in (("number", (), "u1"), ("position", (3,), "f4")):
+        atoms.create_dataset(
+            name, (0, *width), maxshape=(None, *width), chunks=(8192, *width), dtype=kind,
+            compression="gzip", shuffle=True,
+        )
+
+
+def _extend(dataset: h5py.Dataset, values: Any) -> None:
+    start = dataset.shape[0]
+    dataset.resize(start + len(values), axis=0)
+    dataset[start:] = values
+
+
+def _write(file: h5py.File, records: list[Record]) -> None:
+    good = [r for r in records if r["ok"]]
+    bad = [r for r in records if not r["ok"]]
+    if bad:
+        _extend(file["failed/id"], [r["id"] for r in bad])
+        _extend(file["failed/reason"], [r["error"] for r in bad])
+    if not good:
+        return
+    for name in TEXT:
+        _extend(file[name], [r[name] for r in good])
+    for name in NUMBERS:
+        _extend(file[name], [float(r[name]) for r in good])
+    for name in CURVES:
+        _extend(file[name], np.stack([r[name] for r in good]))
+    last = int(file["atoms/offset"][-1])
+    _extend(file["atoms/offset"], last + np.cumsum([len(r["numbers"]) for r in good]))
+    _extend(file["atoms/number"], np.concatenate([r["numbers"] for r in good]))
+    _extend(file["atoms/position"], np.concatenate([r["positions"] for r in good]))
+
+
+def consolidate(path: Path) -> int:
+    """Move the journal into the HDF5 file; returns how many records were moved."""
+    if not journal_path(path).exists():
+        return 0
+    part = path.with_name(path.name + ".new")
+    shutil.copyfile(path, part)
+    count = 0
+    with h5py.File(part, "r+") as file:
+        known = {*_texts(file["id"]), *_texts(file["failed/id"])}
+        block: list[Record] = []
+        for record in read_journal(path):
+            if record["id"] in known:
+                continue
+            known.add(record["id"])
+            block.append(record)
+            if len(block) == BLOCK:
+                _write(file, block)
+                count, block = count + len(block), []
+        if block:
+            _write(file, block)
+            count += len(block)
+    part.replace(path)
+    journal_path(path).unlink()
+    return count
+
+
+def _texts(dataset: h5py.Dataset) -> list[str]:
+    return [str(t) for t in dataset.asstr()[()]]
+
+
+def known_ids(path: Path) -> tuple[set[str], set[str]]:
+    """Ids of computed and of failed records, in file and journal."""
+    done: set[str] = set()
+    failed: set[str] = set()
+    if path.exists():
+        with h5py.File(path, "r") as file:
+            done.update(_texts(file["id"]))
+            failed.update(_texts(file["failed/id"]))
+    for record in read_journal(path):
+        (done if record["ok"] else failed).add(record["id"])
+    return done, failed
