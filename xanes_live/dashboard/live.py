@@ -118,10 +118,10 @@ class LiveScan:
     def _state(self, run: Run) -> str:
         """Return 'running', 'processing' (a result is due), 'done' or 'ignored'."""
         runs = self._feed.runs
-        if run.ended is None:
-            return "running" if runs.current() is not None else "abandoned"
         if runs.has_result(run.uid):
             return "done"
+        if run.ended is None:
+            return "running" if runs.current() is not None else "abandoned"
         return "ignored" if run.read and run.expected is False else "processing"
 
 

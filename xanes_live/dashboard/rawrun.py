@@ -70,9 +70,11 @@ class RawRuns:
         return RunRecord(run.uid, dict(run.start), run.stop, streams, source="replay")
 
     async def _layout(self, run: Run) -> tuple[_Layout, ...]:
-        """Return where the data are; asked for again until there are some and after the end."""
+        """Return where the data are; asked again unless a table is all there is to grow."""
         known = self._layouts.get(run.uid)
-        if known and run.stop is None and any(layout.tables for layout in known):
+        # The structure of an array says how long it is, that of a table does not.
+        settled = known and all(layout.tables and not layout.arrays for layout in known)
+        if known and settled and run.stop is None:
             return known
         children = await self._reader.children(f"{self._path}/{run.uid}")
         layouts = [

@@ -107,8 +107,8 @@ class Runs:
     def current(self) -> Run | None:
         """Return the run being measured: the last one started, if it has not ended."""
         latest = self.latest()
-        if latest is None or latest.ended is not None:
-            return None
+        if latest is None or latest.ended is not None or latest.uid in self._with_result:
+            return None  # a result may be there before the stop document of the raw run
         return latest if self._clock() - latest.started < ABANDONED_S else None
 
     def latest(self) -> Run | None:

@@ -12,7 +12,6 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,9 +26,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from xanes_live import __version__, log
 from xanes_live.config import Config
+from xanes_live.dashboard import api
+from xanes_live.dashboard.context import Context, of
 from xanes_live.dashboard.feed import Feed
 from xanes_live.dashboard.live import LiveScan
 from xanes_live.dashboard.monitor import Monitor
+from xanes_live.dashboard.rawrun import RawRuns
+from xanes_live.dashboard.reprocess import Reprocessor
 from xanes_live.dashboard.security import LOOPBACK, Guard
 from xanes_live.dashboard.state import Board
 from xanes_live.dashboard.tiled import TiledReader
@@ -56,15 +59,6 @@ class Pull(BaseModel):
     """Whether it shows the history."""
     frames: int = 0
     """How many messages it has drawn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What the routes share."""
-
-    board: Board
-    feed: Feed
-    config: Config
 
 
 def create_app(
@@ -97,12 +91,16 @@ def create_app(
     settings = _settings(config or Config(), uri, results_path, raw_path)
     board = Board()
     reader = TiledReader(uri, api_key, settings.tiled.timeout_s)
-    context = Context(board, Feed(reader, board, results_path, raw_path), settings)
+    raw = RawRuns(reader, raw_path)
+    reprocessor = Reprocessor(raw, settings, uri, writer_key)
+    feed = Feed(reader, board, results_path, raw_path)
+    context = Context(board, feed, raw, settings, reprocessor)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(reader.close)
+            stack.callback(reprocessor.close)
             task = asyncio.create_task(_follow(context))
             stack.push_async_callback(_end, task)
             yield
@@ -123,11 +121,15 @@ def _settings(config: Config, uri: str, results_path: str, raw_path: str) -> Con
 
 
 async def _follow(context: Context) -> None:
+    await context.reprocessor.look_at_key()
     live = LiveScan(context.feed, context.config)
     about = {
         "beamline": context.config.beamline.name,
         "software": f"xanes-live {__version__}",
         "fields": FIELDS,
+        "uri": context.config.tiled.uri,
+        "path": context.config.tiled.results_path,
+        "reprocess": context.reprocessor.about(),
     }
     monitor = Monitor(context.feed, about)
     async with asyncio.TaskGroup() as group:
@@ -145,6 +147,7 @@ def _routes() -> list[BaseRoute]:
     return [
         Route("/", _index),
         WebSocketRoute("/ws", _live),
+        *api.routes(),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
 
@@ -155,7 +158,7 @@ async def _index(_: Request) -> Response:
 
 async def _live(websocket: WebSocket) -> None:
     """Answer pulls until the page goes."""
-    board = websocket.app.state.context.board
+    board = of(websocket).board
     await websocket.accept()
     try:
         while True:

@@ -155,7 +155,16 @@ def detail(key: str, metadata: object) -> dict[str, Any]:
         "sensitivity": _sensitivity(data.get("sensitivity")),
         "cyclic": _cyclic(data.get("cyclic")),
         "sweeps": _sweeps(data.get("spectra")),
+        "reprocessed": _reprocessed(data.get("reprocessed")),
     }
+
+
+def _reprocessed(value: object) -> dict[str, Any] | None:
+    """Return which result this one replaces, and what was changed."""
+    origin = mapping(value)
+    if not origin:
+        return None
+    return {"of": text(origin.get("of")), "changes": words(origin.get("changes"))}
 
 
 def _flags(value: object) -> list[dict[str, str]]:

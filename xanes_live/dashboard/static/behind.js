@@ -25,17 +25,22 @@ const nothing = (text) => h("p", { class: "nothing" }, text);
 function rawPanel(r) {
   const panel = h("div", { class: "plots", testid: "raw-channels" }, nothing("reading the raw run …"));
   const index = r.sweeps?.described ?? 0;
-  fetchJson(`api/raw/${encodeURIComponent(r.key)}?index=${index}`).then((raw) => {
+  const read = (tries) => fetchJson(`api/raw/${encodeURIComponent(r.key)}?index=${index}`).then((raw) => {
     if (!panel.isConnected) return;
     const groups = rawModels(raw);
     fill(panel, groups.length ? groups.map(([id, model]) => shown(id, model)) : nothing("no channels in the raw run"));
-  }, (error) => fill(panel, nothing(error.message)));
+  }, (error) => {
+    fill(panel, nothing(error.message));
+    // A result may be there before its raw run is.
+    if (tries > 0) setTimeout(() => panel.isConnected && read(tries - 1), 2000);
+  });
+  read(5);
   return panel;
 }
 
 function shown(id, model, height = 200) {
   const chart = new Chart(id, { height });
-  queueMicrotask(() => chart.set(model));
+  chart.set(model);
   return chart.node;
 }
 

@@ -25,10 +25,9 @@ export class Chart {
         h("button", { type: "button", title: "Save as PNG", testid: `${testid}-png`, on: { click: () => this.model && savePng(this.model) } }, "PNG")));
     }
     this.box.addEventListener("keydown", (event) => this.#key(event));
+    this.box.chart = this;
     this.observer = new ResizeObserver(() => this.#resize());
-    this.observer.observe(this.box);
     this.frames = 0;
-    charts.add(this);
   }
 
   set(model) {
@@ -36,6 +35,10 @@ export class Chart {
     const same = this.plot && shape === this.shape;
     this.model = model;
     this.shape = shape;
+    if (!charts.has(this)) {
+      charts.add(this);
+      this.observer.observe(this.box);
+    }
     fill(this.caption, model?.title ?? "");
     this.box.setAttribute("aria-label", describe(model));
     if (!model || model.x.length < 1) this.#empty(model);
@@ -53,9 +56,12 @@ export class Chart {
     this.plot = new uPlot(this.#options(), data(this.model), this.box);
   }
 
+  /** Let go of everything; `set` begins again. */
   destroy() {
     this.observer.disconnect();
     this.plot?.destroy();
+    this.plot = null;
+    fill(this.box);
     charts.delete(this);
   }
 
@@ -85,9 +91,12 @@ export class Chart {
       width: this.box.clientWidth || 300,
       height: this.#height(),
       padding: [10 * scale, 12 * scale, 0, 0],
-      scales: { x: { time: !!this.model.time, range: this.model.range ? () => this.model.range : undefined } },
+      scales: {
+        x: { time: !!this.model.time, ...(this.model.range ? { range: () => this.model.range } : {}) },
+        y: this.model.errors ? { range: (u, low, high) => this.#withErrors(low, high) } : {},
+      },
       axes: [
-        { ...axis, label: this.model.xLabel, size: 38 * scale, labelSize: 20 * scale },
+        { ...axis, label: this.model.xLabel, size: (this.model.time ? 52 : 38) * scale, labelSize: 20 * scale, ...(this.model.time ? {} : { values: (u, ticks) => ticks.map((t) => sig(t, 6)) }) },
         { ...axis, label: this.model.yLabel, size: 58 * scale, labelSize: 20 * scale, values: (u, ticks) => ticks.map((t) => sig(t, 6)) },
       ],
       series, bands,
@@ -103,8 +112,11 @@ export class Chart {
     const ratio = devicePixelRatio;
     ctx.save();
     ctx.font = `${12 * ratio}px system-ui, sans-serif`;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "alphabetic";
     ctx.fillStyle = ctx.strokeStyle = ink("muted");
     ctx.lineWidth = ratio;
+    let end = -Infinity, line = 0;
     for (const mark of this.model.marks ?? []) {
       const x = u.valToPos(mark.x, "x", true);
       if (x < u.bbox.left || x > u.bbox.left + u.bbox.width) continue;
@@ -113,12 +125,25 @@ export class Chart {
       ctx.moveTo(x, u.bbox.top);
       ctx.lineTo(x, u.bbox.top + u.bbox.height);
       ctx.stroke();
-      ctx.fillText(mark.label, x + 4 * ratio, u.bbox.top + 12 * ratio);
+      // Labels that would meet go one below the other.
+      line = x < end ? line + 1 : 0;
+      end = x + ctx.measureText(mark.label).width + 8 * ratio;
+      ctx.fillText(mark.label, x + 4 * ratio, u.bbox.top + (12 + 14 * line) * ratio);
     }
     ctx.setLineDash([]);
     if (this.model.errors) this.#errors(u, ctx);
     if (this.model.shapes) this.#shapes(u, ctx, ratio);
     ctx.restore();
+  }
+
+  /** The range of y, wide enough for the error bars. */
+  #withErrors(low, high) {
+    const { errors } = this.model;
+    const bars = [...errors.low, ...errors.high].filter(isNumber);
+    let a = low ?? 0, b = high ?? 1;
+    for (const v of bars) { a = Math.min(a, v); b = Math.max(b, v); }
+    const pad = (b - a || 1) * 0.05;
+    return [a - pad, b + pad];
   }
 
   #errors(u, ctx) {
@@ -160,6 +185,11 @@ export class Chart {
     event.preventDefault();
     event.stopPropagation();
   }
+}
+
+/** Destroy all plots inside `node`, which is about to leave the page. */
+export function release(node) {
+  for (const box of node.querySelectorAll(".plot")) box.chart?.destroy();
 }
 
 /** Columns for uPlot: a band is two invisible lines and what is between them. */

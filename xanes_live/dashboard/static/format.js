@@ -53,6 +53,14 @@ export function when(seconds, { always = false } = {}) {
   return today && !always ? clock.format(date) : `${day.format(date)} ${clock.format(date)}`;
 }
 
+/** '14:03' today, '11-20 14:03' before. */
+export function shortly(seconds) {
+  if (!isNumber(seconds)) return "–";
+  const date = new Date(seconds * 1000);
+  const [hm, today] = [clock.format(date), day.format(new Date()) === day.format(date)];
+  return today ? hm : `${String(date.getMonth() + 1).padStart(2, "0")}-${String(date.getDate()).padStart(2, "0")} ${hm.slice(0, 5)}`;
+}
+
 /** '23 s', '5 min', '3 h', '2 d'. */
 export function span(seconds) {
   if (!isNumber(seconds)) return "–";

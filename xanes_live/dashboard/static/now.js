@@ -1,6 +1,6 @@
 // The scan in progress and the latest result.
 
-import { Chart } from "./chart.js";
+import { Chart, release } from "./chart.js";
 import { fill, h, say } from "./dom.js";
 import { isNumber, mark, num, scanName, span, when } from "./format.js";
 import { asRow } from "./link.js";
@@ -76,7 +76,7 @@ export class NowView {
   }
 
   destroy() {
-    this.live.destroy();
     this.result.destroy();
+    release(this.node);
   }
 }

@@ -1,12 +1,12 @@
 // Everything about one result: verdict, spectrum, G2, and what stands behind it.
 
-import { Chart } from "./chart.js";
+import { Chart, release } from "./chart.js";
 import { choice, facts, fill, h, say } from "./dom.js";
 import { behind } from "./behind.js";
 import { COLOURS, SEVERITIES, edgeName, interval, isNumber, mark, num, scanName, sig, span, when } from "./format.js";
 import { FORMS, g2Model, spectrumModel } from "./models.js";
 import { Sweeps } from "./sweeps.js";
-import { Tabs } from "./dom.js";
+import { Tabs } from "./tabs.js";
 
 /** Large number, colour, flags. */
 export class Verdict {
@@ -80,7 +80,14 @@ export class ResultView {
     this.sweeps.set(r);
     if (!this.sweeps.active) this.draw(r);
     fill(this.numbers, numbers(r));
-    if (other || !this.tabs.items.length) this.tabs.set(behind(this.app, r));
+    if (other) this.#later(r);
+  }
+
+  /** What stands behind a result is read once results stop following one another quickly. */
+  #later(r) {
+    clearTimeout(this.timer);
+    this.tabs.clear("…");
+    this.timer = setTimeout(() => this.tabs.set(behind(this.app, r)), this.tabs.items.length ? 400 : 50);
   }
 
   /** Draw the plots of `r`, which may be one sweep of the result. */
@@ -97,7 +104,9 @@ export class ResultView {
   }
 
   destroy() {
-    for (const part of [this.spectrum, this.g2, this.sweeps]) part.destroy();
+    clearTimeout(this.timer);
+    this.sweeps.destroy();
+    release(this.node);
   }
 }
 

@@ -75,7 +75,6 @@ export class Sweeps {
   }
 
   destroy() {
-    this.trend.destroy();
     this.spectra.destroy();
     this.g2.destroy();
   }

@@ -1,0 +1,89 @@
+"""Repeats put together: the mean spectrum with its error, the mean distance with its scatter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from xanes_live.domain import Array, Mode, NormalisedSpectrum, Spectrum
+from xanes_live.reduction import merge
+
+
+def merged(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Merge results as the page has them (:func:`xanes_live.dashboard.view.detail`).
+
+    Returns
+    -------
+    dict
+        `count` spectra merged, their `energy` (eV), `normalised`, `flattened` and `sigma`
+        (standard error), and `first_shell`: mean, standard deviation over the repeats and standard
+        error of the mean (Å), of `count` results; None where there is nothing to merge.
+    """
+    spectra = [s for s in map(_spectrum, results) if s is not None]
+    return {"spectrum": _curves(spectra), "first_shell": _shell(results)}
+
+
+def _curves(spectra: Sequence[NormalisedSpectrum]) -> dict[str, Any] | None:
+    try:
+        found = merge(spectra)
+    except ValueError:
+        return None
+    return {
+        "count": found.count,
+        "energy": found.energy,
+        "normalised": found.normalised,
+        "flattened": found.flattened,
+        "sigma": found.sigma,
+        "spread": found.spread,
+    }
+
+
+def _shell(results: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    distances = np.array([r["r"] for r in results if r["r"] is not None], dtype=np.float64)
+    if not distances.size:
+        return None
+    spread = float(distances.std(ddof=1)) if distances.size > 1 else None
+    return {
+        "count": int(distances.size),
+        "mean": float(distances.mean()),
+        "spread": spread,
+        "error": None if spread is None else spread / float(np.sqrt(distances.size)),
+    }
+
+
+def _spectrum(result: Mapping[str, Any]) -> NormalisedSpectrum | None:
+    """Return a result's spectrum for merging; None if it has no usable one."""
+    curves = result.get("spectrum") or {}
+    names = ("energy", "mu", "normalised", "flattened", "pre_edge", "post_edge")
+    arrays = {n: np.array(curves[n], dtype=np.float64) for n in names if n in curves}
+    if not {"energy", "normalised", "flattened"} <= arrays.keys():
+        return None
+    good = np.all([np.isfinite(arrays[n]) for n in ("normalised", "flattened")], axis=0)
+    arrays = {name: array[good] for name, array in arrays.items()}
+    energy = arrays["energy"]
+    if energy.size < 2 or np.any(np.diff(energy) <= 0):
+        return None
+    return _normalised(arrays, result)
+
+
+def _normalised(arrays: Mapping[str, Array], result: Mapping[str, Any]) -> NormalisedSpectrum:
+    energy = arrays["energy"]
+    unknown = np.full(energy.size, np.nan)
+    mu = arrays.get("mu", unknown)
+    spectrum = Spectrum(energy, mu, Mode.GIVEN, result["element"], result["edge"])
+    return NormalisedSpectrum(
+        energy=energy,
+        mu=mu,
+        normalised=arrays["normalised"],
+        flattened=arrays["flattened"],
+        pre_edge=arrays.get("pre_edge", unknown),
+        post_edge=arrays.get("post_edge", unknown),
+        e0=result["e0"] if result["e0"] is not None else float("nan"),
+        edge_step=result["edge_step"] or 1.0,
+        edge_step_sigma=None,
+        energy_shift=0.0,
+        ranges={},
+        spectrum=spectrum,
+    )
