@@ -1,0 +1,203 @@
+"""The worker: nothing is lost, nothing blocks, nothing raises."""
+
+import itertools
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from tests import factories
+from tests.runs import FE, PLAIN, documents, xas
+from xanes_live.config import Config, parse
+from xanes_live.documents.callback import assemble
+from xanes_live.documents.run import ProblemKind
+from xanes_live.service.worker import REREAD_DELAYS_S, Worker
+
+
+class Predictor:
+    """Says the same of every spectrum."""
+
+    info = factories.MODEL
+    energy = np.linspace(7112.5, 7160.0, 475)
+    radius = factories.prediction().radius
+    input_form = "flattened"
+    calibration = MappingProxyType({"band_factor": 2.0})
+
+    def predict(self, mu):
+        return tuple(factories.prediction() for _ in mu)
+
+
+class Broken(Predictor):
+    def predict(self, mu):
+        raise ZeroDivisionError("a defect")
+
+
+PREDICTORS = {("Fe", "K"): Predictor()}
+
+
+@dataclass
+class Bench:
+    config: Config = field(default_factory=Config)
+    predictors: dict = field(default_factory=lambda: PREDICTORS)
+    reread: object = None
+    now: float = 0.0
+    nodes: list = field(default_factory=list)
+
+    def __post_init__(self):
+        self.worker = Worker(
+            self.config, self.predictors, self.nodes.append, self.reread, clock=lambda: self.now
+        )
+
+    def work(self):
+        return sum(itertools.takewhile(bool, (self.worker.step() for _ in range(1000))))
+
+
+def record(uid=None, start=None, **options):
+    said = {**FE, "scan_id": 7, "sample": "x", **(start or {})}
+    found = assemble(xas(PLAIN, said, **options), source="live")
+    return found if uid is None else replace(found, uid=uid)
+
+
+def incomplete(found):
+    """The record as a callback that saw nothing but the stop would hand it over."""
+    docs = [("stop", dict(found.stop))]
+    return assemble(docs, source="live")
+
+
+def test_a_scan_becomes_one_node():
+    bench = Bench()
+    found = record()
+    bench.worker.submit(found)
+    assert bench.work() == 1
+    (node,) = bench.nodes
+    assert node.metadata["raw_uid"] == found.uid
+    assert node.metadata["kind"] == "prediction"
+    assert bench.worker.state.runs == 1
+    assert sum(bench.worker.state.colours.values()) == 1
+
+
+def test_what_is_no_scan_is_ignored_and_counted():
+    bench = Bench()
+    steps = np.linspace(0, 1, 20)
+    docs = documents({"motor": steps, "det": steps}, {"plan_name": "scan", "motors": ["motor"]})
+    bench.worker.submit(assemble(docs))
+    bench.work()
+    assert bench.nodes == []
+    assert bench.worker.state.ignored == 1
+
+
+def test_an_edge_without_model_is_declined():
+    bench = Bench(predictors={})
+    bench.worker.submit(record())
+    bench.work()
+    assert bench.nodes[0].metadata["flag_codes"] == ["no_model"]
+    assert bench.worker.state.declined == 1
+
+
+def test_a_defect_is_published_and_the_next_run_is_processed():
+    bench = Bench(predictors={("Fe", "K"): Broken()})
+    bench.worker.submit(record())
+    bench.worker.submit(record())
+    bench.work()
+    assert [n.metadata["flag_codes"] for n in bench.nodes] == [["internal_error"]] * 2
+    assert "a defect" in bench.nodes[0].metadata["flags"][0]["message"]
+
+
+def test_incomplete_runs_wait_and_are_completed_from_tiled():
+    whole = record()
+    bench = Bench(reread=lambda _: replace(whole, recovered=3))
+    bench.worker.submit(incomplete(whole))
+    bench.work()
+    assert bench.nodes == []
+    assert bench.worker.state.waiting == 1
+    bench.now += REREAD_DELAYS_S[0]
+    bench.work()
+    assert bench.nodes[0].metadata["raw_uid"] == whole.uid
+    assert "data_recovered" in bench.nodes[0].metadata["flag_codes"]
+    assert (bench.worker.state.waiting, bench.worker.state.reread) == (0, 1)
+
+
+def test_a_run_waits_without_end_while_tiled_is_away():
+    whole = record()
+    answers = [None] * 40 + [whole]
+    bench = Bench(reread=lambda _: answers.pop(0))
+    bench.worker.submit(incomplete(whole))
+    for _ in range(60):
+        bench.work()
+        bench.now += max(REREAD_DELAYS_S)
+    assert len(bench.nodes) == 1
+    assert answers == []
+
+
+def test_a_run_tiled_does_not_have_is_published_with_what_is_missing():
+    found = record()
+    cut = replace(found, problems=(*incomplete(found).problems,))
+    cut = replace(cut, start=found.start)
+    bench = Bench(reread=lambda given: given)
+    bench.worker.submit(cut)
+    for _ in REREAD_DELAYS_S:
+        bench.work()
+        bench.now += max(REREAD_DELAYS_S)
+    bench.work()
+    assert len(bench.nodes) == 1
+    assert bench.worker.state.waiting == 0
+
+
+def test_a_defect_while_rereading_does_not_cost_the_run():
+    def fails(_):
+        raise RuntimeError("boom")
+
+    found = record()
+    bench = Bench(reread=fails)
+    bench.worker.submit(replace(found, problems=incomplete(found).problems))
+    for _ in REREAD_DELAYS_S:
+        bench.work()
+        bench.now += max(REREAD_DELAYS_S)
+    bench.work()
+    assert len(bench.nodes) == 1
+
+
+def test_a_full_queue_keeps_the_uid_and_rereads_the_run():
+    runs = [record() for _ in range(4)]
+    by_uid = {run.uid: run for run in runs}
+    bench = Bench(config=parse({"service": {"queue": 2}}), reread=lambda given: by_uid[given.uid])
+    for run in runs:
+        bench.worker.submit(run)
+    assert bench.worker.queued == 4
+    bench.work()
+    bench.now += REREAD_DELAYS_S[0]
+    bench.work()
+    assert {n.metadata["raw_uid"] for n in bench.nodes} == set(by_uid)
+    assert bench.worker.state.overflowed == 2
+
+
+def test_an_aborted_scan_is_predicted_and_red():
+    bench = Bench()
+    bench.worker.submit(record(exit_status="abort"))
+    bench.work()
+    metadata = bench.nodes[0].metadata
+    assert metadata["confidence"] == "red"
+    assert metadata["flags"][0]["code"] == "scan_aborted"
+    assert metadata["first_shell"] is not None
+
+
+@pytest.mark.parametrize("kind", [ProblemKind.NO_START, ProblemKind.EVENTS_MISSING])
+def test_without_a_way_to_reread_runs_go_on_at_once(kind):
+    found = record()
+    bench = Bench(reread=None)
+    problem = replace(incomplete(found).problems[0], kind=kind)
+    bench.worker.submit(replace(found, problems=(problem,)))
+    bench.work()
+    assert len(bench.nodes) == 1
+
+
+def test_thread_starts_drains_and_stops():
+    bench = Bench()
+    worker = Worker(Config(), PREDICTORS, bench.nodes.append)
+    worker.start()
+    for _ in range(5):
+        worker.submit(record())
+    assert worker.drain(20.0)
+    worker.stop()
+    assert len(bench.nodes) == 5
