@@ -8,10 +8,12 @@ over-absorption of thick or concentrated samples. All are drawn anew each time a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from pydantic import Field
 from torch import Tensor
 
@@ -24,34 +26,42 @@ N_DRAWS = 11
 
 
 class Augmentation(Section):
-    """Widths of the random changes; normal unless said otherwise. All zero changes nothing."""
+    """Widths of the random changes; normal unless said otherwise. The defaults change nothing."""
 
     pivot: float = 7120.0
     """Energy that a stretch leaves where it is, eV."""
-    stretch: float = 1.07
+    stretch: float = 1.0
     """Mean stretch of the computed energy scale."""
-    stretch_sd: float = Field(0.09, ge=0)
-    shift: float = -2.5
-    """Mean shift, eV."""
-    shift_sd: float = Field(3.0, ge=0)
-    fwhm_max: float = Field(5.5, ge=0)
-    """Gaussian broadening at the pivot, eV, uniform from 0."""
-    fwhm_slope_max: float = Field(0.0, ge=0)
-    """Growth of the broadening above the pivot, eV per eV, uniform from 0."""
-    damping_max: float = Field(0.0, ge=0)
-    """Loss of the fine structure above the pivot, 1/eV, uniform from 0."""
+    stretch_sd: float = Field(0.0, ge=0)
+    shift: float = 0.0
+    """Mean shift, eV, of a spectrum whose Fermi energy is `fermi`."""
+    shift_sd: float = Field(0.0, ge=0)
+    fermi: float = 7116.0
+    """Usual Fermi energy of the computed spectra, eV."""
+    fermi_pull: float = 0.0
+    """Share of the deviation of the computed Fermi energy from `fermi` that is taken back: muffin
+    tins put it too high in metals."""
+    fwhm_max: float = Field(0.0, ge=0)
+    """Gaussian broadening at all energies, eV, uniform from 0."""
+    far_fwhm_min: float = Field(0.0, ge=0)
+    """Least further broadening far above the Fermi energy, eV."""
+    far_fwhm_max: float = Field(0.0, ge=0)
+    """Largest further broadening far above the Fermi energy, eV; uniform in between."""
+    far_rise: float = Field(8.0, gt=0)
+    """Energy above the Fermi energy within which the further broadening rises, eV: photoelectrons
+    of higher energy live shorter and see thermal disorder more."""
     step: float = 0.0
     """Mean relative error of the edge step."""
-    step_sd: float = Field(0.03, ge=0)
-    slope_sd: float = Field(0.02, ge=0)
+    step_sd: float = Field(0.0, ge=0)
+    slope_sd: float = Field(0.0, ge=0)
     """Error of the post-edge slope, per 50 eV."""
     curve_sd: float = Field(0.0, ge=0)
     """Error of the post-edge curvature, per (50 eV)²."""
-    background_sd: float = Field(0.005, ge=0)
+    background_sd: float = Field(0.0, ge=0)
     """Offset of the whole spectrum."""
-    over_absorption_max: float = Field(0.25, ge=0)
+    over_absorption_max: float = Field(0.0, ge=0)
     """1/α of the over-absorption (self-absorption), uniform from 0; see :func:`over_absorb`."""
-    noise_max: float = Field(0.01, ge=0)
+    noise_max: float = Field(0.0, ge=0)
     """Standard deviation of point noise, uniform from 0."""
 
 
@@ -76,9 +86,15 @@ class Bank:
         First energy and spacing of the energies, eV.
     fwhm
         Spacing of the levels, eV; level 0 is not broadened.
+    fermi
+        Fermi energy of each spectrum, eV, shape (n_spectra,).
+    kind
+        Which of several :class:`Augmentation` a spectrum is given, shape (n_spectra,).
     """
 
     values: Tensor
+    fermi: Tensor
+    kind: Tensor
     start: float
     step: float
     fwhm: float
@@ -88,20 +104,30 @@ class Bank:
         cls,
         energy: Array,
         mu: Array,
+        fermi: Array,
+        kind: ArrayLike = 0,
         *,
         fwhm_max: float,
         fwhm_step: float = 1.0,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> Bank:
-        """Broaden `mu` (n_spectra, n_energies) on equally spaced `energy` by Gaussians."""
+        """Broaden `mu` (n_spectra, n_energies) on equally spaced `energy` by Gaussians.
+
+        Raises
+        ------
+        ValueError
+            If the energies are not equally spaced.
+        """
         step = float(energy[1] - energy[0])
         if not np.allclose(np.diff(energy), step):
             raise ValueError("the energies of the training spectra must be equally spaced")
         n_levels = int(np.ceil(fwhm_max / fwhm_step)) + 1 if fwhm_max > 0 else 1
         source = torch.as_tensor(mu, dtype=torch.float32, device=device)
         levels = [broaden(source, k * fwhm_step / step).to(dtype) for k in range(n_levels)]
-        return cls(torch.stack(levels, dim=1), float(energy[0]), step, fwhm_step)
+        own = torch.as_tensor(fermi, dtype=torch.float32, device=device)
+        which = torch.as_tensor(np.broadcast_to(kind, len(mu)).copy(), device=device).long()
+        return cls(torch.stack(levels, dim=1), own, which, float(energy[0]), step, fwhm_step)
 
     def sample(self, index: Tensor, energy: Tensor, fwhm: Tensor) -> Tensor:
         """Return spectra at any energies and broadenings (bilinear).
@@ -146,8 +172,21 @@ def broaden(mu: Tensor, fwhm: float) -> Tensor:
     return torch.nn.functional.conv1d(padded, kernel).squeeze(1)
 
 
+class Settings:
+    """Augmentations of several kinds of spectra, laid out for the device."""
+
+    def __init__(self, kinds: Sequence[Augmentation], device: str | torch.device = "cpu") -> None:
+        self.names = tuple(Augmentation.model_fields)
+        rows = [[float(getattr(kind, name)) for name in self.names] for kind in kinds]
+        self.table = torch.tensor(rows, device=device)
+
+    def of(self, kind: Tensor) -> dict[str, Tensor]:
+        """Return each setting of spectra of these kinds, shape (..., 1)."""
+        return dict(zip(self.names, self.table[kind].unsqueeze(-2).unbind(-1), strict=True))
+
+
 def apply(
-    bank: Bank, index: Tensor, grid: Tensor, settings: Augmentation, draws: Tensor, noise: Tensor
+    bank: Bank, index: Tensor, grid: Tensor, settings: Settings, draws: Tensor, noise: Tensor
 ) -> Tensor:
     """Return spectra as they might have been measured.
 
@@ -160,7 +199,7 @@ def apply(
     grid
         The model's energies, eV, shape (n_grid,).
     settings
-        Widths of the changes.
+        Widths of the changes for each kind of spectrum.
     draws
         Uniform random numbers, shape (..., N_DRAWS).
     noise
@@ -171,19 +210,18 @@ def apply(
     Tensor
         Shape (..., n_grid).
     """
-    s = settings
+    s = settings.of(bank.kind[index])
     normal: Tensor = torch.special.ndtri(draws.clamp(0.002, 0.998))  # nothing beyond 2.9 σ
     d, n = draws.unsqueeze(-2).unbind(-1), normal.unsqueeze(-2).unbind(-1)
-    stretch = (s.stretch + s.stretch_sd * n[0]).clamp(0.7, 1.5)
-    above = grid - s.pivot
-    energy = s.pivot + (above - s.shift - s.shift_sd * n[1]) / stretch
-    fwhm = s.fwhm_max * d[2] + s.fwhm_slope_max * d[3] * above.clamp(min=0)
-    mu = bank.sample(index, energy, fwhm)
-    post = above.clamp(min=0)
-    if s.damping_max:
-        mu = mu + (1.0 - mu) * (1.0 - torch.exp(-s.damping_max * d[4] * post))
-    mu = over_absorb(mu, s.over_absorption_max * d[5])
-    post = post / 50.0
-    error = s.step + s.step_sd * n[6] + s.slope_sd * n[7] * post + s.curve_sd * n[8] * post**2
-    mu = mu * (1.0 + error) + s.background_sd * n[9]
-    return torch.addcmul(mu, d[10] * s.noise_max, noise) if s.noise_max else mu
+    fermi = bank.fermi[index].unsqueeze(-1)
+    shift = s["shift"] + s["shift_sd"] * n[1] - s["fermi_pull"] * (fermi - s["fermi"])
+    stretch = (s["stretch"] + s["stretch_sd"] * n[0]).clamp(0.7, 1.5)
+    energy = s["pivot"] + (grid - s["pivot"] - shift) / stretch
+    far = s["far_fwhm_min"] + (s["far_fwhm_max"] - s["far_fwhm_min"]) * d[3]
+    rise = 1.0 - torch.exp(-(energy - fermi).clamp(min=0) / s["far_rise"])
+    mu = bank.sample(index, energy, s["fwhm_max"] * d[2] + far * rise)
+    mu = over_absorb(mu, s["over_absorption_max"] * d[5])
+    post = (grid - s["pivot"]).clamp(min=0) / 50.0
+    error = s["step"] + s["step_sd"] * n[6] + s["slope_sd"] * n[7] * post
+    mu = mu * (1.0 + error + s["curve_sd"] * n[8] * post**2) + s["background_sd"] * n[9]
+    return torch.addcmul(mu, d[10] * s["noise_max"], noise)

@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xanes_live.descriptor import G2Grid, g2_from_distances, shell_distance
 from xanes_live.domain import Array
-from xanes_live.errors import ConfigurationError, ReadError
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,15 @@ class TrainingSet:
     """G2 of the structures, shape (n, n_g2)."""
     shell: Array
     """Mean distance of the first shell, Å, shape (n,)."""
+    fermi: Array
+    """Computed Fermi energy, eV, shape (n,)."""
     parent: NDArray[np.str_]
     """Name of the structure a spectrum derives from: what must never be split, shape (n,)."""
     source: NDArray[np.str_]
     """Which collection of structures, shape (n,)."""
     id: NDArray[np.str_]
+    measured: NDArray[np.bool_]
+    """Whether a spectrum was measured instead of computed, shape (n,)."""
     grid: G2Grid
 
     def __len__(self) -> int:
@@ -45,10 +49,27 @@ class TrainingSet:
             mu=self.mu[chosen],
             g2=self.g2[chosen],
             shell=self.shell[chosen],
+            fermi=self.fermi[chosen],
             parent=self.parent[chosen],
             source=self.source[chosen],
             id=self.id[chosen],
+            measured=self.measured[chosen],
         )
+
+    def joined(self, other: TrainingSet) -> TrainingSet:
+        """Return both sets as one; ValueError if their energies or grids differ."""
+        if self.grid != other.grid or not np.array_equal(self.energy, other.energy):
+            raise ValueError("the sets have different energies or radial functions")
+        both: dict[str, Any] = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in ("mu", "g2", "shell", "fermi", "parent", "source", "id", "measured")
+        }
+        return replace(self, **both)
+
+    def within(self, low: float, high: float) -> TrainingSet:
+        """Return the set with the energies from `low` to `high` eV only."""
+        kept = (self.energy >= low) & (self.energy <= high)
+        return replace(self, energy=self.energy[kept], mu=self.mu[:, kept])
 
     def without(self, words: Sequence[str]) -> TrainingSet:
         """Return the set without parents whose name contains one of `words` (any case)."""
@@ -85,56 +106,18 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def read_training_set(path: Path, grid: G2Grid | None = None) -> TrainingSet:
-    """Read a data set: the ``.npz`` of the first study.
-
-    G2 and the first-shell distance are computed from the structures in the file.
-
-    Raises
-    ------
-    ConfigurationError
-        If there is no such file.
-    ReadError
-        If it is of another kind.
-    """
-    if not path.is_file():
-        raise ConfigurationError(f"{path}: no such data set")
-    grid = grid or G2Grid()
-    if path.suffix == ".npz":
-        return _read_npz(path, grid)
-    raise ReadError(f"{path}: a data set is .npz")
-
-
-def _read_npz(path: Path, grid: G2Grid) -> TrainingSet:
-    with np.load(path, allow_pickle=False) as file:
-        missing = {"energy", "mu", "xyz", "z", "natoms", "id", "parent", "source"} - set(file)
-        if missing:
-            raise ReadError(f"{path}: lacks {', '.join(sorted(missing))}")
-        xyz = file["xyz"].astype(np.float64)
-        r = np.linalg.norm(xyz - xyz[:, :1], axis=-1)
-        absent = np.arange(r.shape[1]) >= file["natoms"][:, None]
-        r[absent], r[:, 0] = np.nan, np.nan  # padding; the absorber itself
-        return from_distances(
-            file["energy"],
-            file["mu"],
-            r,
-            file["z"].astype(np.int64),
-            (file["parent"], file["source"], file["id"]),
-            grid,
-        )
-
-
 def from_distances(
     energy: Array,
     mu: NDArray[np.floating],
     distances: Array,
     numbers: NDArray[np.int64],
+    fermi: Array,
     names: tuple[NDArray[np.str_], NDArray[np.str_], NDArray[np.str_]],
     grid: G2Grid,
 ) -> TrainingSet:
     """Make a set from neighbours' distances, (n, n_neighbours) padded with NaN.
 
-    `names` are parent, source and id of each spectrum.
+    `fermi` are Fermi energies in eV; `names` are parent, source and id of each spectrum.
     """
     parent, source, id_ = names
     return TrainingSet(
@@ -142,8 +125,10 @@ def from_distances(
         mu=np.asarray(mu, dtype=np.float32),
         g2=g2_from_distances(distances, numbers, grid).astype(np.float32),
         shell=shell_distance(distances, numbers),
+        fermi=np.asarray(fermi, dtype=np.float64),
         parent=parent,
         source=source,
         id=id_,
+        measured=np.zeros(len(mu), dtype=bool),
         grid=grid,
     )

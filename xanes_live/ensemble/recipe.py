@@ -87,6 +87,17 @@ class TrainingSection(Section):
     seed: int = 0
 
 
+class MeasuredSection(Section):
+    """Measured spectra to be mixed with the computed ones (fine-tuning)."""
+
+    path: Path
+    """Measured set, relative to the recipe; see :mod:`xanes_live.ensemble.measured`."""
+    weight: float = Field(20.0, gt=0)
+    """How often one measured spectrum is drawn against one computed."""
+    augmentation: Augmentation = Augmentation()
+    """What is varied of measured spectra: little."""
+
+
 class ShellSection(Section):
     """The interval of the first-shell distance, found on measured spectra left out of training.
 
@@ -111,10 +122,8 @@ class Recipe(Section):
     training: TrainingSection = TrainingSection()
     first_shell: ShellSection | None = None
     """None takes it from out-of-bag theory, which knows nothing of measured spectra."""
-    augmentation: Augmentation = Augmentation(
-        stretch=1.0, stretch_sd=0.0, shift=0.0, shift_sd=0.0, fwhm_max=0.0, step_sd=0.0,
-        slope_sd=0.0, background_sd=0.0, over_absorption_max=0.0, noise_max=0.0,
-    )  # fmt: skip
+    augmentation: Augmentation = Augmentation()
+    measured: MeasuredSection | None = None
 
     def architecture(self) -> Architecture:
         """Return the network asked for.
@@ -161,5 +170,14 @@ def load_recipe(path: Path) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: {error}") from None
     recipe = parse_recipe(data, str(path))
-    where = path.parent / recipe.data.path
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": where})})
+    return _placed(recipe, path.parent)
+
+
+def _placed(recipe: Recipe, folder: Path) -> Recipe:
+    """Return `recipe` with the paths of its data taken relative to `folder`."""
+    data = recipe.data.model_copy(update={"path": folder / recipe.data.path})
+    update: dict[str, Any] = {"data": data}
+    if recipe.measured is not None:
+        where = folder / recipe.measured.path
+        update["measured"] = recipe.measured.model_copy(update={"path": where})
+    return recipe.model_copy(update=update)

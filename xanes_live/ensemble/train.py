@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from xanes_live.descriptor import G2Grid, first_peak
 from xanes_live.domain import Array
+from xanes_live.ensemble.augment import N_DRAWS, apply
 from xanes_live.ensemble.calibration import band, coverage, shell_interval
-from xanes_live.ensemble.data import TrainingSet, file_hash, read_training_set, split_by_parent
+from xanes_live.ensemble.data import TrainingSet, file_hash, split_by_parent
+from xanes_live.ensemble.data_files import read_training_set
 from xanes_live.ensemble.ensemble import choose_device
 from xanes_live.ensemble.recipe import Recipe, load_recipe
 from xanes_live.ensemble.save import describe_data, write_model
@@ -79,19 +81,19 @@ def prepare_data(recipe: Recipe) -> TrainingSet:
     return data
 
 
-def shown(trainer: Trainer, n: int, fwhm: float = 1.0) -> Array:
+def shown(trainer: Trainer, n: int) -> Array:
     """Return the training spectra as the network sees them on average, shape (n, n_grid).
 
-    Mean stretch and shift of the recipe, little broadening, no errors.
+    Mean stretch, shift and broadening of the recipe, no errors.
     """
-    a = trainer.recipe.augmentation
+    device = trainer.device
     with torch.inference_mode():
-        energy = a.pivot + (trainer.grid - a.pivot - a.shift) / a.stretch
-        width = torch.full_like(energy, min(fwhm, a.fwhm_max))
-        index = torch.arange(n, device=trainer.device)
-        size = (n, len(energy))
-        spectra = trainer.bank.sample(index, energy.expand(size), width.expand(size))
-        return spectra.cpu().numpy().astype(np.float64)
+        draws = torch.full((n, N_DRAWS), 0.5, device=device)
+        noise = torch.zeros(1, device=device)
+        index = torch.arange(n, device=device)
+        mean = apply(trainer.bank, index, trainer.grid, trainer.settings, draws, noise)
+        spectra: Array = mean.cpu().numpy().astype(np.float64)
+    return spectra
 
 
 def out_of_bag(trainer: Trainer, trained: Trained, data: TrainingSet) -> dict[str, NDArray[Any]]:

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from xanes_live.domain import Array
-from xanes_live.ensemble.augment import N_DRAWS, Augmentation, Bank, apply
+from xanes_live.ensemble.augment import N_DRAWS, Augmentation, Bank, Settings, apply
 from xanes_live.ensemble.data import TrainingSet
 from xanes_live.ensemble.recipe import Recipe, TrainingSection
 from xanes_live.ensemble.stacked import Stacked
@@ -26,7 +25,8 @@ from xanes_live.ensemble.stacked import Stacked
 Progress = Callable[[int, float], None]
 """Called after each epoch with the number of epochs done and the mean training loss."""
 
-CHECKPOINT_VERSION = 1
+MARGIN = 25.0
+"""Computed energies kept beyond the model's, eV: what stretch and shift may ask for."""
 
 
 @dataclass
@@ -98,7 +98,10 @@ class Trainer:
         m = recipe.model
         self.energy = np.linspace(m.energy_start, m.energy_stop, m.n_energy)
         self.grid = torch.tensor(self.energy, dtype=torch.float32, device=self.device)
-        self.bank = _bank(data, recipe.augmentation, self.energy, self.device)
+        data = data.within(m.energy_start - MARGIN, m.energy_stop + MARGIN)
+        self.kinds = _kinds(recipe)
+        self.bank = _bank(data, self.kinds, self.device)
+        self.settings = Settings(self.kinds, self.device)
         self.target = torch.tensor(targets(data, recipe), device=self.device)
         self.resamples = np.stack(
             [resample(data, self.section, k, recipe.data.weights) for k in self.members]
@@ -129,11 +132,12 @@ class Trainer:
         index = torch.arange(n, device=self.device)[:20_000]
         draws = torch.rand((len(index), N_DRAWS), generator=generator, device=self.device)
         noise = torch.zeros(1, device=self.device)
-        shown = apply(self.bank, index, self.grid, self.recipe.augmentation, draws, noise)
+        shown = apply(self.bank, index, self.grid, self.settings, draws, noise)
         network.input_mean.copy_(shown.mean(0).cpu())
         network.input_scale.copy_((shown - shown.mean(0)).std().cpu())
-        network.output_mean.copy_(self.target.mean(0).cpu())
-        spread = self.target.std(0)
+        known = self.target[torch.isfinite(self.target).all(1)]
+        network.output_mean.copy_(known.mean(0).cpu())
+        spread = known.std(0)
         n_g2 = network.architecture.n_output
         spread[:n_g2] = spread[:n_g2].square().mean().sqrt()  # one unit for all of G2
         network.output_scale.copy_(spread.clamp(min=1e-3).cpu())
@@ -178,7 +182,7 @@ class Trainer:
     def one_step(self, index: Tensor) -> Tensor:
         """Advance all members by one batch, (n_members, batch) indices; return the mean loss."""
         draws, noise = self._draws(index.shape[1])
-        shown = apply(self.bank, index, self.grid, self.recipe.augmentation, draws, noise)
+        shown = apply(self.bank, index, self.grid, self.settings, draws, noise)
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate(len(self.resamples[0]))
         self.optimiser.zero_grad(set_to_none=True)
@@ -192,7 +196,8 @@ class Trainer:
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Return each member's loss in units of the output scale, shape (n_members,)."""
         n_g2 = self.network.architecture.n_output
-        error = (output - target) / self.network.output_scale
+        known = torch.isfinite(target)  # of a measured spectrum perhaps only the distance is
+        error = torch.where(known, output - target, 0.0) / self.network.output_scale
         loss = error[..., :n_g2].square().mean(dim=(1, 2))
         if n_g2 < error.shape[-1]:
             head = error[..., n_g2:]
@@ -257,6 +262,16 @@ def _smooth(error: Tensor) -> Tensor:
     return functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=0.1)
 
 
-def _bank(data: TrainingSet, a: Augmentation, energy: Array, device: torch.device) -> Bank:
-    widest = a.fwhm_max + a.fwhm_slope_max * max(float(energy[-1]) - a.pivot, 0.0)
-    return Bank.build(data.energy, data.mu.astype(np.float64), fwhm_max=widest, device=device)
+def _kinds(recipe: Recipe) -> tuple[Augmentation, ...]:
+    """Return what is varied of computed spectra, and of measured ones if there are any."""
+    if recipe.measured is None:
+        return (recipe.augmentation,)
+    return (recipe.augmentation, recipe.measured.augmentation)
+
+
+def _bank(data: TrainingSet, kinds: Sequence[Augmentation], device: torch.device) -> Bank:
+    widest = max(kind.fwhm_max + kind.far_fwhm_max for kind in kinds)
+    kind = data.measured.astype(np.int64) if len(kinds) > 1 else 0
+    return Bank.build(
+        data.energy, data.mu.astype(np.float64), data.fermi, kind, fwhm_max=widest, device=device
+    )

@@ -32,7 +32,7 @@ def recipe_data(**sections):
         "descriptor": {"size": 20},
         "network": {"channels": [2, 3], "hidden": [12], "heads": ["first_shell"]},
         "training": {"members": 3, "epochs": 2, "batch": 16, "seed": 5},
-        "augmentation": {"fwhm_max": 2.0},
+        "augmentation": {"stretch_sd": 0.05, "shift_sd": 1.0, "fwhm_max": 2.0, "noise_max": 0.01},
     }
     for name, values in sections.items():
         data[name] = {**data.get(name, {}), **values}
@@ -56,6 +56,7 @@ def toy_set():
         np.array([spectrum(x) for x in r]),
         distances,
         np.tile([8, 8, 8, 8, 26], (90, 1)),
+        np.full(90, 7118.0),
         (names, np.tile(["crystal", "molecule"], 45), np.arange(90).astype(str)),
         G2Grid(size=20),
     )

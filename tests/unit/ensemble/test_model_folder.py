@@ -44,7 +44,7 @@ def folder(tmp_path_factory, toy_set):
     np.savez(
         path / "toy.npz", energy=toy_set.energy, mu=toy_set.mu.astype(np.float16), xyz=xyz,
         z=np.tile([26, 8, 8, 8, 8, 26], (n, 1)), natoms=np.full(n, 6), id=toy_set.id,
-        parent=toy_set.parent, source=toy_set.source,
+        parent=toy_set.parent, source=toy_set.source, emu=toy_set.fermi,
     )  # fmt: skip
     (path / "recipe.toml").write_text(RECIPE)
     return train(path / "recipe.toml", device="cpu")

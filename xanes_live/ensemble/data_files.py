@@ -1,0 +1,135 @@
+"""Reading sets of computed spectra: HDF5 of :mod:`xanes_live.theory`, its export, the first study.
+
+G2 and the first-shell distance are always computed from the structures, so that one data set serves
+any descriptor.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xanes_live.descriptor import G2Grid
+from xanes_live.domain import Array
+from xanes_live.ensemble.data import TrainingSet, from_distances
+from xanes_live.errors import ConfigurationError, MissingDependencyError, ReadError
+
+NAMES = ("parent", "source", "id")
+FIRST_STUDY = {"energy", "mu", "xyz", "z", "natoms", "emu", *NAMES}
+EXPORT = {"energy", "mu", "atom_offset", "atom_number", "atom_position", "fermi", *NAMES}
+HDF5 = {"energy", "mu", "atoms", "fermi", "edge_energy", *NAMES}
+
+
+def read_training_set(path: Path, grid: G2Grid | None = None) -> TrainingSet:
+    """Read a data set.
+
+    Parameters
+    ----------
+    path
+        ``.h5`` as ``xanes-live theory`` writes it, ``.npz`` as it exports it with structures, or
+        the ``.npz`` of the first study.
+    grid
+        Radial functions of the descriptor; by default 50 centres from 0.5 to 5.5 Å.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such file.
+    ReadError
+        If it is of another kind.
+    """
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: no such data set")
+    grid = grid or G2Grid()
+    if path.suffix == ".npz":
+        return _read_npz(path, grid)
+    if path.suffix in {".h5", ".hdf5"}:
+        return _read_hdf5(path, grid)
+    raise ReadError(f"{path}: a data set is .npz or .h5")
+
+
+def _read_npz(path: Path, grid: G2Grid) -> TrainingSet:
+    with np.load(path, allow_pickle=False) as file:
+        columns = {name: file[name] for name in set(file) & (FIRST_STUDY | EXPORT)}
+    if set(columns) >= FIRST_STUDY:
+        return _first_study(columns, grid)
+    _need(path, EXPORT, set(columns))
+    return _ragged(columns, grid)
+
+
+def _read_hdf5(path: Path, grid: G2Grid) -> TrainingSet:
+    try:
+        import h5py  # noqa: PLC0415 - only for this format
+    except ImportError as error:
+        raise MissingDependencyError("h5py", "theory", "Reading HDF5 data sets") from error
+    try:
+        with h5py.File(path, "r") as file:
+            _need(path, HDF5, set(file))
+            columns = {name: file[name].asstr()[()].astype(str) for name in NAMES}
+            columns |= {name: file[name][()] for name in ("energy", "mu", "fermi")}
+            columns |= {f"atom_{name}": file["atoms"][name][()] for name in file["atoms"]}
+            columns["energy"] = columns["energy"] + _one(file["edge_energy"][()], path)
+    except OSError as error:
+        raise ReadError(f"{path}: {error}") from None
+    return _ragged(columns, grid)
+
+
+def _need(path: Path, wanted: set[str], found: set[str]) -> None:
+    missing = wanted - found
+    if missing:
+        raise ReadError(f"{path}: lacks {', '.join(sorted(missing))}")
+
+
+def _one(edges: Array, path: Path) -> float:
+    """Return the edge energy all spectra share, eV."""
+    if not len(edges) or np.ptp(edges) > 0:
+        raise ReadError(f"{path}: must hold spectra of exactly one edge")
+    return float(edges[0])
+
+
+def _first_study(columns: dict[str, NDArray[Any]], grid: G2Grid) -> TrainingSet:
+    xyz = columns["xyz"].astype(np.float64)
+    r = np.linalg.norm(xyz - xyz[:, :1], axis=-1)
+    r[np.arange(r.shape[1]) >= columns["natoms"][:, None]] = np.nan  # padding
+    r[:, 0] = np.nan  # the absorber itself
+    return _set(columns, r, columns["z"].astype(np.int64), columns["emu"], grid)
+
+
+def _ragged(columns: dict[str, NDArray[Any]], grid: G2Grid) -> TrainingSet:
+    """Make a set from atoms one site after another, each with its absorber first."""
+    offset = columns["atom_offset"]
+    counts = np.diff(offset)
+    site = np.repeat(np.arange(len(counts)), counts)
+    first = offset[:-1][site]
+    position = columns["atom_position"].astype(np.float64)
+    distance = np.linalg.norm(position - position[first], axis=1)
+    column = np.arange(len(site)) - first
+    near = (column > 0) & (distance < grid.r_c)
+    place = _rank_within(site[near], len(counts))
+    width = int(place.max(initial=0)) + 1
+    r = np.full((len(counts), width), np.nan)
+    z = np.zeros((len(counts), width), dtype=np.int64)
+    r[site[near], place] = distance[near]
+    z[site[near], place] = columns["atom_number"][near]
+    return _set(columns, r, z, columns["fermi"], grid)
+
+
+def _rank_within(group: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:
+    """Return 0, 1, 2 … within each run of equal values of the sorted `group`."""
+    starts = np.concatenate([[0], np.cumsum(np.bincount(group, minlength=n_groups))[:-1]])
+    rank: NDArray[np.int64] = np.arange(len(group)) - starts[group]
+    return rank
+
+
+def _set(
+    columns: dict[str, NDArray[Any]],
+    distances: Array,
+    numbers: NDArray[np.int64],
+    fermi: Array,
+    grid: G2Grid,
+) -> TrainingSet:
+    names = (columns["parent"], columns["source"], columns["id"])
+    return from_distances(columns["energy"], columns["mu"], distances, numbers, fermi, names, grid)
