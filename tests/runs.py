@@ -48,8 +48,8 @@ def documents(
     `columns` holds one row an event by data key, `keys` what the descriptor says besides, `before`
     further streams by name that come first, `pages` > 0 makes that many event_pages of the events.
     """
-    run = event_model.compose_run(metadata=dict(start or {}))
-    found: Documents = [("start", run.start_doc)]
+    run = event_model.compose_run()
+    found: Documents = [("start", {**run.start_doc, **(start or {})})]
     for name, rows in (*before, (stream, columns)):
         found += _stream(run, name, rows, keys or {}, object_keys or {}, pages)
     found.append(("stop", run.compose_stop(exit_status=exit_status, reason=reason)))

@@ -17,6 +17,7 @@ _NARROWEST = 30.0
 """An unannounced scan over less than this, eV, with no edge inside, adjusts the monochromator."""
 _FEWEST = 8
 """An unannounced scan of fewer points is an alignment."""
+_MOST_TRIED = 6
 _MARGIN = 5.0
 """An edge nearer than this to an end of the scan, eV, is not what was scanned."""
 
@@ -51,21 +52,21 @@ def absorber(channels: tuple[Channels, ...], context: Context) -> Edge | None:
     return found or Edge("", context.edge, 0.0)
 
 
-def expected_energy(energy: Array, context: Context) -> float | None:
-    """Return the energy, eV, at which an announced scan should show its edge; None if unknown.
+def expected_energies(energy: Array, context: Context) -> tuple[float, ...]:
+    """Return the energies, eV, at one of which a scan should show its edge.
 
-    Where only the element is announced, or nothing but the plan's name, it is the first of its
-    edges (of all K edges) inside the energies.
+    The announced edge alone where there is one; where only the element, or nothing, is announced,
+    its edges (all K edges) inside the energies.
     """
-    if context.edge_energy is not None or not (context.element or context.xas_plan):
-        return context.edge_energy
+    if context.edge_energy is not None:
+        return (context.edge_energy,)
     finite = energy[np.isfinite(energy)]
-    if not finite.size:
-        return None
+    if not finite.size or not _NARROWEST <= np.ptp(finite) <= _WIDEST:
+        return ()
     low, high = float(finite.min()) + _MARGIN, float(finite.max()) - _MARGIN
     inside = [e for e in edges_within(low, high) if _agrees(e, context)]
-    first = min(inside, key=lambda e: (e.edge != "K", e.energy), default=None)
-    return first.energy if first is not None else None
+    first = [e.energy for e in inside if e.edge == "K"] or [e.energy for e in inside]
+    return tuple(first[:_MOST_TRIED])
 
 
 def _agrees(edge: Edge, context: Context) -> bool:

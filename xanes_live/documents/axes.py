@@ -73,7 +73,9 @@ class Context:
     @property
     def announced(self) -> bool:
         """Whether the start document alone makes this an absorption scan."""
-        return self.xas_plan or bool(self.element and self.edge and self.scans_energy)
+        elsewhere = self.scanned and all(_STAGE.search(words(name)) for name in self.scanned)
+        named = bool(self.element and self.edge and self.scans_energy)
+        return named or (self.xas_plan and not elsewhere)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,8 @@ def _candidate(stream: Stream, context: Context, key: str) -> Axis | None:
         energy = energies(column, unit, context.edge_energy)
     elif unit in ("deg", "rad", "mdeg", "mrad") or named.get("angle", 0) > named.get("energy", 0):
         # an energy, where there is one, is better than an angle
-        points = 0.5 * (named.get("angle", 0.0) + scanned)
+        meant = 4.0 if context.config.d_spacing is not None else 0.0
+        points = 0.5 * (named.get("angle", 0.0) + scanned + meant)
         d = spacing(stream, context) if points >= 0.5 * _CLEAR and unit != "other" else None
         energy = None if d is None else from_angle(column, unit, d)
         return None if energy is None else Axis(key, energy, points)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xanes_live.documents.absorber import expected_energy
+from xanes_live.documents.absorber import expected_energies
 from xanes_live.documents.axes import Axis, Context, owner_of
 from xanes_live.documents.contrast import contrast, transmission, yield_
-from xanes_live.documents.names import channel_points, family, words
+from xanes_live.documents.names import channel_points, family, is_reading, words
 from xanes_live.documents.run import Stream
 from xanes_live.documents.units import unit_of
 from xanes_live.domain import Array
@@ -125,7 +125,8 @@ def _numbered_chambers(usable: Sequence[str], roles: Roles) -> Roles:
     """Take chambers numbered from 1 in the order of the beam, where none is numbered 0."""
     if roles.i0 is not None:
         return roles
-    numbers = {int(m[1]): key for key in usable if (m := _SERIES.search(words(key)))}
+    readings = [key for key in usable if is_reading(key)]
+    numbers = {int(m[1]): key for key in readings if (m := _SERIES.search(words(key)))}
     if len(numbers) < 2 or 0 in numbers:
         return roles
     ordered = [numbers[n] for n in sorted(numbers)] + [None]
@@ -163,15 +164,15 @@ def _best_family(
     i0: str | None,
 ) -> tuple[str, ...]:
     """Choose among detectors the one that shows the edge best; by name if that cannot be told."""
-    edge = expected_energy(axis.energy, context)
+    edges = expected_energies(axis.energy, context)
 
     def shown(keys: tuple[str, ...]) -> float:
         signal = sum(per_point(stream.columns[key], axis.energy) for key in keys)
         reference = stream.columns.get(i0) if i0 else None
-        if reference is None or edge is None or axis.energy.ndim != 1:
+        if reference is None or axis.energy.ndim != 1:
             return 0.0
         ratio = yield_(per_point(reference, axis.energy), np.asarray(signal))
-        return max(0.0, contrast(axis.energy, ratio, edge))
+        return max((contrast(axis.energy, ratio, edge) for edge in edges), default=0.0)
 
     if len(families) < 2:
         return families[0][1] if families else ()
@@ -201,28 +202,32 @@ def is_spectrum(column: Array, energy: Array) -> bool:
 def _by_data(
     stream: Stream, axis: Axis, context: Context, usable: Sequence[str], roles: Roles
 ) -> Roles:
-    """Fill in what the names leave open with the keys that show the announced edge best.
-
-    Only where the run is announced as an absorption scan of a known edge: any two signals of an
-    alignment scan rise somewhere.
-    """
-    config, edge = context.config, expected_energy(axis.energy, context)
-    if edge is None or axis.energy.ndim != 1 or (config.i0 and roles.i0 is None):
+    """Fill in what the names leave open with the keys that show an edge best."""
+    if axis.energy.ndim != 1 or (context.config.i0 is not None and roles.i0 is None):
         return roles
-    own: dict[str, float] = {}
-    for key in usable:
-        named = key in roles.keys
-        if named or (len(own) < _MAX_GUESSED and _may_be_signal(stream, key)):
-            # a signal by itself: the incident beam shows no edge, It falls and I_f rises there
-            logarithm = transmission(stream.columns[key], np.ones(axis.energy.shape))
-            own[key] = contrast(axis.energy, logarithm, edge)
-    best, found = _CLEAR_EDGE, roles
-    for guess in _guesses(own, roles):
-        shown = contrast(axis.energy, _mu(stream, guess), edge)
-        # the beam passes the detectors in their order: a later pair has to be clearly better
-        if shown > (best if found is roles else _CLEARLY * best):
-            best, found = shown, guess
+    free = [key for key in usable if key not in roles.keys and _may_be_signal(stream, key)]
+    keys = [key for key in usable if key in roles.keys or key in free[:_MAX_GUESSED]]
+    best, found = _CLEAR_EDGE * (1.0 if context.announced or context.edge_energy else 3.0), roles
+    for edge in expected_energies(axis.energy, context):
+        for guess in _guesses(_alone(stream, axis, keys, edge), roles):
+            shown = contrast(axis.energy, _mu(stream, axis, guess), edge)
+            # the beam passes the detectors in their order: a later pair has to be clearly better
+            if shown > (best if found is roles else _CLEARLY * best):
+                best, found = shown, guess
     return found
+
+
+def _alone(stream: Stream, axis: Axis, keys: Sequence[str], edge: float) -> dict[str, float]:
+    """Return how clearly each signal by itself rises (+) or falls (−) at an edge.
+
+    The incident beam does neither, the transmitted beam falls, fluorescence rises.
+    """
+    ones = np.ones(axis.energy.shape)
+    columns = {key: per_point(stream.columns[key], axis.energy) for key in keys}
+    return {
+        key: contrast(axis.energy, transmission(column, ones), edge)
+        for key, column in columns.items()
+    }
 
 
 def _may_be_signal(stream: Stream, key: str) -> bool:
@@ -230,13 +235,8 @@ def _may_be_signal(stream: Stream, key: str) -> bool:
     column = stream.columns[key]
     if column.ndim != 1 or not np.ptp(np.nan_to_num(column)) > 0:
         return False
-    # the name passes as a reading if it does so beside a word that surely is one
-    return bool(channel_points(f"{key}_i0")) and unit_of(stream.data_key(key).get("units")) not in (
-        "deg",
-        "rad",
-        "mdeg",
-        "mrad",
-    )
+    angle = unit_of(stream.data_key(key).get("units")) in ("deg", "rad", "mdeg", "mrad")
+    return is_reading(key) and not angle
 
 
 def _guesses(own: Mapping[str, float], roles: Roles) -> Iterator[Roles]:
@@ -254,9 +254,12 @@ def _guesses(own: Mapping[str, float], roles: Roles) -> Iterator[Roles]:
                 yield replace(roles, i0=a, fluorescence=(b,), guessed=True)
 
 
-def _mu(stream: Stream, roles: Roles) -> Array:
+def _mu(stream: Stream, axis: Axis, roles: Roles) -> Array:
     """Return μ(E) as far as its contrast matters."""
-    i0 = stream.columns[str(roles.i0)]
+
+    def column(key: str | None) -> Array:
+        return per_point(stream.columns[str(key)], axis.energy)
+
     if roles.it is not None:
-        return transmission(i0, stream.columns[roles.it])
-    return yield_(i0, stream.columns[roles.fluorescence[0]])
+        return transmission(column(roles.i0), column(roles.it))
+    return yield_(column(roles.i0), column(roles.fluorescence[0]))

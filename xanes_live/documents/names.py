@@ -58,6 +58,11 @@ ENERGY = _rules(
 CHANNELS = _rules(
     ("i0", 10, r"i0|io|izero|i00|i_0|ic0|i0up|ion0|i0detector|itot0"),
     ("i0", 10, r"ion(?:ization|isation)?_?(?:chamber|ch)?_?0|chamber_?0"),
+    ("i0", 8, r"(?:ic|ion|chamber)_(?:up|us)"),
+    ("it", 8, r"(?:ic|ion|chamber)_(?:down|dn|ds)"),
+    ("it", 10, r"i_t"),
+    ("ir", 10, r"i_r"),
+    ("fluorescence", 10, r"i_f"),
     ("i0", 9, r"apb_(?:\w+_)?ch1"),  # ISS and QAS: analogue pizza box, in the order of the beam
     ("i0", 7, r"incident|incoming|upstream|before|monitor|mon|pre|front"),
     ("it", 10, r"it|itr|itrans|trans|transmission|transmitted|itransmission|i1|ic1|ion1"),
@@ -122,6 +127,11 @@ def energy_points(name: str, owner: str = "") -> dict[str, float]:
     return _points(ENERGY, name, owner)
 
 
+def is_reading(name: str) -> bool:
+    """Tell whether a key may be a detector's reading, and not a setting, a position or a time."""
+    return _NOT_A_READING.search(words(name)) is None
+
+
 def channel_points(name: str, owner: str = "", element: str = "") -> dict[str, float]:
     """Return points for being i0, it, ir, fluorescence or mu ({} for none).
 
@@ -134,7 +144,7 @@ def channel_points(name: str, owner: str = "", element: str = "") -> dict[str, f
     element
         Symbol of the absorbing element: 'Fe3' and 'FeKa1' are regions of its fluorescence.
     """
-    if _NOT_A_READING.search(words(name)):
+    if not is_reading(name):
         return {}
     points = _points(CHANNELS, name, owner)
     roi = _ELEMENT_ROI.match(name.strip().lower())
