@@ -64,7 +64,7 @@ class Stack:
             self._tiled = subprocess.Popen(
                 command, env=self.environment, stdout=log, stderr=log, start_new_session=True
             )
-        _wait(self._answers, 120.0, lambda: (self.directory / "tiled.log").read_text()[-3000:])
+        _wait(self._answers, 300.0, lambda: (self.directory / "tiled.log").read_text()[-3000:])
 
     def _answers(self) -> bool:
         assert self._tiled is not None
@@ -87,7 +87,7 @@ class Stack:
         script = [sys.executable, str(DEPLOY / "tiled" / "make_keys.py"), "--uri", self.uri]
         script += ["--directory", str(self.directory / "keys"), *arguments]
         done = subprocess.run(
-            script, env=self.environment, capture_output=True, text=True, timeout=120, check=False
+            script, env=self.environment, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -145,7 +145,7 @@ def _postgres(stack: Stack) -> int:
     def run(name: str, *arguments: str) -> None:
         command = [str(program(name)), *arguments]
         done = subprocess.run(
-            command, cwd=home, capture_output=True, text=True, timeout=120, check=False, **account
+            command, cwd=home, capture_output=True, text=True, timeout=300, check=False, **account
         )
         assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
 

@@ -169,7 +169,7 @@ def test_nobody_may_delete_or_change_what_is_not_theirs(stack, raw_uid):
 def test_a_result_goes_in_and_comes_out(stack, config, publisher, results):
     made = node(factories.result(key="whole-1"), config)
     publisher.put(made)
-    assert publisher.flush(60), publisher.health
+    assert publisher.flush(180), publisher.health
     found = results.get("whole-1")
     assert (found.metadata["status"], found.metadata["arrays"]) == ("complete", "complete")
     assert found.metadata["first_shell"] == made.metadata["first_shell"]
@@ -182,7 +182,7 @@ def test_a_result_goes_in_and_comes_out(stack, config, publisher, results):
 def test_many_spectra_in_one_node(config, publisher, results):
     made = node(factories.result(12, key="many-12", uid="uid-many"), config)
     publisher.put(made)
-    assert publisher.flush(60), publisher.health
+    assert publisher.flush(180), publisher.health
     found = results.get("many-12")
     assert found.metadata["status"] == "complete"
     np.testing.assert_array_equal(found["mean"].read(), made.arrays["mean"])
@@ -196,7 +196,7 @@ def test_searches_work_on_postgresql(config, publisher, results):
         factories.result(key="s-flag", uid="uid-flag", spectra=(flagged,)),
     ):
         publisher.put(node(made, config))
-    assert publisher.flush(60), publisher.health
+    assert publisher.flush(180), publisher.health
     assert [r.key for r in results.for_run("uid-green")] == ["s-green"]
     assert [r.key for r in results.search(sample="tell'me")] == ["s-green"]
     assert [r.key for r in results.search(confidence="amber")] == ["s-amber"]
@@ -272,12 +272,12 @@ def test_subscriptions_survive_a_restart_of_tiled(stack, config, publisher, resu
 
     with results.watch(note, reconcile_s=600.0):
         publisher.put(node(factories.result(key="before", uid="u-1"), config))
-        assert publisher.flush(60)
+        assert publisher.flush(180)
         stack.kill_tiled()
         publisher.put(node(factories.result(key="after", uid="u-2"), config))  # while it is away
         stack.start_tiled()
-        assert publisher.flush(120), publisher.health
-        assert both.wait(60), arrived
+        assert publisher.flush(180), publisher.health
+        assert both.wait(120), arrived
     assert arrived.count("before") == arrived.count("after") == 1
     # Redis, not Tiled, kept what was said before the crash, and goes on counting
     heard = heard_from_the_first_on(stack)
