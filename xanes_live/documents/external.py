@@ -245,7 +245,7 @@ def _path(external: External, path_map: Mapping[str, str]) -> Path:
 
 def _file_of(uri: str) -> str:
     parts = urlsplit(uri)
-    if parts.scheme not in ("", "file") or not parts.path:
+    if parts.scheme not in ("", "file") or not parts.path.startswith("/"):
         raise ReadError(f"{uri[:200]!r} is no file")
     return unquote(parts.path)
 
