@@ -75,8 +75,9 @@ class Archive:
 
     @property
     def waiting(self) -> tuple[str, ...]:
-        """Uids of ended runs that are not in Tiled yet."""
-        return tuple(run.uid for run in self._kept)
+        """Uids of runs that are not completely in Tiled yet."""
+        current = self._run
+        return tuple(run.uid for run in (*self._kept, *([current] if current else [])))
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until every run is in Tiled; False if that took longer than `timeout_s`."""

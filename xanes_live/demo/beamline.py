@@ -192,7 +192,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--time-scale", type=float, default=TIME_SCALE)
     parser.add_argument("--data", type=Path, help="where detectors write files (temporary)")
     parser.add_argument(
-        "--drain", type=float, default=60.0, help="seconds to wait for Tiled at the end"
+        "--drain",
+        type=float,
+        default=60.0,
+        help="seconds without progress after which Tiled is no longer waited for at the end",
     )
     return parser.parse_args(arguments)
 
@@ -253,13 +256,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if missing else 0
 
 
-def _drain(archive: Archive | None, ended: threading.Event, timeout_s: float) -> list[str]:
-    """Return the runs Tiled has not taken in time; when stopped, after two seconds at most."""
+def _drain(archive: Archive | None, ended: threading.Event, patience_s: float) -> list[str]:
+    """Return the runs Tiled does not take: none came for `patience_s`, or the beamline is ended."""
     if archive is None:
         return []
-    deadline = time.monotonic() + timeout_s
+    stored, since = archive.stored, time.monotonic()
     while not archive.drain(2.0):
-        if ended.is_set() or time.monotonic() > deadline:
+        if archive.stored > stored:
+            stored, since = archive.stored, time.monotonic()
+        if ended.is_set() or time.monotonic() - since > patience_s:
             return list(archive.waiting)
     return []
 
