@@ -2,11 +2,18 @@
 
 from xanes_live.descriptor.g2 import G2Grid, g2, g2_from_distances, neighbours
 from xanes_live.descriptor.peaks import find_peaks, first_peak
-from xanes_live.descriptor.shell import combine_votes, first_shell, shell_distance, shell_votes
+from xanes_live.descriptor.shell import (
+    combine_votes,
+    coordination,
+    first_shell,
+    shell_distance,
+    shell_votes,
+)
 
 __all__ = [
     "G2Grid",
     "combine_votes",
+    "coordination",
     "find_peaks",
     "first_peak",
     "first_shell",

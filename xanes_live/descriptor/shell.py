@@ -8,7 +8,7 @@ is the first shell, and each then measures *where* it is by the centre of gravit
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from xanes_live.descriptor.g2 import cutoff
 from xanes_live.descriptor.peaks import first_peak
@@ -42,14 +42,31 @@ def shell_distance(distances: ArrayLike, numbers: ArrayLike) -> Array:
     Array
         Shape (...); NaN where there is no neighbour.
     """
-    r = np.asarray(distances, dtype=np.float64)
-    r = np.where(np.broadcast_to(np.asarray(numbers) > 1, r.shape), r, np.nan)
-    r = np.sort(r, axis=-1)  # NaN last
-    step = np.diff(r, axis=-1, prepend=r[..., :1])
-    inside = np.logical_and.accumulate(step <= GAP, axis=-1) & (r - r[..., :1] <= SPREAD)
+    r, inside = _first_shell_members(distances, numbers)
     count = inside.sum(axis=-1)
     total = np.where(inside, r, 0.0).sum(axis=-1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def coordination(distances: ArrayLike, numbers: ArrayLike) -> NDArray[np.int64]:
+    """Return the number of neighbours in the first shell of a known structure, shape (...).
+
+    Parameters as in :func:`shell_distance`.
+    """
+    count: NDArray[np.int64] = _first_shell_members(distances, numbers)[1].sum(axis=-1)
+    return count
+
+
+def _first_shell_members(
+    distances: ArrayLike, numbers: ArrayLike
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Sorted distances (NaN last) and which of them belong to the first shell."""
+    r = np.asarray(distances, dtype=np.float64)
+    r = np.where(np.broadcast_to(np.asarray(numbers) > 1, r.shape), r, np.nan)
+    r = np.sort(r, axis=-1)
+    step = np.diff(r, axis=-1, prepend=r[..., :1])
+    inside = np.logical_and.accumulate(step <= GAP, axis=-1) & (r - r[..., :1] <= SPREAD)
+    return r, inside
 
 
 def shell_centres(radius: Array, values: Array, start: Array, r_c: float = 6.0) -> Array:
@@ -103,13 +120,13 @@ def shell_votes(radius: Array, members: Array, r_c: float = 6.0) -> Array:
     return np.where(np.abs(votes - common[..., None]) <= SPREAD / 2, votes, np.nan)
 
 
-def combine_votes(votes: Array) -> tuple[Array, Array]:
+def combine_votes(votes: Array, least: int | None = None) -> tuple[Array, Array]:
     """Return median and standard deviation (ddof = 1) of the votes, each of shape (...).
 
-    NaN where fewer than two members and fewer than half of them have a vote.
+    NaN where fewer than `least` members have a vote; by default half of them, at least two.
     """
     count = np.isfinite(votes).sum(axis=-1)
-    enough = count >= max(2, (votes.shape[-1] + 1) // 2)
+    enough = count >= max(2, (votes.shape[-1] + 1) // 2 if least is None else least)
     safe = np.where(enough[..., None], votes, 0.0)
     return (
         np.where(enough, np.nanmedian(safe, axis=-1), np.nan),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 from torch import Tensor
 
@@ -103,7 +103,7 @@ class Bank:
     def build(
         cls,
         energy: Array,
-        mu: Array,
+        mu: NDArray[np.floating],
         fermi: Array,
         kind: ArrayLike = 0,
         *,
@@ -225,3 +225,43 @@ def apply(
     error = s["step"] + s["step_sd"] * n[6] + s["slope_sd"] * n[7] * post
     mu = mu * (1.0 + error + s["curve_sd"] * n[8] * post**2) + s["background_sd"] * n[9]
     return torch.addcmul(mu, d[10] * s["noise_max"], noise)
+
+
+def transferred(
+    energy: Array,
+    mu: NDArray[np.floating],
+    fermi: Array,
+    settings: Augmentation,
+    grid: Array,
+    *,
+    chunk: int = 512,
+) -> NDArray[np.float32]:
+    """Return computed spectra as they would be measured on average: all draws at their middle.
+
+    Parameters
+    ----------
+    energy, mu, fermi
+        Computed spectra: (n_energies,) equally spaced, (n, n_energies) and (n,).
+    settings
+        Means and widths of the changes.
+    grid
+        Energies wanted, eV, shape (n_grid,).
+    chunk
+        Spectra worked on at a time.
+
+    Returns
+    -------
+    Array
+        Shape (n, n_grid).
+    """
+    wanted = torch.tensor(grid, dtype=torch.float32)
+    table, noise = Settings([settings]), torch.zeros(1)
+    widest = settings.fwhm_max + settings.far_fwhm_max
+    result = np.empty((len(mu), len(grid)), dtype=np.float32)
+    for start in range(0, len(mu), chunk):
+        part = slice(start, start + chunk)
+        bank = Bank.build(energy, mu[part], fermi[part], fwhm_max=widest)
+        index = torch.arange(len(bank.fermi))
+        draws = torch.full((len(index), N_DRAWS), 0.5)
+        result[part] = apply(bank, index, wanted, table, draws, noise).numpy()
+    return result

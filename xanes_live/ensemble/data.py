@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xanes_live.descriptor import G2Grid, g2_from_distances, shell_distance
+from xanes_live.descriptor import G2Grid, coordination, g2_from_distances, shell_distance
 from xanes_live.domain import Array
 
 
@@ -27,6 +27,8 @@ class TrainingSet:
     """G2 of the structures, shape (n, n_g2)."""
     shell: Array
     """Mean distance of the first shell, Å, shape (n,)."""
+    coordination: Array
+    """Neighbours in the first shell, shape (n,); NaN where unknown."""
     fermi: Array
     """Computed Fermi energy, eV, shape (n,)."""
     parent: NDArray[np.str_]
@@ -49,6 +51,7 @@ class TrainingSet:
             mu=self.mu[chosen],
             g2=self.g2[chosen],
             shell=self.shell[chosen],
+            coordination=self.coordination[chosen],
             fermi=self.fermi[chosen],
             parent=self.parent[chosen],
             source=self.source[chosen],
@@ -62,7 +65,17 @@ class TrainingSet:
             raise ValueError("the sets have different energies or radial functions")
         both: dict[str, Any] = {
             name: np.concatenate([getattr(self, name), getattr(other, name)])
-            for name in ("mu", "g2", "shell", "fermi", "parent", "source", "id", "measured")
+            for name in (
+                "mu",
+                "g2",
+                "shell",
+                "coordination",
+                "fermi",
+                "parent",
+                "source",
+                "id",
+                "measured",
+            )
         }
         return replace(self, **both)
 
@@ -70,6 +83,11 @@ class TrainingSet:
         """Return the set with the energies from `low` to `high` eV only."""
         kept = (self.energy >= low) & (self.energy <= high)
         return replace(self, energy=self.energy[kept], mu=self.mu[:, kept])
+
+    def on(self, energy: Array) -> TrainingSet:
+        """Return the set on other energies, eV, linearly interpolated and held at the ends."""
+        mu = np.array([np.interp(energy, self.energy, row) for row in self.mu], dtype=np.float32)
+        return replace(self, energy=energy, mu=mu.reshape(-1, len(energy)))
 
     def without(self, words: Sequence[str]) -> TrainingSet:
         """Return the set without parents whose name contains one of `words` (any case)."""
@@ -125,6 +143,7 @@ def from_distances(
         mu=np.asarray(mu, dtype=np.float32),
         g2=g2_from_distances(distances, numbers, grid).astype(np.float32),
         shell=shell_distance(distances, numbers),
+        coordination=coordination(distances, numbers).astype(np.float64),
         fermi=np.asarray(fermi, dtype=np.float64),
         parent=parent,
         source=source,

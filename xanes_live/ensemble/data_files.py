@@ -20,6 +20,7 @@ from xanes_live.errors import ConfigurationError, MissingDependencyError, ReadEr
 NAMES = ("parent", "source", "id")
 FIRST_STUDY = {"energy", "mu", "xyz", "z", "natoms", "emu", *NAMES}
 EXPORT = {"energy", "mu", "atom_offset", "atom_number", "atom_position", "fermi", *NAMES}
+MEASURED = ("energy", "mu", "g2", "shell", "coordination", "parent", "id")
 HDF5 = {"energy", "mu", "atoms", "fermi", "edge_energy", *NAMES}
 
 
@@ -49,6 +50,43 @@ def read_training_set(path: Path, grid: G2Grid | None = None) -> TrainingSet:
     if path.suffix in {".h5", ".hdf5"}:
         return _read_hdf5(path, grid)
     raise ReadError(f"{path}: a data set is .npz or .h5")
+
+
+def read_measured_set(path: Path, grid: G2Grid) -> TrainingSet:
+    """Read measured spectra of known structure, as :func:`write_measured_set` writes them.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such file.
+    ReadError
+        If it is of another kind or was made for another descriptor.
+    """
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: no such measured set")
+    with np.load(path, allow_pickle=False) as file:
+        columns = {name: file[name] for name in file}
+    _need(path, {*MEASURED, "descriptor"}, set(columns))
+    if not np.array_equal(columns["descriptor"], _descriptor(grid)):
+        raise ReadError(f"{path}: made for other radial functions")
+    n = len(columns["mu"])
+    return TrainingSet(
+        **{name: columns[name] for name in MEASURED},
+        fermi=np.zeros(n),
+        source=np.full(n, "measured"),
+        measured=np.ones(n, dtype=bool),
+        grid=grid,
+    )
+
+
+def write_measured_set(path: Path, data: TrainingSet) -> None:
+    """Write measured spectra as a NumPy archive, to be mixed into a training."""
+    columns = {name: getattr(data, name) for name in MEASURED}
+    np.savez_compressed(path, **columns, descriptor=_descriptor(data.grid))
+
+
+def _descriptor(grid: G2Grid) -> Array:
+    return np.array([grid.size, grid.r_min, grid.r_max, grid.r_c], dtype=np.float64)
 
 
 def _read_npz(path: Path, grid: G2Grid) -> TrainingSet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,8 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from xanes_live.descriptor import find_peaks, first_shell, shell_votes
 from xanes_live.domain import Array, FirstShell, ModelInfo, Prediction
-from xanes_live.ensemble.registry import ModelFolder, read_model
+from xanes_live.ensemble.registry import ModelFolder, read_model, unsaved
+from xanes_live.ensemble.stacked import Stacked
 from xanes_live.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from xanes_live.ensemble.recipe import Recipe
 
 CHUNK = 4096
 """Spectra computed at a time: bounds memory whatever the size of a map."""
@@ -63,6 +67,11 @@ class Ensemble:
             If the device cannot be used.
         """
         return cls(read_model(name_or_path), device)
+
+    @classmethod
+    def in_memory(cls, network: Stacked, recipe: Recipe, device: str = "auto") -> Ensemble:
+        """Make an ensemble of a network just trained, without calibration."""
+        return cls(unsaved(network, recipe), device)
 
     @property
     def info(self) -> ModelInfo:

@@ -125,6 +125,11 @@ class Recipe(Section):
     augmentation: Augmentation = Augmentation()
     measured: MeasuredSection | None = None
 
+    def weights(self) -> dict[str, float]:
+        """Return the weight of each source when resampling, measured spectra included."""
+        measured = {} if self.measured is None else {"measured": self.measured.weight}
+        return self.data.weights | measured
+
     def architecture(self) -> Architecture:
         """Return the network asked for.
 

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ from xanes_live.domain import Array, ModelInfo
 from xanes_live.ensemble.network import Architecture
 from xanes_live.ensemble.stacked import Stacked
 from xanes_live.errors import ModelFormatError, UnknownModelError
+
+if TYPE_CHECKING:
+    from xanes_live.ensemble.recipe import Recipe
 
 FORMAT = 1
 """Version of the model folder this code writes and reads."""
@@ -165,3 +168,20 @@ def _load_network(path: Path, architecture: Architecture, n_members: int) -> Sta
     if not all(torch.isfinite(v).all() for v in network.state_dict().values()):
         raise ModelFormatError(f"{path}: weights are not finite")
     return network.eval().requires_grad_(requires_grad=False)
+
+
+def unsaved(network: Stacked, recipe: Recipe) -> ModelFolder:
+    """Return a network just trained as a model that is not on disk, without calibration."""
+    model = recipe.model
+    return ModelFolder(
+        path=Path(),
+        info=ModelInfo(model.id, model.version, "", model.element, model.edge),
+        architecture=network.architecture,
+        grid=G2Grid(**recipe.descriptor.model_dump()),
+        energy=np.linspace(model.energy_start, model.energy_stop, model.n_energy),
+        input_form=model.input_form,
+        n_members=network.n_members,
+        calibration={},
+        description={},
+        network=network.eval(),
+    )

@@ -71,11 +71,19 @@ def write_model(
         },
         "data": dict(data),
         "calibration": dict(calibration),
-        "training": recipe.training.model_dump(),
-        "augmentation": recipe.augmentation.model_dump(),
+        "recipe": recipe_as_stored(recipe),
         "versions": versions(),
     }
     (folder / DESCRIPTION).write_text(tomli_w.dumps(description), encoding="utf-8")
+
+
+def recipe_as_stored(recipe: Recipe) -> dict[str, Any]:
+    """Return the recipe as TOML types, of the paths of its data the names alone."""
+    stored = recipe.model_dump(mode="json", exclude_none=True)
+    for section in ("data", "measured"):
+        if section in stored:
+            stored[section]["path"] = Path(stored[section]["path"]).name
+    return stored
 
 
 def _model(recipe: Recipe) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from xanes_live.descriptor import G2Grid, first_peak
 from xanes_live.domain import Array
-from xanes_live.ensemble.augment import N_DRAWS, apply
+from xanes_live.ensemble.augment import Augmentation, transferred
 from xanes_live.ensemble.calibration import band, coverage, shell_interval
 from xanes_live.ensemble.data import TrainingSet, file_hash, split_by_parent
-from xanes_live.ensemble.data_files import read_training_set
+from xanes_live.ensemble.data_files import read_measured_set, read_training_set
 from xanes_live.ensemble.ensemble import choose_device
-from xanes_live.ensemble.recipe import Recipe, load_recipe
+from xanes_live.ensemble.recipe import MeasuredSection, Recipe, load_recipe
 from xanes_live.ensemble.save import describe_data, write_model
 from xanes_live.ensemble.training import Progress, Trained, Trainer
 
@@ -78,22 +78,27 @@ def prepare_data(recipe: Recipe) -> TrainingSet:
     data = read_training_set(recipe.data.path, grid).without(recipe.data.leave_out)
     if recipe.data.held_out:
         data = data.take(split_by_parent(data, recipe.data.held_out, recipe.training.seed)[0])
-    return data
+    return data if recipe.measured is None else data.joined(_measured(recipe.measured, data))
 
 
-def shown(trainer: Trainer, n: int) -> Array:
-    """Return the training spectra as the network sees them on average, shape (n, n_grid).
+def _measured(section: MeasuredSection, data: TrainingSet) -> TrainingSet:
+    """Read measured spectra to be mixed in and bring them onto the energies of the others."""
+    measured = read_measured_set(section.path, data.grid)
+    return measured.on(data.energy)
 
-    Mean stretch, shift and broadening of the recipe, no errors.
+
+def shown(data: TrainingSet, recipe: Recipe, energy: Array) -> NDArray[np.float32]:
+    """Return spectra as the network sees them on average, shape (n, len(energy)).
+
+    Computed ones with mean stretch, shift and broadening of the recipe and no errors.
     """
-    device = trainer.device
-    with torch.inference_mode():
-        draws = torch.full((n, N_DRAWS), 0.5, device=device)
-        noise = torch.zeros(1, device=device)
-        index = torch.arange(n, device=device)
-        mean = apply(trainer.bank, index, trainer.grid, trainer.settings, draws, noise)
-        spectra: Array = mean.cpu().numpy().astype(np.float64)
-    return spectra
+    as_is = Augmentation() if recipe.measured is None else recipe.measured.augmentation
+    result = np.empty((len(data), len(energy)), dtype=np.float32)
+    for chosen, settings in ((~data.measured, recipe.augmentation), (data.measured, as_is)):
+        result[chosen] = transferred(
+            data.energy, data.mu[chosen], data.fermi[chosen], settings, energy
+        )
+    return result
 
 
 def out_of_bag(trainer: Trainer, trained: Trained, data: TrainingSet) -> dict[str, NDArray[Any]]:
@@ -105,7 +110,7 @@ def out_of_bag(trainer: Trainer, trained: Trained, data: TrainingSet) -> dict[st
         ``index`` (k,) of the spectra at least two members have not seen, ``mean`` and ``sigma``
         (k, n_total) over those members.
     """
-    spectra = torch.from_numpy(shown(trainer, len(data)).astype(np.float32)).to(trainer.device)
+    spectra = torch.from_numpy(shown(data, trainer.recipe, trainer.energy)).to(trainer.device)
     with torch.inference_mode():
         output = torch.cat([trained.network(part) for part in torch.split(spectra, 2048)], dim=1)
     unseen = trained.out_of_bag(len(data))

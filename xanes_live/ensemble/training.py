@@ -104,7 +104,7 @@ class Trainer:
         self.settings = Settings(self.kinds, self.device)
         self.target = torch.tensor(targets(data, recipe), device=self.device)
         self.resamples = np.stack(
-            [resample(data, self.section, k, recipe.data.weights) for k in self.members]
+            [resample(data, self.section, k, recipe.weights()) for k in self.members]
         )
         self.network = self._network(data)
         self.network.to(self.device)

@@ -6,6 +6,7 @@ import pytest
 from xanes_live.descriptor import (
     G2Grid,
     combine_votes,
+    coordination,
     first_shell,
     g2_from_distances,
     shell_distance,
@@ -91,3 +92,9 @@ def test_interval_by_hand():
 def test_too_few_votes_are_no_answer():
     shell = first_shell(np.array([2.0, np.nan, np.nan, np.nan]))
     assert np.isnan([shell.r, shell.sigma, shell.low, shell.high]).all()
+
+
+def test_coordination():
+    padded = [[2.0] * 6 + [np.nan] * 2, [2.22] * 4 + [2.378] * 4, [0.9, 1.9, 2.6] + [np.nan] * 5]
+    numbers = np.array([[8] * 8, [8] * 8, [1, 8, 8] + [0] * 5])
+    assert coordination(padded, numbers).tolist() == [6, 8, 1]

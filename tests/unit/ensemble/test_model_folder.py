@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from xanes_live.ensemble import Ensemble, find_model, known_models
+from xanes_live.ensemble.recipe import parse_recipe
 from xanes_live.ensemble.registry import available
 from xanes_live.ensemble.train import train
 from xanes_live.errors import ConfigurationError, ModelFormatError, UnknownModelError
@@ -69,8 +70,10 @@ def test_description_is_complete(folder, ensemble):
     assert about["format"] == 1
     assert about["data"]["spectra"] == 90
     assert len(about["data"]["sha256"]) == 64
-    assert about["training"]["members"] == 5
-    assert about["augmentation"]["stretch_sd"] == 0.0
+    assert about["recipe"]["training"]["members"] == 5
+    assert about["recipe"]["augmentation"]["stretch_sd"] == 0.0
+    assert about["recipe"]["data"]["path"] == "toy.npz"
+    assert parse_recipe(about["recipe"]).architecture() == ensemble.model.architecture
     assert {"torch", "numpy", "python", "xanes_live"} <= set(about["versions"])
     assert "out_of_bag" in json.loads((folder / "metrics.json").read_text())
     assert (ensemble.info.id, ensemble.info.version) == ("toy", "1.2")

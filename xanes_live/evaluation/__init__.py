@@ -1,0 +1,1 @@
+"""What a trained ensemble is worth: scores, experiments, figures and the report."""

@@ -1,0 +1,176 @@
+"""Predictions for spectra an ensemble has not seen: out of bag, or by training again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from xanes_live.descriptor import combine_votes
+from xanes_live.domain import Array
+from xanes_live.ensemble.data import TrainingSet, folds_by_parent
+from xanes_live.ensemble.ensemble import Ensemble
+from xanes_live.ensemble.recipe import Recipe
+from xanes_live.ensemble.train import shown
+from xanes_live.ensemble.training import Trainer, resample
+from xanes_live.evaluation.measured import MeasuredSet
+from xanes_live.evaluation.scores import Predictions
+
+Report = Callable[[str], None]
+"""Told in one line what is being done."""
+
+
+def ask(ensemble: Ensemble, spectra: Array, unseen: NDArray[np.bool_] | None = None) -> Predictions:
+    """Return what an ensemble says of spectra on its grid.
+
+    Parameters
+    ----------
+    ensemble
+        The model; its offset of the first shell is applied.
+    spectra
+        Shape (n, n_grid).
+    unseen
+        Which members may speak of which spectrum, shape (n_members, n); all by default.
+    """
+    outputs = ensemble.outputs(spectra)
+    members = outputs[..., : len(ensemble.radius)]
+    votes = ensemble.votes(outputs)
+    if unseen is not None:
+        members = np.where(unseen.T[..., None], members, np.nan)
+        votes = np.where(unseen.T, votes, np.nan)
+    shell, sigma = combine_votes(votes, least=2)
+    offset = ensemble.calibration.get("first_shell", {}).get("offset", 0.0)
+    return Predictions(
+        np.nanmean(members, axis=1), np.nanstd(members, axis=1, ddof=1), shell + offset, sigma
+    )
+
+
+def out_of_bag(
+    ensemble: Ensemble, data: TrainingSet, recipe: Recipe, spectra: NDArray[np.float32]
+) -> tuple[Predictions, NDArray[np.int64]]:
+    """Return predictions by members that have not seen the spectrum, for a model's own data.
+
+    Returns
+    -------
+    tuple
+        The predictions, and the indices of the spectra at least two members have not seen.
+    """
+    unseen = np.ones((ensemble.n_members, len(data)), dtype=bool)
+    for k, row in enumerate(unseen):
+        row[resample(data, recipe.training, k, recipe.weights())] = False
+    index = np.flatnonzero(unseen.sum(axis=0) >= 2)
+    return ask(ensemble, spectra[index], unseen[:, index]), index
+
+
+@dataclass(frozen=True)
+class CrossValidated:
+    """Predictions of all spectra, each by an ensemble that has not seen its kind."""
+
+    computed: Predictions
+    measured: Predictions | None
+    fold: NDArray[np.int64]
+    """Fold of each computed spectrum, shape (n,)."""
+
+
+def cross_validate(
+    data: TrainingSet,
+    recipe: Recipe,
+    measured: MeasuredSet | None,
+    *,
+    n_folds: int,
+    seed: int = 0,
+    device: str = "cpu",
+    report: Report | None = None,
+) -> CrossValidated:
+    """Train `n_folds` times, each time without a share of the parents and of the compounds.
+
+    A compound left out is left out as a whole: its measured spectra (where the recipe mixes in
+    measured ones), the computed ones of the same mineral, and their distorted copies.
+    """
+    fold = folds_by_parent(data, n_folds, seed)
+    compounds = _compound_folds(measured, n_folds, seed)
+    size, grid = data.grid.size, _grid(recipe)
+    computed, found = _empty(len(data), size), None
+    if measured is not None:
+        found = _empty(len(measured.references), size)
+    for k in range(n_folds):
+        if report is not None:
+            report(f"fold {k + 1} of {n_folds}")
+        left_out = {c for c, f in compounds.items() if f == k}
+        ensemble = train_without(data.take(fold != k), recipe, measured, left_out, device)
+        held = fold == k
+        _fill(computed, held, ask(ensemble, shown(data.take(held), recipe, grid)))
+        if measured is not None and found is not None:
+            own = np.isin(measured.compound, list(left_out))
+            if own.any():
+                _fill(found, own, ask(ensemble, measured.on(grid)[own]))
+    return CrossValidated(computed, found, fold)
+
+
+def train_without(
+    data: TrainingSet,
+    recipe: Recipe,
+    measured: MeasuredSet | None,
+    left_out: set[str],
+    device: str = "cpu",
+) -> Ensemble:
+    """Return an ensemble trained by `recipe` on `data` but for the compounds left out."""
+    if measured is not None:
+        data = data.without(measured.words(left_out))
+        if recipe.measured is not None:
+            chosen = measured.scored & ~np.isin(measured.compound, list(left_out))
+            data = data.joined(measured.training_set(data.energy, chosen))
+    trained = Trainer(data, recipe, device=device).run()
+    return Ensemble.in_memory(trained.network, recipe, device)
+
+
+def learning_curve(
+    data: TrainingSet,
+    recipe: Recipe,
+    shares: Sequence[float],
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    report: Report | None = None,
+) -> list[tuple[int, Predictions, NDArray[np.int64]]]:
+    """Train on growing shares of the data; return size, predictions and indices held out.
+
+    A fifth of the parents is held out, the same for every share.
+    """
+    fold, grid = folds_by_parent(data, 5, seed), _grid(recipe)
+    held = np.flatnonzero(fold == 0)
+    rest = data.take(fold != 0)
+    rank = folds_by_parent(rest, 1000, seed + 1) / 1000.0
+    curve = []
+    for share in shares:
+        part = rest.take(rank < share)
+        if report is not None:
+            report(f"learning curve: {len(part)} spectra")
+        ensemble = train_without(part, recipe, None, set(), device)
+        curve.append((len(part), ask(ensemble, shown(data.take(held), recipe, grid)), held))
+    return curve
+
+
+def _compound_folds(measured: MeasuredSet | None, n_folds: int, seed: int) -> dict[str, int]:
+    names = [] if measured is None else sorted(set(measured.compound.tolist()))
+    order = np.random.default_rng(seed).permutation(len(names))
+    return {names[i]: int(k % n_folds) for k, i in enumerate(order)}
+
+
+def _grid(recipe: Recipe) -> Array:
+    m = recipe.model
+    return np.linspace(m.energy_start, m.energy_stop, m.n_energy)
+
+
+def _empty(n: int, size: int) -> Predictions:
+    return Predictions(
+        np.full((n, size), np.nan), np.full((n, size), np.nan), np.full(n, np.nan),
+        np.full(n, np.nan),
+    )  # fmt: skip
+
+
+def _fill(whole: Predictions, where: NDArray[np.bool_], part: Predictions) -> None:
+    for name in ("mean", "sigma", "shell", "shell_sigma"):
+        getattr(whole, name)[where] = getattr(part, name)

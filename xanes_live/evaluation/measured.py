@@ -1,0 +1,206 @@
+"""Measured spectra of compounds whose structure is known."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xanes_live.config import BeamlineConfig, ReductionConfig
+from xanes_live.descriptor import G2Grid, g2
+from xanes_live.documents.files import read_file
+from xanes_live.domain import Array, NormalisedSpectrum, Unusable
+from xanes_live.ensemble.data import TrainingSet
+from xanes_live.errors import ConfigurationError, ReadError
+from xanes_live.reduction import normalise, resample, spectra_from_scan
+
+COLUMNS = ("id", "file", "compound", "first_shell", "quality", "amcsd", "leave_out")
+SCORED = ("A", "B")
+"""Qualities whose first-shell distance is trusted enough to score against."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One row of the table of measured spectra."""
+
+    id: str
+    file: Path
+    compound: str
+    """Spectra of one compound are judged together and left out together."""
+    first_shell: float
+    """Mean first-shell distance of the known structure, Å."""
+    quality: str
+    """'A' and 'B' are scored, 'C' is looked at, 'X' is known to be bad."""
+    amcsd: str
+    """Number of the structure in the AMCSD; '' if unknown."""
+    leave_out: tuple[str, ...]
+    """Words in the names of computed structures that are this compound."""
+
+
+@dataclass(frozen=True)
+class MeasuredSet:
+    """Measured spectra, normalised, with what is known; all arrays share the first axis."""
+
+    references: tuple[Reference, ...]
+    energy: Array
+    """eV, shape (n_energies,)."""
+    mu: Array
+    """Normalised or flattened μ, shape (n, n_energies)."""
+    g2: Array
+    """G2 of the known structures, mean over sites, shape (n, n_g2); NaN where unknown."""
+    grid: G2Grid
+
+    @property
+    def shell(self) -> Array:
+        """Known first-shell distances, Å, shape (n,)."""
+        return np.array([r.first_shell for r in self.references])
+
+    @property
+    def compound(self) -> NDArray[np.str_]:
+        """Compound of each spectrum, shape (n,)."""
+        return np.array([r.compound for r in self.references])
+
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        """Which spectra count, shape (n,)."""
+        return np.array([r.quality in SCORED for r in self.references])
+
+    def on(self, grid: Array) -> Array:
+        """Return the spectra on other energies, eV, shape (n, len(grid))."""
+        return np.array([np.interp(grid, self.energy, row) for row in self.mu])
+
+    def words(self, compounds: set[str]) -> tuple[str, ...]:
+        """Return the words that name these compounds among computed structures."""
+        return tuple(w for r in self.references if r.compound in compounds for w in r.leave_out)
+
+    def training_set(self, energy: Array, chosen: NDArray[np.bool_] | None = None) -> TrainingSet:
+        """Return the chosen spectra (the scored ones) as something to learn from."""
+        chosen = self.scored if chosen is None else chosen
+        n = int(chosen.sum())
+        ids = np.array([r.id for r in self.references])[chosen]
+        return TrainingSet(
+            energy=energy,
+            mu=self.on(energy)[chosen].astype(np.float32),
+            g2=self.g2[chosen].astype(np.float32),
+            shell=self.shell[chosen],
+            coordination=np.full(n, np.nan),
+            fermi=np.zeros(n),
+            parent=np.array([f"measured:{c}" for c in self.compound[chosen]]),
+            source=np.full(n, "measured"),
+            id=ids,
+            measured=np.ones(n, dtype=bool),
+            grid=self.grid,
+        )
+
+
+def read_references(table: Path, root: Path | None = None) -> tuple[Reference, ...]:
+    """Read the table of measured spectra.
+
+    Parameters
+    ----------
+    table
+        CSV with the columns id, file, compound, first_shell, quality, amcsd, leave_out (words
+        separated by '|').
+    root
+        Folder the files are in; by default the table's own.
+
+    Raises
+    ------
+    ConfigurationError
+        If the table is missing or lacks a column.
+    """
+    root = root or table.parent
+    try:
+        with table.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except OSError as error:
+        raise ConfigurationError(f"{table}: {error.strerror}") from None
+    missing = set(COLUMNS) - set(rows[0] if rows else ())
+    if missing:
+        raise ConfigurationError(f"{table}: lacks {', '.join(sorted(missing))}")
+    return tuple(
+        Reference(
+            id=row["id"],
+            file=root / row["file"],
+            compound=row["compound"],
+            first_shell=float(row["first_shell"]),
+            quality=row["quality"],
+            amcsd=row["amcsd"],
+            leave_out=tuple(w for w in row["leave_out"].split("|") if w),
+        )
+        for row in rows
+    )
+
+
+def read_measured(
+    references: tuple[Reference, ...],
+    energy: Array,
+    form: str,
+    grid: G2Grid,
+    structures: Path | None = None,
+) -> MeasuredSet:
+    """Reduce measured spectra as the live path would.
+
+    Parameters
+    ----------
+    references
+        Which, and what is known of them.
+    energy
+        Energies wanted, eV, shape (n_energies,).
+    form
+        'normalised' or 'flattened'.
+    grid
+        Radial functions of the expected G2.
+    structures
+        File of crystal structures with ``info["amcsd"]``, for the expected G2.
+
+    Raises
+    ------
+    ReadError
+        If a spectrum cannot be read or reduced; a reference that fails is no reference.
+    """
+    spectra = [_reduced(reference) for reference in references]
+    mu = [resample(s, energy, form).mu for s in spectra]
+    known = _expected(references, grid, structures)
+    return MeasuredSet(references, energy, np.array(mu), known, grid)
+
+
+def _reduced(reference: Reference) -> NormalisedSpectrum:
+    """Read and normalise one file: its first usable sweep."""
+    scans = read_file(reference.file)
+    reduction = ReductionConfig()
+    for scan in scans:
+        sweeps = spectra_from_scan(scan, BeamlineConfig(), reduction)
+        usable = [s for s in sweeps if not isinstance(s, Unusable)]
+        for item in normalise(usable, reduction):
+            if not isinstance(item, Unusable):
+                return item
+    raise ReadError(f"{reference.file.name}: no usable spectrum")
+
+
+def _expected(references: tuple[Reference, ...], grid: G2Grid, structures: Path | None) -> Array:
+    """G2 of the known structures, mean over the absorber's sites; NaN where unknown."""
+    expected = np.full((len(references), grid.size), np.nan)
+    if structures is None:
+        return expected
+    from ase.io import iread  # noqa: PLC0415 - only for this
+
+    wanted = {r.amcsd for r in references if r.amcsd}
+    known: dict[str, Array] = {}
+    for atoms in iread(structures, index=":", format="extxyz"):
+        number = str(atoms.info.get("amcsd", ""))
+        if number in wanted and number not in known:
+            sites = np.flatnonzero(atoms.numbers == _absorber(atoms.numbers))
+            known[number] = np.mean([g2(atoms, int(k), grid) for k in sites], axis=0)
+    for row, reference in zip(expected, references, strict=True):
+        row[:] = known.get(reference.amcsd, np.nan)
+    return expected
+
+
+def _absorber(numbers: NDArray[np.int64]) -> int:
+    """Return the heaviest 3d metal there is."""
+    metals = numbers[(numbers >= 22) & (numbers <= 30)]
+    return int(metals.max()) if len(metals) else int(numbers.max())
