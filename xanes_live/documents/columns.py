@@ -1,14 +1,17 @@
 """What the columns of a data file are, from their names.
 
 The names are those of the XDI dictionary (B. Ravel, M. Newville, *J. Phys. Conf. Ser.* 712, 012148
-(2016)) and of the acquisition programs whose files are met most often.
+(2016)) and of the acquisition programs whose files are met most often; other names are judged by
+the rules for data keys.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from xanes_live.documents.names import channel_points, energy_points
 
 _ROLES: dict[str, tuple[str, ...]] = {
     # within one role the first name that is present wins
@@ -26,6 +29,8 @@ _ROLES: dict[str, tuple[str, ...]] = {
                      "fy", "ifluo", "iflu", "ifluorescence", "fl", "ff", "pips", "lytle", "tfy",
                      "herfd", "tey"),
 }  # fmt: skip
+_LIKELY = 7.0
+"""Points by the rules for data keys from which a column of another name is taken."""
 _LINE = r"k(?:[ab]\d?)?|l(?:[abg]?\d?)?"
 _ELEMENT_ROI = re.compile(
     rf"^(?P<symbol>[a-z]{{1,2}})_?(?:{_LINE})_?(?:mca|ch|el|elem|element|det|sdd|roi|chan)?"
@@ -74,7 +79,29 @@ def recognise(names: Sequence[str], element: str = "") -> Roles:
     single = found.pop("fluorescence")
     if not fluorescence and single is not None:
         fluorescence = (single,)
+    taken = {i for i in (*found.values(), *fluorescence, *dead_time) if i is not None}
+    for role in ("energy", "angle"):
+        if found["energy"] is None and found[role] is None:
+            found[role] = _likely(names, role, taken, energy_points)
+    for role in ("i0", "it", "ir", "mu"):
+        if found[role] is None:
+            found[role] = _likely(names, role, taken, channel_points)
+    if not fluorescence:
+        likely = _likely(names, "fluorescence", taken, channel_points)
+        fluorescence = () if likely is None else (likely,)
     return Roles(**found, fluorescence=fluorescence, dead_time=dead_time)
+
+
+def _likely(
+    names: Sequence[str], role: str, taken: set[int], rate: Callable[[str], Mapping[str, float]]
+) -> int | None:
+    """Return the column most like `role` by the rules for data keys, and take it."""
+    points = {i: rate(name) for i, name in enumerate(names) if i not in taken}
+    best = max(points, key=lambda i: points[i].get(role, 0.0), default=None)
+    if best is None or points[best].get(role, 0.0) < max(_LIKELY, *points[best].values(), 0.0):
+        return None
+    taken.add(best)
+    return best
 
 
 def _first(plain: Sequence[str], known: Sequence[str]) -> int | None:

@@ -285,6 +285,8 @@ def _complete(element: str, edge: str, channels: Channels, words: str) -> tuple[
     energy = channels.energy[np.isfinite(channels.energy)]
     if energy.size == 0:
         return element, edge
+    inside = [e for e in edges_within(energy.min(), energy.max()) if e.edge == (edge or "K")]
+    inside = [e for e in inside if element in ("", e.element)]
     rises = [steepest_rise(channels.energy, signal) for signal in _signals(channels)]
     at = next((rise for rise in rises if rise is not None), None)
     if element and at is not None:
@@ -293,7 +295,9 @@ def _complete(element: str, edge: str, channels: Channels, words: str) -> tuple[
         return element, best.edge if best else ""
     found = nearest_edge(at, words) if at is not None else None
     if found is None or (edge and found.edge != edge):
-        return element, edge
+        # nothing rises: the only edge there could be, so that its absence can be said
+        only = inside[0] if len(inside) == 1 else None
+        return (only.element, only.edge) if only else (element, edge)
     return found.element, found.edge
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xanes_live.config import BeamlineConfig
-from xanes_live.domain import Array, Flag, Mode, Scan
+from xanes_live.domain import Array, Flag, Mode, Quality, Scan
 from xanes_live.flags import make
 from xanes_live.reduction.edge import find_e0
 from xanes_live.reduction.locate import expected_energy, locate_edge, rise_at
@@ -67,13 +67,13 @@ def choose(
     candidates = {mode: found[mode] for mode in wanted if mode in found}
     if not candidates:
         return _nothing(found, readings, reaches=reaches)
-    best = _best(candidates, readings.energy, scan, reaches=reaches)
+    best = _best(candidates, readings, scan, reaches=reaches)
     choice = _used(found[best], readings, reaches=reaches)
     if scan.mode is None or scan.mode is best:
         return choice
     reason = "it was not recorded"
     if scan.mode in found:
-        reason = _why_dead(found[scan.mode], reaches=reaches) or "it shows no edge"
+        reason = _why_dead(found[scan.mode], readings, reaches=reaches) or "it shows no edge"
     flag = make("mode_changed", announced=scan.mode, reason=reason, used=best)
     return Choice(choice.signal, (*choice.flags, flag))
 
@@ -84,19 +84,23 @@ def _reaches(energy: Array, scan: Scan) -> bool:
     return expected is None or float(energy[-1]) > expected + 30.0
 
 
-def _best(candidates: Mapping[Mode, Signal], energy: Array, scan: Scan, *, reaches: bool) -> Mode:
+def _best(
+    candidates: Mapping[Mode, Signal], readings: Readings, scan: Scan, *, reaches: bool
+) -> Mode:
     """Return the announced mode if it shows the edge, else the better of those that do."""
     preferred = sorted(candidates, key=lambda mode: mode is not scan.mode)
     if len(preferred) == 1:
         return preferred[0]
     merits: dict[Mode, _Merit] = {}
     for mode in preferred:
-        merits[mode] = _merit(energy, candidates[mode], scan)
+        merits[mode] = _merit(readings.energy, candidates[mode], scan)
         if merits[mode].step > 0 and mode in {scan.mode, Mode.GIVEN}:
             return mode
     showing = [mode for mode in preferred if merits[mode].step > 0]
     if not showing:
-        alive = [mode for mode in preferred if not _why_dead(candidates[mode], reaches=reaches)]
+        alive = [
+            mode for mode in preferred if not _why_dead(candidates[mode], readings, reaches=reaches)
+        ]
         return (alive or preferred)[0]
     transmission = merits.get(Mode.TRANSMISSION, _Merit(0.0, 0.0))
     if transmission.step >= _THICK and transmission.to_noise >= _CLEAR:
@@ -130,7 +134,7 @@ def _only(mode: Mode, found: Mapping[Mode, Signal], readings: Readings, *, reach
 
 def _used(signal: Signal, readings: Readings, *, reaches: bool) -> Choice:
     notes = _notes(USES[signal.mode], readings)
-    reason = _why_dead(signal, reaches=reaches)
+    reason = _why_dead(signal, readings, reaches=reaches)
     if reason:
         return Choice(None, (make("detector_dead", reason=reason), *notes))
     return Choice(signal, notes)
@@ -152,18 +156,25 @@ def _notes(roles: tuple[str, ...], readings: Readings) -> tuple[Flag, ...]:
     return tuple(flag for role in roles for flag in readings.flags.get(role, ()))
 
 
-def _why_dead(signal: Signal, *, reaches: bool) -> str:
+def _why_dead(signal: Signal, readings: Readings, *, reaches: bool) -> str:
     """Return in words what is wrong with the detectors of a signal, '' if they work."""
     for role, counts in signal.counters.items():
-        finite = counts[np.isfinite(counts)]
-        if finite.size == 0 or not np.any(finite > 0):
-            return f"{NAMES[role]} reads nothing"
-        # a constant I0 is what a simulation or a corrected file has; a constant signal is dead
-        still = role != "i0" and not follows_energy(counts) and not follows_energy(signal.mu)
-        if reaches and still:
+        reason = _why_silent(role, counts, readings.quality.get(role))
+        if reason:
+            return f"{NAMES[role]} {reason}"
+        # a scan that stops before the edge may well be flat
+        if reaches and role != "i0" and not (follows_energy(counts) or follows_energy(signal.mu)):
             return f"{NAMES[role]} does not follow the energy"
     if signal.valid.sum() < max(_LEAST_POINTS, 0.25 * signal.valid.size):
         return f"only {int(signal.valid.sum())} of {signal.valid.size} points are valid"
-    if not np.ptp(signal.mu[signal.valid]) > 0:
-        return "the signal is constant"
-    return ""
+    return "" if np.ptp(signal.mu[signal.valid]) > 0 else "the signal is constant"
+
+
+def _why_silent(role: str, counts: Array, quality: Quality | None) -> str:
+    finite = counts[np.isfinite(counts)]
+    if finite.size == 0 or not np.any(finite > 0):
+        return "reads nothing"
+    if quality is Quality.LOW_AMPLITUDE:
+        return "is at the level of its dark current"
+    # a constant I0 is what a simulation or a corrected file has; a constant signal is dead
+    return "is constant" if role != "i0" and np.ptp(finite) == 0 else ""

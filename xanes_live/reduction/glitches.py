@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xanes_live.domain import Array
+from xanes_live.reduction.losses import losses
 from xanes_live.reduction.noise import MEDIAN_TO_SIGMA, cubic_residuals
 
 LONGEST = 3
@@ -48,16 +49,17 @@ _CLEAN = 8.0
 _CLEAN_WITH_I0 = 4.0
 _I0_LEAST = 0.03
 """Least relative size of a simultaneous jump of I0."""
+_EVEN = 0.5
+"""Least ratio of the smallest to the largest deviation in a run: what is lost is lost at once."""
+_BULGE = 0.35
+"""Largest bulge of the smooth curve between the points beside a run, relative to the glitch: a
+larger one means that the curve does not describe what is there."""
 _LARGE = 0.15
 """Size in edge steps from which several bad points near the edge are a dropout."""
-_PASSES = 3
-"""Glitches beside others are found once those are out of the way."""
 _UNEXPLAINED = 0.20
 """Least fraction of a glitch that the best physical peak leaves."""
 _WIDTHS = np.array([1.0, 1.4, 2.0, 3.0])
 """Widths of the peaks that are tried, relative to the narrowest physical one."""
-_LOST = 0.5
-"""Ratio of neighbouring I0 readings that counts as lost intensity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def find_excursions(
     if energy.size < 2 * _SIDE + 2 or not step > 0:
         return ()
     counters = counters or {}
-    lost = _losses(counters, energy.size)
+    lost = losses(counters, energy.size)
     noise = _local_noise(energy, mu)
     found: list[Excursion] = []
     taken = np.zeros(energy.size, dtype=bool)
@@ -109,11 +111,11 @@ def find_excursions(
         found.append(Excursion(run.start, run.stop, 0.0, dropout=True))
     logarithm = None if "i0" not in counters else np.log(np.maximum(counters["i0"], 1e-300))
     judge = _Judge(energy, mu, noise, edge, step, logarithm, taken)
-    for _ in range(_PASSES):
-        new = judge.best_runs()
-        found += new
-        if not new:
-            break
+    found += judge.best_runs(trusting=True)
+    if len(found) > len(lost):
+        found += judge.best_runs(trusting=True)
+    if judge.crowded():
+        found += judge.best_runs(trusting=False)
     return tuple(sorted(found, key=lambda e: e.start))
 
 
@@ -125,48 +127,6 @@ def _local_noise(energy: Array, mu: Array) -> Array:
     level = MEDIAN_TO_SIGMA * np.median(windows[:: max(1, width // 4)], axis=1)
     centres = np.arange(0, residual.size - width + 1, max(1, width // 4)) + 2 + width // 2
     return np.asarray(np.interp(np.arange(energy.size), centres, level), dtype=np.float64)
-
-
-def _losses(counters: Mapping[str, Array], n: int) -> list[slice]:
-    """Return runs of points at which most of a counter's intensity is lost and comes back."""
-    lost = np.zeros(n, dtype=bool)
-    for role, readings in counters.items():
-        for run in _lost_runs(readings, _LOST if role == "i0" else _LOST * _LOST):
-            lost[run] = True
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], lost.astype(np.int8), [0]))))
-    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def _lost_runs(readings: Array, ratio: float) -> list[slice]:
-    """Return runs entered and left through a jump by `ratio` in one step, or reaching an end."""
-    n = readings.size
-    peak = float(readings.max())
-    if not peak > 0:
-        return []
-    level = np.maximum(readings, 1e-9 * peak)
-    change = np.diff(np.log(level))
-    noise = MEDIAN_TO_SIGMA * float(np.median(np.abs(change)))
-    falls = np.flatnonzero(change < min(np.log(ratio), -_SIGMAS * noise)) + 1
-    runs = _dark_start(level, peak)
-    end = runs[0].stop if runs else 0
-    for start in falls:
-        if start < end:
-            continue
-        before = level[start - 1]
-        back = np.flatnonzero(level[start:] > ratio * before)
-        stop = int(start + back[0]) if back.size else n
-        abrupt = stop == n or level[stop] * ratio > level[stop - 1]
-        if abrupt and (stop == n or stop - start <= n // 3):
-            runs.append(slice(int(start), stop))
-            end = stop
-    return runs
-
-
-def _dark_start(level: Array, peak: float) -> list[slice]:
-    """Return the run of points before a detector was switched on at all."""
-    dark = level < 1e-6 * peak
-    first = int(np.argmin(dark))
-    return [slice(0, first)] if dark[0] and not dark.all() else []
 
 
 class _Judge:
@@ -184,6 +144,8 @@ class _Judge:
     ) -> None:
         self.energy, self.mu, self.noise, self.taken = energy, mu, noise, taken
         self.step, self.log_i0 = step, log_i0
+        self.trusting = True
+        self.suspect = np.zeros(energy.size, dtype=bool)
         x = np.zeros(energy.size) if edge is None else energy - edge
         self.near = (x > NEAR[0]) & (x < NEAR[1])
         sharp = max(0.9, _LIFETIME * (edge if edge is not None else float(energy.mean())))
@@ -193,10 +155,18 @@ class _Judge:
         lowest = float(np.median(before)) - _LARGE * step if before.size else -np.inf
         self.impossible = (x > 5.0) & (mu < lowest)
 
-    def best_runs(self) -> list[Excursion]:
-        """Judge all candidates and take the clearest of those that overlap."""
+    def best_runs(self, *, trusting: bool) -> list[Excursion]:
+        """Judge all candidates and take the clearest of those that overlap.
+
+        Not trusting, single points that stand off are left out of the curve beside a candidate:
+        the way to find one glitch beside another.
+        """
+        self.trusting = trusting
         judged = [self._verdict(start, length) for start, length in self._candidates()]
-        runs = sorted((j for j in judged if j is not None), key=lambda j: -j[0])
+        # a run with one bad point in it stands off too: the shortest explanation is taken
+        runs = sorted(
+            (j for j in judged if j is not None), key=lambda j: (j[1].stop - j[1].start, -j[0])
+        )
         found: list[Excursion] = []
         for _, run in runs:
             if not self.taken[run.start : run.stop].any():
@@ -204,9 +174,15 @@ class _Judge:
                 found.append(run)
         return found
 
+    def crowded(self) -> bool:
+        """Whether points that stand off lie so near to each other that they hide each other."""
+        at = np.flatnonzero(self.suspect & ~self.taken)
+        return bool(at.size > 1 and np.diff(at).min() <= 2 * _SIDE)
+
     def _candidates(self) -> list[tuple[int, int]]:
         """Return (start, length) of runs that stand off the line between their neighbours."""
         found: list[tuple[int, int]] = []
+        self.suspect[:] = False
         floor = np.maximum(_SIGMAS * self.noise, _LEAST * self.step)
         for length in range(1, LONGEST + 1):
             start = np.arange(2, self.energy.size - length - 2)
@@ -221,6 +197,8 @@ class _Judge:
                     1
                 )
             found += [(int(i), length) for i in start[enough]]
+            if length == 1:
+                self.suspect[start[enough]] = True
         return found
 
     def _off_line(self, start: NDArray[np.intp], length: int) -> tuple[Array, Array]:
@@ -248,10 +226,19 @@ class _Judge:
         if clear < (_CLEAN_WITH_I0 if with_i0 else _CLEAN):
             return None
         proven = with_i0 or bool(self.impossible[inside].all())
+        uneven = float(np.abs(off).min()) < _EVEN * size
+        if not proven and (uneven or self._bulge(inside, off) > _BULGE * size):
+            return None
         if not proven and not self._unphysical(inside, sides, size, dip=float(off.sum()) < 0.0):
             return None
         dropout = bool(self.near[inside].any()) and length > 1 and size > _LARGE * self.step
         return clear, Excursion(start, start + length, size / self.step, dropout)
+
+    def _bulge(self, inside: NDArray[np.intp], off: Array) -> float:
+        """Return how far the smooth curve itself leaves the range of the two points beside it."""
+        smooth = self.mu[inside] - off
+        beside = self.mu[[inside[0] - 1, inside[-1] + 1]]
+        return float(max(smooth.max() - beside.max(), beside.min() - smooth.min()))
 
     def _i0_jumps(self, inside: NDArray[np.intp], sides: NDArray[np.intp]) -> bool:
         """Whether all points of the run also stand off in the incident intensity."""
@@ -264,8 +251,9 @@ class _Judge:
         """Return the nearest good points on both sides of a run."""
         reach = 2 * _SIDE + LONGEST
         low = max(0, start - reach)
-        left = np.flatnonzero(~self.taken[low:start])[-_SIDE:] + low
-        right = np.flatnonzero(~self.taken[stop : stop + reach])[:_SIDE] + stop
+        doubtful = self.taken if self.trusting else self.taken | self.suspect
+        left = np.flatnonzero(~doubtful[low:start])[-_SIDE:] + low
+        right = np.flatnonzero(~doubtful[stop : stop + reach])[:_SIDE] + stop
         return np.concatenate((left, right))
 
     def _against_smooth(
@@ -296,11 +284,13 @@ class _Judge:
         reach = 0.5 * float(self.energy[inside[-1]] - self.energy[inside[0]]) + 0.5 * width
         centres, widths = np.meshgrid(np.linspace(-reach, reach, 9), width * _WIDTHS)
         offset = (x - centres.reshape(-1, 1)) / widths.reshape(-1, 1)
-        peaks = np.exp(-4.0 * np.log(2.0) * offset**2)
+        peaks = np.concatenate(
+            (np.exp(-4.0 * np.log(2.0) * offset**2), 1.0 / (1.0 + 4.0 * offset**2))
+        )
         jumps = (x > 0.5 * (x[1:] + x[:-1])[:, None]).astype(np.float64)
         shapes = np.concatenate((peaks, jumps))
         background = np.broadcast_to(np.vander(x / np.ptp(x), 4), (len(shapes), x.size, 4))
         orthogonal, _ = np.linalg.qr(np.concatenate((background, shapes[:, :, None]), axis=2))
         fitted = np.einsum("sij,skj,k->si", orthogonal, orthogonal, y)
         best = float(np.abs(y - fitted).max(axis=1).min())
-        return best > max(_UNEXPLAINED * size, 3.0 * float(self.noise[inside].max()))
+        return best > max(_UNEXPLAINED * size, 4.0 * float(self.noise[inside].max()))

@@ -24,6 +24,8 @@ USUAL = (-3.5, 21.0)
 edges of 3d metals at hand lie within −2 and +20.5."""
 SIGNIFICANT = 5.0
 """Step over its standard error from which there is an edge."""
+_CERTAIN = 10.0
+"""The same from which an edge of another element is claimed."""
 _PLACES = (0.0, 5.0, 10.0, 15.0)
 """Where a step is tried, eV above the steepest point."""
 _WIDTH = 1.5
@@ -111,6 +113,8 @@ class Located:
     e0: float
     """eV; NaN where there is no edge to go on with."""
     flags: tuple[Flag, ...] = ()
+    other: float | None = None
+    """Another, steeper edge in the same data, eV: neither fit may reach across it."""
 
 
 def expected_energy(element: str, edge: str, announced: float | None = None) -> float | None:
@@ -147,14 +151,14 @@ def locate_edge(
     expected = expected_energy(element, edge, announced)
     if expected is None:
         return _anywhere(energy, mu, guess)
-    if not energy[1] < expected + 5.0 < energy[-2]:
-        return _outside(energy, mu, guess, (element, edge, expected))
     if _within(guess, expected) and rise_at(energy, mu, guess).significance >= SIGNIFICANT:
         return Located(guess, _far(guess, expected))
+    if not energy[1] < expected + 5.0 < energy[-2]:
+        return _outside(energy, mu, guess, (element, edge, expected))
     near = slice(*np.searchsorted(energy, (expected + _SEARCH[0], expected + _SEARCH[1])))
     own = float(find_e0(energy[near], mu[near]))
     if _within(own, expected) and rise_at(energy, mu, own).significance >= SIGNIFICANT:
-        return Located(own, _far(own, expected))
+        return Located(own, _far(own, expected), None if _within(guess, expected) else guess)
     return Located(np.nan, (_why_not(energy, mu, guess, (element, edge, expected)),))
 
 
@@ -180,6 +184,8 @@ def _outside(energy: Array, mu: Array, guess: float, wanted: tuple[str, str, flo
     if not other and -200.0 < energy[-1] - expected < 15.0:
         # stopped on the way to the edge
         return Located(np.nan, (make("too_short", available=energy[-1] - expected),))
+    if not other and -15.0 < energy[0] - expected < WINDOW[1]:
+        return Located(np.nan, (make("too_short", available=expected - energy[0]),))
     if not other:
         ends_below = energy[-1] < expected + 15.0
         other = f"end at {energy[-1]:.0f} eV" if ends_below else f"start at {energy[0]:.0f} eV"
@@ -199,12 +205,14 @@ def _why_not(energy: Array, mu: Array, guess: float, wanted: tuple[str, str, flo
     other = "" if _within(guess, expected) else _other_edge(energy, mu, guess)
     if other:
         return make("wrong_edge", element=element, edge=edge, expected=expected, found=other)
+    if energy[0] > expected - 5.0:
+        return make("too_short", available=expected - energy[0])
     return make("no_edge")
 
 
 def _other_edge(energy: Array, mu: Array, guess: float) -> str:
     """Describe the edge at `guess`, '' where there is none."""
-    if not np.isfinite(guess) or rise_at(energy, mu, guess).significance < SIGNIFICANT:
+    if not np.isfinite(guess) or rise_at(energy, mu, guess).significance < _CERTAIN:
         return ""
     k_edges = [e for e in edges_within(guess + -25.0, guess + 10.0) if e.edge in {"K", "L3"}]
     name = min(k_edges, key=lambda e: (e.edge != "K", abs(e.energy - guess)), default=None)

@@ -27,6 +27,8 @@ _SHORT_PRE, _SHORT_POST = 0.06, 0.08
 _NOISY = 0.02
 _SMALL = 0.03
 """Edge step in transmission, or relative to the background in fluorescence, that is small."""
+_CLEARANCE = 60.0
+"""Distance kept from another edge in the same data, eV."""
 _COARSE = ((-12.0, 15.0, 1.3), (-12.0, 50.0, 3.2))
 """From, to (eV relative to e0) and the largest step there that still resolves the XANES, eV."""
 
@@ -70,28 +72,47 @@ def _group(
         _locate(energy, spectrum, float(guess), config)
         for spectrum, guess in zip(spectra, guesses, strict=True)
     ]
-    usable = [i for i, place in enumerate(located) if np.isfinite(place.e0)]
-    e0 = np.array([located[i].e0 for i in usable])
-    fits = _fit(energy, mu[usable], e0, config) if usable else None
+    fits = _fits(energy, mu, located, config)
     results: list[NormalisedSpectrum | Unusable] = []
     for i, spectrum in enumerate(spectra):
         flags = (*spectrum.flags, *shifts[i].flags, *located[i].flags)
-        if fits is None or i not in usable:
-            results.append(Unusable(spectrum.index, flags, spectrum))
+        if i in fits:
+            results.append(_result(energy, spectrum, *fits[i], shifts[i], flags))
         else:
-            results.append(_result(energy, spectrum, fits, usable.index(i), shifts[i], flags))
+            results.append(Unusable(spectrum.index, flags, spectrum))
     return results
 
 
-def _fit(energy: Array, mu: Array, e0: Array, config: ReductionConfig) -> PreEdge:
+def _fits(
+    energy: Array, mu: Array, located: Sequence[Located], config: ReductionConfig
+) -> dict[int, tuple[PreEdge, int]]:
+    """Return fit and row in it by number of the spectrum, for those that have an edge."""
+    plain = [i for i, at in enumerate(located) if np.isfinite(at.e0) and at.other is None]
+    fits: dict[int, tuple[PreEdge, int]] = {}
+    if plain:
+        together = _fit(energy, mu[plain], [located[i] for i in plain], config)
+        fits.update({i: (together, row) for row, i in enumerate(plain)})
+    for i, at in enumerate(located):
+        if np.isfinite(at.e0) and at.other is not None:
+            fits[i] = _fit(energy, mu[i : i + 1], [at], config), 0
+    return fits
+
+
+def _fit(energy: Array, mu: Array, at: Sequence[Located], config: ReductionConfig) -> PreEdge:
+    pre1, norm2 = config.pre1, config.norm2
+    e0, other = at[0].e0, at[0].other
+    if other is not None and pre1 is None and other < e0:
+        pre1 = min(other + _CLEARANCE - e0, -30.0)
+    if other is not None and norm2 is None and other > e0:
+        norm2 = max(other - _CLEARANCE - e0, 30.0)
     return pre_edge(
         energy,
         mu,
-        e0=e0,
-        pre1=config.pre1,
+        e0=np.array([place.e0 for place in at]),
+        pre1=pre1,
         pre2=config.pre2,
         norm1=config.norm1,
-        norm2=config.norm2,
+        norm2=norm2,
         nnorm=config.nnorm,
         nvict=config.nvict,
     )

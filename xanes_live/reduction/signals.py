@@ -21,6 +21,8 @@ from xanes_live.reduction.sweep import Order
 
 NAMES = {"i0": "I0", "it": "It", "ir": "Ir", "fluorescence": "the fluorescence detector", "mu": "μ"}
 """What an operator calls the channels."""
+_INVERTED = 0.95
+"""Fraction of negative readings from which a channel counts as inverted."""
 USES: dict[Mode, tuple[str, ...]] = {
     Mode.TRANSMISSION: ("i0", "it"),
     Mode.FLUORESCENCE: ("i0", "fluorescence"),
@@ -81,7 +83,7 @@ def read_channels(
         if raw is None or np.shape(raw) != channels.energy.shape:
             continue
         raw = order.apply(raw)
-        counts[role] = raw - dark.get(role, 0.0)
+        counts[role] = upright(raw - dark.get(role, 0.0))
         quality[role] = channel_quality(counts[role], raw, beamline.saturation.get(role))
         fraction = saturated_fraction(raw, beamline.saturation.get(role))
         flag = quality_flag(NAMES[role], quality[role], counts[role], fraction)
@@ -90,6 +92,18 @@ def read_channels(
     if channels.mu is not None and channels.mu.shape == channels.energy.shape:
         counts["mu"] = order.apply(channels.mu)
     return Readings(order.energy, counts, quality, flags)
+
+
+def upright(counts: Array) -> Array:
+    """Turn the sign of a channel that reads negative throughout, as inverting amplifiers do.
+
+    Readings that scatter about zero are left alone.
+    """
+    finite = counts[np.isfinite(counts)]
+    if finite.size == 0 or float(np.mean(finite < 0.0)) < _INVERTED:
+        return counts
+    scatter = float(np.median(np.abs(finite - np.median(finite))))
+    return -counts if abs(float(np.median(finite))) > scatter else counts
 
 
 def _read_fluorescence(
@@ -109,7 +123,7 @@ def _read_fluorescence(
     raw = order.apply(elements)
     summed = sum_elements(
         order.energy,
-        raw - dark.get("fluorescence", 0.0),
+        np.stack([upright(element - dark.get("fluorescence", 0.0)) for element in raw]),
         raw,
         counts.get("i0"),
         beamline.exclude_elements,

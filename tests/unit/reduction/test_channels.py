@@ -1,0 +1,399 @@
+"""From readings to μ(E): every way detectors fail ends in the right flag."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests import factories, measured
+from xanes_live.config import BeamlineConfig, ReductionConfig
+from xanes_live.domain import Channels, Mode, Quality, Scan, Severity, Spectrum, Unusable
+from xanes_live.reduction import spectra_from_scan
+from xanes_live.reduction.fluorescence import sum_elements
+from xanes_live.reduction.quality import channel_quality, follows_energy, saturated_fraction
+
+BEAMLINE, REDUCTION = BeamlineConfig(), ReductionConfig()
+
+
+def reduce(scan, beamline=BEAMLINE, reduction=REDUCTION):
+    (result,) = spectra_from_scan(scan, beamline, reduction)
+    return result
+
+
+def scan_of(channels, **changes):
+    return factories.scan(sweeps=(channels,), **changes)
+
+
+def sweep(**changes) -> Channels:
+    return replace(factories.channels(), **changes)
+
+
+def codes(result):
+    return [flag.code for flag in result.flags]
+
+
+# -- μ -------------------------------------------------------------------------------------------
+
+
+def test_transmission_fluorescence_and_reference_are_what_they_are_defined_as():
+    c = sweep()
+    spectrum = reduce(scan_of(c, mode=Mode.TRANSMISSION))
+    assert isinstance(spectrum, Spectrum)
+    np.testing.assert_allclose(spectrum.mu, np.log(c.i0 / c.it), rtol=1e-12)
+    np.testing.assert_allclose(spectrum.reference, np.log(c.it / c.ir), rtol=1e-12)
+    np.testing.assert_array_equal(spectrum.i0, c.i0)
+    assert spectrum.flags == ()
+    assert spectrum.quality["i0"] is Quality.GOOD
+    spectrum = reduce(scan_of(c, mode=Mode.FLUORESCENCE))
+    np.testing.assert_allclose(spectrum.mu, c.fluorescence.sum(axis=0) / c.i0, rtol=1e-12)
+    assert spectrum.mode is Mode.FLUORESCENCE
+    spectrum = reduce(scan_of(c, mode=Mode.REFERENCE))
+    np.testing.assert_allclose(spectrum.mu, np.log(c.it / c.ir), rtol=1e-12)
+
+
+def test_measured_files_pass_unchanged_and_unflagged():
+    for s in measured.spectra():
+        if s.name.startswith("cr2o3_ssrl4_1_rt_003"):
+            continue
+        spectrum = reduce(s.scan)
+        assert isinstance(spectrum, Spectrum), s.name
+        assert spectrum.flags == (), s.name
+        np.testing.assert_array_equal(spectrum.energy, s.energy)
+        np.testing.assert_allclose(spectrum.mu, s.mu, rtol=1e-12)
+
+
+def test_dark_counts_are_subtracted_and_the_configuration_wins_over_the_scan():
+    c = sweep()
+    raw = replace(c, i0=c.i0 + 500.0, it=c.it + 80.0)
+    scan = scan_of(raw, mode=Mode.TRANSMISSION, dark={"i0": 500.0, "it": 7.0})
+    spectrum = reduce(scan, BeamlineConfig(dark={"it": 80.0}))
+    np.testing.assert_allclose(spectrum.mu, np.log(c.i0 / c.it), rtol=1e-9)
+
+
+def test_inverting_amplifiers_make_no_difference():
+    c = sweep()
+    inverted = replace(c, i0=-1e-5 * c.i0, it=-1e-5 * c.it, fluorescence=-1e-5 * c.fluorescence)
+    for mode in (Mode.TRANSMISSION, Mode.FLUORESCENCE):
+        np.testing.assert_allclose(
+            reduce(scan_of(inverted, mode=mode)).mu, reduce(scan_of(c, mode=mode)).mu, rtol=1e-9
+        )
+
+
+def test_a_given_mu_is_taken_as_it_is():
+    energy = factories.energies()
+    mu = factories.white_line(energy)
+    spectrum = reduce(scan_of(Channels(energy=energy, mu=mu)))
+    assert spectrum.mode is Mode.GIVEN
+    np.testing.assert_array_equal(spectrum.mu, mu)
+    assert spectrum.i0 is None
+    assert spectrum.reference is None
+
+
+def test_noise_is_that_of_the_detectors():
+    c = factories.channels(n_points=600, noise=2e-3)
+    spectrum = reduce(scan_of(c, mode=Mode.TRANSMISSION))
+    assert spectrum.noise == pytest.approx(2e-3, rel=0.25)
+
+
+def test_each_sweep_is_one_spectrum_with_its_number():
+    scan = factories.scan(n_sweeps=3)
+    results = spectra_from_scan(scan, BEAMLINE, REDUCTION)
+    assert [r.index for r in results] == [0, 1, 2]
+    broken = replace(scan, sweeps=(scan.sweeps[0], Channels(energy=np.arange(3.0)), scan.sweeps[2]))
+    results = spectra_from_scan(broken, BEAMLINE, REDUCTION)
+    assert [isinstance(r, Unusable) for r in results] == [False, True, False]
+
+
+# -- order ---------------------------------------------------------------------------------------
+
+
+def test_a_reversed_sweep_gives_the_same_spectrum_and_says_so():
+    c = sweep()
+    turned = Channels(energy=c.energy[::-1], i0=c.i0[::-1], it=c.it[::-1])
+    spectrum = reduce(scan_of(turned))
+    assert codes(spectrum) == ["not_sorted"]
+    np.testing.assert_allclose(spectrum.mu, np.log(c.i0 / c.it), rtol=1e-12)
+
+
+def test_nan_energies_and_readings_are_dropped_and_counted():
+    c = factories.channels(n_points=600)
+    energy, it = c.energy.copy(), c.it.copy()
+    energy[5], it[500] = np.nan, np.nan
+    spectrum = reduce(scan_of(Channels(energy=energy, i0=c.i0, it=it)))
+    assert spectrum.energy.size == 598
+    assert codes(spectrum) == ["points_dropped", "points_dropped"]
+    assert np.isfinite(spectrum.mu).all()
+
+
+def test_eight_points_are_too_few():
+    c = sweep()
+    few = Channels(energy=c.energy[:8], i0=c.i0[:8], it=c.it[:8])
+    result = reduce(scan_of(few))
+    assert isinstance(result, Unusable)
+    assert codes(result)[-1] == "too_few_points"
+
+
+# -- which signal --------------------------------------------------------------------------------
+
+
+def test_the_configured_mode_wins_over_the_announced_one():
+    scan = scan_of(sweep(), mode=Mode.TRANSMISSION)
+    assert reduce(scan, BeamlineConfig(mode=Mode.FLUORESCENCE)).mode is Mode.FLUORESCENCE
+
+
+def test_dilute_samples_are_taken_in_fluorescence_thick_ones_in_transmission():
+    rng = np.random.default_rng(0)
+    energy = factories.energies()
+    edge = factories.white_line(energy)
+    i0 = np.full(energy.size, 1e6)
+    noise = 1e-3 * rng.standard_normal(energy.size)
+    for step, expected in ((1.0, Mode.TRANSMISSION), (0.003, Mode.FLUORESCENCE)):
+        it = i0 * np.exp(-0.5 - step * edge + noise)
+        fluorescence = rng.poisson(1e4 * (0.2 + edge)).astype(float)[None, :]
+        c = Channels(energy=energy, i0=i0, it=it, fluorescence=fluorescence)
+        assert reduce(scan_of(c)).mode is expected
+
+
+def test_an_announced_dead_detector_yields_to_one_that_shows_the_edge_with_a_flag():
+    c = sweep(it=np.zeros(245), ir=None)
+    spectrum = reduce(scan_of(c, mode=Mode.TRANSMISSION))
+    assert spectrum.mode is Mode.FLUORESCENCE
+    assert "mode_changed" in codes(spectrum)
+
+
+def test_an_announced_signal_without_edge_yields_too():
+    rng = np.random.default_rng(1)
+    c = sweep()
+    flat = c.i0 * np.exp(-1.0 + 1e-3 * rng.standard_normal(c.i0.size))
+    spectrum = reduce(scan_of(replace(c, it=flat, ir=None), mode=Mode.TRANSMISSION))
+    assert spectrum.mode is Mode.FLUORESCENCE
+    assert "mode_changed" in codes(spectrum)
+
+
+def test_a_configured_mode_that_was_not_recorded_is_an_error():
+    result = reduce(scan_of(sweep(it=None)), BeamlineConfig(mode=Mode.TRANSMISSION))
+    assert isinstance(result, Unusable)
+    assert codes(result) == ["channels_unknown"]
+    assert "It" in result.flags[0].message
+
+
+def test_no_signal_at_all_is_an_error_that_names_what_there_is():
+    c = sweep()
+    result = reduce(scan_of(Channels(energy=c.energy, i0=c.i0)))
+    assert codes(result) == ["channels_unknown"]
+    assert "I0" in result.flags[0].message
+
+
+# -- dead detectors ------------------------------------------------------------------------------
+
+
+def dead_values(kind, n=245):
+    rng = np.random.default_rng(2)
+    return {
+        "zeros": np.zeros(n),
+        "nan": np.full(n, np.nan),
+        "constant": np.full(n, 117.0),
+        "dark noise": rng.poisson(100.0, n).astype(float),
+        "around zero": rng.normal(0.0, 3.0, n),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["zeros", "nan", "constant", "dark noise", "around zero"])
+def test_a_dead_transmission_detector_is_told(kind):
+    c = Channels(energy=sweep().energy, i0=sweep().i0, it=dead_values(kind))
+    result = reduce(scan_of(c))
+    assert isinstance(result, Unusable)
+    assert "detector_dead" in codes(result)
+    assert any(flag.severity is Severity.ERROR for flag in result.flags)
+
+
+@pytest.mark.parametrize("kind", ["zeros", "nan", "constant", "dark noise", "around zero"])
+def test_a_dead_fluorescence_detector_is_told(kind):
+    dead = np.stack([dead_values(kind)] * 4)
+    c = Channels(energy=sweep().energy, i0=sweep().i0, fluorescence=dead)
+    result = reduce(scan_of(c))
+    assert isinstance(result, Unusable)
+    assert "detector_dead" in codes(result)
+
+
+@pytest.mark.parametrize("kind", ["zeros", "nan", "around zero"])
+def test_no_incident_beam_is_told(kind):
+    c = sweep(i0=dead_values(kind), ir=None)
+    result = reduce(scan_of(c))
+    assert isinstance(result, Unusable)
+    assert "detector_dead" in codes(result)
+
+
+# -- spoiled points ------------------------------------------------------------------------------
+
+
+def test_a_dropout_near_the_edge_is_flagged_and_its_points_are_gone():
+    c = sweep()
+    at = np.argmin(np.abs(c.energy - 7122.0)) + np.arange(3)
+    i0 = c.i0.copy()
+    i0[at] *= 0.05
+    spectrum = reduce(scan_of(replace(c, i0=i0), mode=Mode.TRANSMISSION))
+    assert codes(spectrum) == ["dropout"]
+    assert f"{c.energy[at[0]]:.1f} eV" in spectrum.flags[0].message
+    assert "3 points" in spectrum.flags[0].message
+    assert not np.isin(c.energy[at], spectrum.energy).any()
+    assert spectrum.energy.size == c.energy.size - 3
+
+
+def test_a_dropout_to_exactly_zero_is_the_same():
+    c = sweep()
+    i0 = c.i0.copy()
+    i0[70:74] = 0.0
+    spectrum = reduce(scan_of(replace(c, i0=i0), mode=Mode.TRANSMISSION))
+    assert "dropout" in codes(spectrum)
+    assert spectrum.energy.size == c.energy.size - 4
+
+
+def test_a_lost_beam_far_above_the_edge_is_a_note():
+    c = sweep()
+    i0, it = c.i0.copy(), c.it.copy()
+    i0[200:204] *= 1e-3
+    it[200:204] *= 1e-3
+    spectrum = reduce(scan_of(replace(c, i0=i0, it=it), mode=Mode.TRANSMISSION))
+    assert codes(spectrum) == ["points_dropped"]
+
+
+def test_glitches_are_removed_or_left_as_configured_and_always_told():
+    c = sweep()
+    it = c.it.copy()
+    it[150] *= 1.3
+    scan = scan_of(replace(c, it=it), mode=Mode.TRANSMISSION)
+    spectrum = reduce(scan)
+    assert codes(spectrum) == ["glitch"]
+    assert c.energy[150] not in spectrum.energy
+    spectrum = reduce(scan, reduction=ReductionConfig(deglitch=False))
+    assert codes(spectrum) == ["glitch_kept"]
+    assert spectrum.energy.size == c.energy.size
+
+
+def test_the_glitch_in_a_measured_spectrum_is_removed():
+    s = measured.spectrum("cr2o3_ssrl4_1_rt_003")
+    spectrum = reduce(s.scan)
+    assert codes(spectrum) == ["glitch"]
+    assert spectrum.energy.size == s.energy.size - 1
+
+
+def test_many_invalid_readings_are_a_warning():
+    c = sweep()
+    it = c.it.copy()
+    it[::10] = -1.0
+    spectrum = reduce(scan_of(replace(c, it=it, ir=None), mode=Mode.TRANSMISSION))
+    assert "channel_invalid" in codes(spectrum)
+    assert spectrum.quality["it"] is Quality.INVALID_VALUES
+
+
+# -- saturation ----------------------------------------------------------------------------------
+
+
+def test_saturation_is_told_from_the_configured_level_and_from_clipping():
+    c = sweep()
+    clipped = np.minimum(c.i0, np.percentile(c.i0, 80))
+    scan = scan_of(replace(c, i0=clipped), mode=Mode.TRANSMISSION)
+    spectrum = reduce(scan)
+    assert "channel_saturated" in codes(spectrum)
+    assert spectrum.quality["i0"] is Quality.SATURATED
+    level = float(np.percentile(c.it, 90))
+    spectrum = reduce(scan_of(c, mode=Mode.TRANSMISSION), BeamlineConfig(saturation={"it": level}))
+    assert spectrum.quality["it"] is Quality.SATURATED
+    assert "10%" in next(f.message for f in spectrum.flags if f.code == "channel_saturated")
+
+
+def test_a_constant_channel_is_not_called_saturated():
+    assert saturated_fraction(np.full(100, 1e5)) == 0.0
+    assert channel_quality(np.full(100, 1e5), np.full(100, 1e5)) is Quality.GOOD
+
+
+def test_noise_does_not_follow_the_energy_and_an_edge_does():
+    rng = np.random.default_rng(0)
+    edge = factories.white_line(factories.energies())
+    assert not follows_energy(rng.standard_normal(300))
+    assert not follows_energy(np.full(300, 5.0))
+    assert follows_energy(edge + 0.2 * rng.standard_normal(edge.size))
+
+
+# -- fluorescence elements -----------------------------------------------------------------------
+
+
+def elements(n=8, seed=3):
+    rng = np.random.default_rng(seed)
+    energy = factories.energies()
+    gains = rng.uniform(0.3, 1.5, (n, 1))
+    counts = rng.poisson(gains * (500.0 + 4000.0 * factories.white_line(energy)))
+    return energy, counts.astype(float)
+
+
+def test_good_elements_are_all_used_whatever_their_gain_and_background():
+    energy, counts = elements()
+    counts[3] += 2000.0
+    summed = sum_elements(energy, counts, counts, None)
+    assert summed.left_out == {}
+    np.testing.assert_array_equal(summed.total, counts.sum(axis=0))
+
+
+def test_bad_elements_are_left_out_each_for_its_reason():
+    energy, counts = elements()
+    rng = np.random.default_rng(4)
+    counts[0] = 0.0
+    counts[1, 100:] = np.nan
+    counts[2] = np.minimum(counts[2], np.percentile(counts[2], 60))
+    counts[4] *= 1.0 + 0.5 * np.sin(energy / 15.0)
+    counts[5] = rng.poisson(2.0, energy.size)
+    summed = sum_elements(energy, counts, counts, None, exclude=(6,))
+    assert summed.left_out == {
+        0: "dead", 1: "invalid", 2: "saturated", 4: "disagrees", 5: "dead", 6: "excluded",
+    }  # fmt: skip
+    np.testing.assert_array_equal(summed.total, counts[3] + counts[7])
+    assert summed.quality["fluorescence[2]"] is Quality.SATURATED
+    assert summed.quality["fluorescence[0]"] is Quality.LOW_AMPLITUDE
+    assert summed.quality["fluorescence[3]"] is Quality.GOOD
+
+
+def test_elements_left_out_are_told_and_the_spectrum_is_that_of_the_others():
+    c = sweep()
+    broken = c.fluorescence.copy()
+    broken[2] = 0.0
+    spectrum = reduce(scan_of(replace(c, fluorescence=broken), mode=Mode.FLUORESCENCE))
+    assert codes(spectrum) == ["elements_left_out"]
+    assert "2 (dead)" in spectrum.flags[0].message
+    np.testing.assert_allclose(spectrum.mu, broken[[0, 1, 3]].sum(axis=0) / c.i0, rtol=1e-12)
+
+
+def test_a_detector_saturated_everywhere_is_used_with_a_warning():
+    energy, counts = elements(n=2)
+    counts = np.minimum(counts, np.percentile(counts, 70, axis=1, keepdims=True))
+    c = Channels(energy=energy, i0=np.full(energy.size, 1e5), fluorescence=counts)
+    spectrum = reduce(scan_of(c))
+    assert isinstance(spectrum, Spectrum)
+    assert "channel_saturated" in codes(spectrum)
+
+
+# -- anything ------------------------------------------------------------------------------------
+
+NUMBERS = st.one_of(st.floats(allow_nan=True, allow_infinity=True),
+                    st.sampled_from([0.0, -1.0, 1e5, 7112.0]))  # fmt: skip
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(st.tuples(st.one_of(st.floats(7000.0, 7300.0), NUMBERS), NUMBERS, NUMBERS, NUMBERS),
+                max_size=60), st.sampled_from([None, *Mode]))  # fmt: skip
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # 1e308 is no reading
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_no_readings_whatever_raise(rows, mode):
+    energy, i0, it, fluorescence = np.array(rows, dtype=float).reshape(-1, 4).T
+    c = Channels(energy=energy, i0=i0, it=it, fluorescence=fluorescence[None, :])
+    scan = Scan(uid="u", sweeps=(c,), element="Fe", edge="K", mode=mode)
+    result = reduce(scan)
+    if isinstance(result, Unusable):
+        assert any(flag.severity is Severity.ERROR for flag in result.flags)
+    else:
+        assert np.all(np.diff(result.energy) > 0)
+        assert np.isfinite(result.mu).all()

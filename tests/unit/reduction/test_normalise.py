@@ -1,0 +1,274 @@
+"""Spectrum → NormalisedSpectrum: larch's numbers, the announced edge, and honest flags."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests import factories, measured
+from xanes_live.config import BeamlineConfig, ReductionConfig
+from xanes_live.domain import Mode, NormalisedSpectrum, Severity, Spectrum, Unusable
+from xanes_live.edges import edge_energy
+from xanes_live.reduction import normalise, pre_edge, spectra_from_scan
+from xanes_live.reduction.locate import locate_edge, rise_at
+from xanes_live.reduction.uncertainty import edge_step_error, post_edge_error
+
+CONFIG = ReductionConfig()
+
+
+def spectrum_of(energy, mu, element="Fe", edge="K", **changes) -> Spectrum:
+    fields = {"mode": Mode.GIVEN, "noise": 1e-4} | changes
+    return Spectrum(energy=energy, mu=mu, element=element, edge=edge, **fields)
+
+
+def of(s: measured.Measured, **changes) -> Spectrum:
+    return spectrum_of(s.energy, s.mu, s.scan.element, s.scan.edge, **changes)
+
+
+def one(spectrum, config=CONFIG):
+    (result,) = normalise([spectrum], config)
+    return result
+
+
+def codes(result):
+    return [flag.code for flag in result.flags]
+
+
+# -- numbers -------------------------------------------------------------------------------------
+
+
+def test_the_whole_reduction_of_measured_files_gives_larch_s_numbers():
+    for s in measured.spectra():
+        (spectrum,) = spectra_from_scan(s.scan, BeamlineConfig(), CONFIG)
+        result = one(spectrum)
+        theirs = measured.larch_pre_edge(spectrum.energy, spectrum.mu)
+        assert isinstance(result, NormalisedSpectrum), s.name
+        assert result.e0 == pytest.approx(theirs.e0, abs=1e-6), s.name
+        assert result.edge_step == pytest.approx(theirs.edge_step, rel=1e-6), s.name
+        np.testing.assert_allclose(result.flattened, theirs.flat, atol=1e-6, err_msg=s.name)
+        assert result.ranges["norm2"] == pytest.approx(theirs.pre_edge_details.norm2)
+
+
+def test_configured_parameters_are_used_and_published():
+    s = measured.spectrum("Fe2O3")
+    parameters = {"e0": 7125.0, "pre1": -150.0, "pre2": -30.0, "norm1": 100.0, "norm2": 700.0,
+                  "nnorm": 1, "nvict": 1}  # fmt: skip
+    result = one(of(s), ReductionConfig(**parameters))
+    theirs = measured.larch_pre_edge(s.energy, s.mu, **parameters)
+    assert result.e0 == 7125.0
+    assert result.edge_step == pytest.approx(theirs.edge_step, rel=1e-6)
+    del parameters["e0"]
+    assert result.ranges == pytest.approx(parameters)
+
+
+def test_order_is_kept_and_grids_may_differ():
+    s = [measured.spectrum(n) for n in ("Fe2O3", "FeS2_rt", "Fe_Foil", "FeO_rt")]
+    mixed = [of(s[0]), of(s[1]), replace(of(s[0]), mu=2 * s[0].mu, index=2), of(s[2]),
+             spectrum_of(s[3].energy, np.ones(s[3].energy.size)), of(s[3])]  # fmt: skip
+    results = normalise(mixed, CONFIG)
+    assert [isinstance(r, Unusable) for r in results] == [False] * 4 + [True, False]
+    for spectrum, result in zip(mixed, results, strict=True):
+        if isinstance(result, NormalisedSpectrum):
+            assert result.spectrum is spectrum
+            alone = one(spectrum)
+            assert result.e0 == alone.e0
+            np.testing.assert_allclose(result.normalised, alone.normalised, rtol=1e-9, atol=1e-12)
+    assert normalise([], CONFIG) == ()
+
+
+# -- the announced edge --------------------------------------------------------------------------
+
+
+def test_every_measured_edge_is_found_and_is_the_announced_one():
+    for s in measured.spectra():
+        result = one(of(s))
+        assert isinstance(result, NormalisedSpectrum), s.name
+        assert "edge_far" not in codes(result), s.name
+        assert -4.0 < result.e0 - edge_energy(s.scan.element, s.scan.edge) < 21.0, s.name
+
+
+@pytest.mark.parametrize("labelled", ["Fe", "Cr", "Co", "Cu", "Zn"])
+@pytest.mark.parametrize("name", ["Mn2O3", "MnO_rt", "Fe2O3", "Cu_Foil", "Ni2O3", "V2O5"])
+def test_a_scan_of_another_element_is_called_that(name, labelled):
+    s = measured.spectrum(name)
+    if s.scan.element == labelled:
+        return
+    wrong = replace(of(s), element=labelled)
+    result = one(wrong)
+    assert isinstance(result, Unusable)
+    (flag,) = (f for f in result.flags if f.severity is Severity.ERROR)
+    assert flag.code == "wrong_edge"
+    assert f"{s.scan.element} {s.scan.edge}" in flag.message
+
+
+def test_a_small_announced_edge_is_found_beside_a_larger_one_of_another_element():
+    """Mn and Fe in one long scan, announced as iron."""
+    x = np.arange(6400.0, 7400.0, 1.0)
+    mn = 3.0 * factories.white_line(x, 6545.0)
+    fe = 0.2 * factories.white_line(x, 7118.0)
+    result = one(spectrum_of(x, mn + fe))
+    assert isinstance(result, NormalisedSpectrum)
+    assert result.e0 == pytest.approx(7118.0, abs=2.0)
+    assert result.edge_step == pytest.approx(0.2, rel=0.1)
+    without = one(spectrum_of(x, mn))
+    assert codes(without) == ["wrong_edge"]
+    assert "Mn K" in without.flags[0].message
+
+
+def test_an_edge_off_the_usual_scale_is_used_with_a_warning():
+    s = measured.spectrum("FeO_rt")
+    for shift in (-18.0, 15.0):
+        result = one(replace(of(s), energy=s.energy + shift))
+        assert codes(result) == ["edge_far"]
+        assert result.e0 == pytest.approx(one(of(s)).e0 + shift, abs=0.6)
+
+
+def test_an_announced_energy_is_looked_for_where_the_table_has_none():
+    energy = factories.energies(e0=3000.0)
+    mu = factories.white_line(energy, 3000.0)
+    result = one(spectrum_of(energy, mu, element="X", edge="", e0_announced=3000.0))
+    assert result.e0 == pytest.approx(3000.0, abs=1.0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_edge_in_what_has_none(seed):
+    rng = np.random.default_rng(seed)
+    energy = np.sort(rng.uniform(6950.0, 7400.0, 300))
+    background = rng.uniform(-1, 1) * ((energy - 7100.0) / 300.0) + (energy / 7100.0) ** -3
+    noise = rng.choice([1e-4, 1e-2, 0.3]) * rng.standard_normal(energy.size)
+    result = one(spectrum_of(energy, background + noise))
+    assert isinstance(result, Unusable)
+    assert codes(result) == ["no_edge"]
+
+
+def test_constant_mu_has_no_edge():
+    energy = factories.energies()
+    assert codes(one(spectrum_of(energy, np.full(energy.size, 0.4)))) == ["no_edge"]
+
+
+def test_a_falling_edge_is_told_with_its_step():
+    s = measured.spectrum("Fe2O3")
+    result = one(of(s, noise=None))
+    upside_down = one(replace(of(s), mu=-s.mu))
+    assert isinstance(result, NormalisedSpectrum)
+    assert codes(upside_down) == ["negative_edge_step"]
+    assert "-" in upside_down.flags[0].message
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.05])
+def test_noise_does_not_hide_the_edge(noise):
+    rng = np.random.default_rng(0)
+    for s in measured.spectra():
+        step = float(pre_edge(s.energy, s.mu).edge_step)
+        mu = s.mu + noise * step * rng.standard_normal(s.mu.size)
+        result = one(replace(of(s), mu=mu, noise=noise * step))
+        assert isinstance(result, NormalisedSpectrum), s.name
+        assert ("noisy" in codes(result)) == (noise > 0.02), s.name
+
+
+def test_a_step_is_measured_in_height_and_sign():
+    energy = np.arange(7000.0, 7300.0, 1.0)
+    mu = 0.7 * (0.5 + np.arctan((energy - 7112.0) / 1.5) / np.pi) - 1e-3 * (energy - 7000.0)
+    found = rise_at(energy, mu, 7112.0)
+    assert found.step == pytest.approx(0.7, rel=0.02)
+    assert found.significance > 20
+    assert rise_at(energy, -mu, 7112.0).step == pytest.approx(-0.7, rel=0.02)
+    assert rise_at(energy, mu, 7299.5).significance == 0.0
+    assert np.isnan(locate_edge(energy, mu, 7112.0, "Cu", "K").e0)
+
+
+# -- ranges --------------------------------------------------------------------------------------
+
+
+def cut(s, low, high):
+    e0 = float(pre_edge(s.energy, s.mu).e0)
+    keep = (s.energy >= e0 + low) & (s.energy <= e0 + high)
+    return replace(of(s), energy=s.energy[keep], mu=s.mu[keep])
+
+
+def test_full_scans_are_not_flagged():
+    for name in ("Fe2O3", "FeS2_rt", "FeO_rt", "Fe3O4", "CuO", "Ni2O3"):
+        assert codes(one(of(measured.spectrum(name)))) == [], name
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (-100, 800, []),
+        (-60, 150, []),
+        (-60, 90, ["short_post_edge"]),
+        (-60, 48, ["short_post_edge"]),
+        (-60, 25, ["short_post_edge"]),
+        (-20, 150, ["short_pre_edge"]),
+        (-8, 150, ["short_pre_edge"]),
+        (-60, 15, ["too_short"]),
+        (-60, 8, ["too_short"]),
+        (-1, 150, ["too_short"]),
+    ],
+)
+def test_short_ranges_are_flagged_or_refused(low, high, expected):
+    for name in ("Fe2O3", "FeS2_rt", "FeO_rt"):
+        result = one(cut(measured.spectrum(name), low, high))
+        assert codes(result) == expected, name
+        assert isinstance(result, Unusable) == ("too_short" in expected)
+
+
+def test_a_scan_that_stops_before_the_edge_is_too_short_not_of_another_element():
+    s = measured.spectrum("Fe2O3")
+    result = one(cut(s, -200, -30))
+    assert codes(result) == ["too_short"]
+    assert "-" in result.flags[-1].message
+
+
+@pytest.mark.parametrize("high", [30, 48, 60, 90, 120, 160, 250])
+def test_the_uncertainty_of_the_step_is_that_of_cutting_real_scans(high):
+    """On spectra of the test set: at least two thirds within 1.5 σ, and σ not absurdly wide."""
+    pulls = []
+    for s in measured.spectra():
+        whole = pre_edge(s.energy, s.mu)
+        if s.energy[-1] - float(whole.e0) < 400.0:
+            continue
+        result = one(cut(s, -100, high))
+        assert isinstance(result, NormalisedSpectrum)
+        error = result.edge_step / float(whole.edge_step) - 1.0
+        pulls.append(abs(error) / (result.edge_step_sigma / result.edge_step))
+    assert len(pulls) >= 10
+    assert np.mean(np.array(pulls) < 1.5) >= 0.66
+    assert np.median(pulls) > 0.1
+
+
+def test_the_percentage_told_is_the_error_of_the_range():
+    result = one(cut(measured.spectrum("Fe2O3"), -100, 60))
+    (flag,) = result.flags
+    expected = 100.0 * post_edge_error(result.ranges["norm2"], int(result.ranges["nnorm"]))
+    assert f"{expected:.0f} %" in flag.message
+
+
+def test_the_step_error_grows_with_noise_and_shrinks_with_range():
+    assert edge_step_error(100, 400, 2, 0.0, (20, 100)) < edge_step_error(
+        100, 400, 2, 0.2, (20, 100)
+    )
+    errors = [post_edge_error(reach, 1) for reach in (30, 60, 100, 150, 250)]
+    assert errors == sorted(errors, reverse=True)
+
+
+def test_coarse_grids_near_the_edge_are_flagged():
+    s = measured.spectrum("Fe2O3")
+    keep = np.ones(s.energy.size, dtype=bool)
+    e0 = float(pre_edge(s.energy, s.mu).e0)
+    keep[(s.energy > e0 + 4.0) & (s.energy < e0 + 8.0)] = False
+    result = one(replace(of(s), energy=s.energy[keep], mu=s.mu[keep]))
+    assert codes(result) == ["coarse_grid"]
+    assert "4." in result.flags[0].message
+
+
+def test_small_steps_are_flagged_where_the_scale_is_known():
+    s = measured.spectrum("Fe2O3")
+    thin = replace(of(s), mu=0.01 * s.mu, noise=1e-6)
+    assert codes(one(thin)) == []
+    assert codes(one(replace(thin, mode=Mode.TRANSMISSION))) == ["small_edge_step"]
+    assert codes(one(replace(thin, mode=Mode.FLUORESCENCE))) == []
+    on_background = replace(thin, mode=Mode.FLUORESCENCE, mu=thin.mu + 3.0)
+    assert codes(one(on_background)) == ["small_edge_step"]
