@@ -57,7 +57,8 @@ class Link:
         wait_s = subscribed_s if self._subscribed.get(name) else otherwise_s
         asked = self._asked.setdefault(name, asyncio.Event())
         with suppress(TimeoutError):
-            await asyncio.wait_for(asked.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await asked.wait()
         asked.clear()
 
     def state(self) -> dict[str, Any]:

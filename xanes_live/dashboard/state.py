@@ -102,9 +102,10 @@ class Board:
             After this long a message without news says that server and Tiled are still there.
         """
         known = have if epoch == self.epoch else {}
-        if not self._news(known, history=history):
+        if wait_s > 0 and not self._news(known, history=history):
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
         return self._compose(known, history=history)
 
     def _news(self, have: Mapping[str, int], *, history: bool) -> bool:
