@@ -54,20 +54,30 @@ def theory_command(
         if npz is None:
             raise typer.BadParameter("give structure files or --recipe")
     else:
-        plan = load_recipe(recipe) if recipe else _plan(
-            structures or [], element, edge, seed, copies, strain, displacement
+        plan = (
+            load_recipe(recipe)
+            if recipe
+            else _plan(structures or [], element, edge, seed, copies, strain, displacement)
         )
         if source:
             plan = plan.model_copy(
                 update={"source": tuple(s for s in plan.source if s.name in source)}
             )
         settings = Settings(
-            edge=plan.edge, mode="scf" if scf else "cheap", mesh="fine" if mesh == "fine" else "fast"
+            edge=plan.edge,
+            mode="scf" if scf else "cheap",
+            mesh="fine" if mesh == "fine" else "fast",
         )
         with Display(limit) as display:
             build(
-                work_list(plan, directory), output, settings, jobs=jobs, dask=dask, limit=limit,
-                retry_failed=retry_failed, report=display,
+                work_list(plan, directory),
+                output,
+                settings,
+                jobs=jobs,
+                dask=dask,
+                limit=limit,
+                retry_failed=retry_failed,
+                report=display,
             )
     if npz is not None:
         typer.echo(f"{export_npz(output, npz)} spectra written to {npz}")

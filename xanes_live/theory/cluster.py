@@ -49,7 +49,7 @@ class Cluster:
         return np.asarray(index)
 
     def within(self, radius: float) -> NDArray[np.int_]:
-        """Indices of sites within `radius` (Å) of the absorber."""
+        """Return the indices of sites within `radius` (Å) of the absorber."""
         return np.flatnonzero(np.linalg.norm(self.positions, axis=1) < radius + TIE)
 
 

@@ -53,8 +53,8 @@ def cut_matrix(energies: Array, nodes: Complex, corner: int) -> Complex:
     rows = np.arange(len(energies))
     own = corner + np.searchsorted(nodes[corner:].real, energies - 1e-9)
     own = np.where(energies > 0, np.minimum(own, len(nodes) - 1), corner)
-    kernel = _hat_integrals(energies + 1j * gamma, nodes)
-    kernel -= _hat_integrals(energies - 1j * gamma, nodes)
+    kernel = _hat_integrals(np.asarray(energies + 1j * gamma), nodes)
+    kernel -= _hat_integrals(np.asarray(energies - 1j * gamma), nodes)
     kernel /= 2j * pi
     step = 0.5 + np.arctan(energies / gamma) / pi
     constant = step - kernel.sum(axis=1)

@@ -123,9 +123,7 @@ def _attributes(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _results(
-    tasks: Iterator[Task], settings: Settings, pool: Pool, ahead: int
-) -> Iterator[Record]:
+def _results(tasks: Iterator[Task], settings: Settings, pool: Pool, ahead: int) -> Iterator[Record]:
     """Yield records as they finish; a worker that dies is replaced and its tasks tried once more.
 
     A task in flight when a second worker dies is given up: it is what kills them.
@@ -180,7 +178,9 @@ def _processes(jobs: int) -> Pool:
     @contextmanager
     def pool() -> Iterator[Executor]:
         # the threads of BLAS are set when a worker loads it
-        before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        before = {
+            name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        }
         os.environ.update(dict.fromkeys(before, "1"))
         executor = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
         try:

@@ -8,37 +8,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from xanes_live.theory.harmonics import Array
+from xanes_live.descriptor.g2 import G2Grid, g2_from_distances
 from xanes_live.theory.store import NUMBERS, TEXT, Record, read_journal
-
-RADIUS = 6.0
-"""Å, cut-off of G2."""
-
-
-def g2(numbers: Array, positions: Array, centres: Array, eta: float) -> Array:
-    """Two-body wACSF of atom 0: Σ_j 0.1 Z_j exp(−η (r_j − μ)²) ½(cos(π r_j / r_c) + 1).
-
-    Parameters
-    ----------
-    numbers
-        Shape (n_atoms,).
-    positions
-        Å, atom 0 at the origin, shape (n_atoms, 3).
-    centres
-        μ, Å, shape (n_g2,).
-    eta
-        Å⁻².
-
-    Returns
-    -------
-    Array
-        Shape (n_g2,).
-    """
-    r = np.linalg.norm(positions[1:].astype(float), axis=1)
-    inside = r < RADIUS
-    r, z = r[inside], numbers[1:][inside].astype(float)
-    weight = 0.1 * z * 0.5 * (np.cos(np.pi * r / RADIUS) + 1)
-    return np.asarray(np.exp(-eta * (r - centres[:, None]) ** 2) @ weight)
 
 
 def records(path: Path) -> Iterator[Record]:
@@ -79,8 +50,7 @@ def export_npz(
     h5: Path,
     npz: Path,
     *,
-    n_g2: int = 50,
-    r_min: float = 0.0,
+    grid: G2Grid | None = None,
     structure: bool = False,
     scf: bool | None = None,
 ) -> int:
@@ -94,10 +64,8 @@ def export_npz(
         File to write: `energy` (eV, n_energy), `mu` (float16, n × n_energy), `r` (Å, n_g2), `eta`,
         `g2` (float32, n × n_g2), the columns of the data set, and with `structure` the ragged
         `atom_offset`, `atom_number`, `atom_position` (float16) of neighbours within 6 Å.
-    n_g2
-        G2 functions, evenly from `r_min` + 0.5 to 5.5 Å; η makes a Gaussian one spacing wide.
-    r_min
-        Å.
+    grid
+        The G2 functions; by default 50 centres from 0.5 to 5.5 Å.
     structure
         Write neighbours too.
     scf
@@ -108,8 +76,7 @@ def export_npz(
     int
         Number of spectra written.
     """
-    centres = np.linspace(r_min + 0.5, RADIUS - 0.5, n_g2)
-    eta = 1 / (2 * (centres[1] - centres[0]) ** 2)
+    grid = grid or G2Grid()
     rows = [r for r in records(h5) if scf is None or bool(r["scf"]) is scf]
     with h5py.File(h5, "r") as file:
         relative = file["energy"][()]
@@ -118,22 +85,26 @@ def export_npz(
     }
     columns |= {name: np.array([r[name] for r in rows], dtype=float) for name in NUMBERS}
     edges = columns["edge_energy"]
-    columns["energy"] = relative + (edges[0] if len(rows) and np.ptp(edges) == 0 else 0.0)
+    columns["energy"] = relative + (edges[0] if rows and np.ptp(edges) == 0 else 0.0)
     columns["mu"] = np.array([r["mu"] for r in rows], dtype=np.float16).reshape(-1, len(relative))
-    columns["r"], columns["eta"] = centres, np.array(eta)
-    columns["g2"] = np.array(
-        [g2(r["numbers"], r["positions"], centres, eta) for r in rows], dtype=np.float32
-    ).reshape(-1, n_g2)
+    columns["r"], columns["eta"] = grid.radius, np.array(grid.eta)
+    g2 = [g2_from_distances(_distances(r), r["numbers"][1:], grid) for r in rows]
+    columns["g2"] = np.array(g2, dtype=np.float32).reshape(-1, grid.size)
     if structure:
         columns |= _neighbours(rows)
     part = npz.with_name(npz.name + ".new.npz")
-    np.savez_compressed(part, **columns)
+    np.savez_compressed(part, allow_pickle=False, **columns)
     part.replace(npz)
     return len(rows)
 
 
+def _distances(record: Record) -> np.ndarray:
+    """Distances of the neighbours, Å; the absorber is atom 0 at the origin."""
+    return np.asarray(np.linalg.norm(record["positions"][1:].astype(float), axis=1))
+
+
 def _neighbours(rows: list[Record]) -> dict[str, np.ndarray]:
-    near = [np.linalg.norm(r["positions"], axis=1) < RADIUS for r in rows]
+    near = [np.linalg.norm(r["positions"], axis=1) < 6.0 for r in rows]
     return {
         "atom_offset": np.concatenate([[0], np.cumsum([n.sum() for n in near])]).astype(np.int64),
         "atom_number": np.concatenate([r["numbers"][n] for r, n in zip(rows, near, strict=True)]),

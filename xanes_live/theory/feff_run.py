@@ -67,7 +67,7 @@ def _call(program: str, directory: Path, module: str | None) -> None:
 
 
 def _complaint(text: str) -> str:
-    """The last lines of a program's output, where it says what went wrong."""
+    """Return the last lines of a program's output, where it says what went wrong."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " | ".join(lines[-3:])[:300]
 
@@ -123,7 +123,7 @@ def run_feff(
 
 
 def retry_ladder(scf: ScfSettings) -> Iterator[ScfSettings]:
-    """Settings to try in turn where the self-consistent cycle overshoots."""
+    """Yield settings to try in turn where the self-consistent cycle overshoots."""
     yield scf
     yield replace(scf, mixing=5)
     yield replace(scf, radius=max(scf.radius, 6.0), mixing=5)
@@ -131,7 +131,12 @@ def retry_ladder(scf: ScfSettings) -> Iterator[ScfSettings]:
 
 
 def run_feff_scf(
-    cluster: Cluster, edge: str, scf: ScfSettings, *, kmax: float | MeshEnd = 4.0, kstep: float = 0.07
+    cluster: Cluster,
+    edge: str,
+    scf: ScfSettings,
+    *,
+    kmax: float | MeshEnd = 4.0,
+    kstep: float = 0.07,
 ) -> tuple[Phases, PotentialSummary, ScfSettings]:
     """:func:`run_feff` with self-consistency, retried; returns the settings that worked.
 

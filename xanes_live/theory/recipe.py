@@ -116,12 +116,18 @@ def _structures(source: Source, directory: Path, seed: int) -> list[tuple[str, A
         path = directory / file
         try:
             frames = ase.io.read(path, index=":")
-        except (OSError, ValueError, KeyError, IndexError, ase.io.formats.UnknownFileTypeError) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            IndexError,
+            ase.io.formats.UnknownFileTypeError,
+        ) as error:
             raise ConfigurationError(f"{path}: {error}") from None
         found += [(_key(atoms, path.stem, i), atoms) for i, atoms in enumerate(frames)]
     order = np.random.default_rng([seed, 0]).permutation(len(found))
     turn: dict[str, int] = {}
-    ranked = []
+    ranked: list[tuple[int, int, tuple[str, Atoms]]] = []
     for i in order:
         name = _name(found[i][1]) or found[i][0]
         turn[name] = turn.get(name, 0) + 1
@@ -143,7 +149,7 @@ def _name(atoms: Atoms) -> str:
 
 
 def _parent(atoms: Atoms, key: str) -> str:
-    """What must never be on both sides of a split: one compound, one set of ligands."""
+    """Return what must never be on both sides of a split: one compound, one set of ligands."""
     info = atoms.info
     if "amcsd" in info:
         return f"amcsd:{info.get('formula') or atoms.get_chemical_formula(empirical=True)}".replace(

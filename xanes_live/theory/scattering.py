@@ -4,7 +4,7 @@ With real harmonics the free propagator between sites i and j, R = R_i − R_j, 
 
     G₀(iL, jL') = 4πi Σ_L'' i^{l'−l+l''} h_l''(ρ) Y_L''(R̂) C(L, L', L'')
 
-(C: Gaunt coefficients), which is complex-symmetric in (iL, jL'); t_l = e^{iδ_l} sin δ_l is diagonal.
+(C: Gaunt coefficients), complex-symmetric in (iL, jL'); t_l = e^{iδ_l} sin δ_l is diagonal.
 Dipole transitions from an s level need the l = 1 part of the absorber's block alone, so that
 M = t^½ G₀ t^½ is factorised once an energy and solved for three columns:
 [(1 − G₀t)⁻¹G₀]₀₀ = t₀^{−½} [(1 − M)⁻¹M]₀₀ t₀^{−½}.
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.linalg import get_lapack_funcs
+from torch.nn.functional import pad
 
 from xanes_live.errors import TheoryError
 from xanes_live.theory.harmonics import Array, gaunt, real_harmonics, wave_coefficients
@@ -84,13 +85,13 @@ class Propagator:
         # The absorber goes first, so that its columns are 0..; others by class.
         order = np.concatenate([[0], 1 + np.argsort(problem.lmax[1:], kind="stable")])
         self._classes: list[tuple[NDArray[np.int_], int, slice]] = []
-        start, first = 0, 0
+        start = 0
         groups = [order[:1], *_runs(order[1:], problem.lmax)]
         for sites in groups:
             ell = int(problem.lmax[sites[0]])
             stop = start + len(sites) * (ell + 1) ** 2
             self._classes.append((sites, ell, slice(start, stop)))
-            start, first = stop, first + len(sites)
+            start = stop
         self.size = start
         self._blocks = [
             self._block(a, b) for i, a in enumerate(self._classes) for b in self._classes[: i + 1]
@@ -189,13 +190,9 @@ def _waves(k: torch.Tensor, distance: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def absorber_trace(
-    problem: Problem,
-    *,
-    device: torch.device | str = "cpu",
-    double: bool = False,
-    memory: float = 4e9,
+    problem: Problem, *, device: torch.device | str = "cpu", double: bool = False
 ) -> Complex:
-    """Return ⅓ Tr_{l=1} [(1 − G₀t)⁻¹G₀]₀₀ at each energy.
+    """Return ⅓ Tr_{l=1} [(1 − G₀t)⁻¹G₀]₀₀ at each energy of one cluster.
 
     Parameters
     ----------
@@ -205,8 +202,6 @@ def absorber_trace(
         Where matrices are built and, on CUDA, solved.
     double
         complex128 instead of complex64.
-    memory
-        Bytes the matrices solved together may take on a GPU.
 
     Returns
     -------
@@ -218,56 +213,112 @@ def absorber_trace(
     TheoryError
         If a matrix is singular or the result is not finite.
     """
+    return absorber_traces([problem], device=device, double=double)[0]
+
+
+def absorber_traces(
+    problems: Sequence[Problem],
+    *,
+    device: torch.device | str = "cpu",
+    double: bool = False,
+    together: bool | None = None,
+    memory: float = 8e9,
+) -> list[Complex]:
+    """Return :func:`absorber_trace` of several clusters.
+
+    Parameters
+    ----------
+    problems
+        The clusters.
+    device, double
+        As in :func:`absorber_trace`.
+    together
+        Solve energies and clusters of similar size in common batches, as a GPU wants it, instead of
+        one matrix at a time, as a CPU wants it; None decides by the device.
+    memory
+        Bytes the matrices of one batch may take.
+    """
     device = torch.device(device)
     dtype = torch.float64 if double else torch.float32
-    if len(problem.positions) == 1:
-        return np.zeros(len(problem.k), dtype=complex)
-    propagator = Propagator(problem, device, dtype)
-    # one energy at a time stays in the CPU's cache; a GPU wants many
-    chunk = max(1, int(memory / (propagator.size**2 * 16))) if device.type == "cuda" else 1
-    parts = []
-    for start in range(0, len(problem.k), chunk):
-        chosen = slice(start, start + chunk)
-        parts.append(_solve(propagator.matrices(chosen)))
-    trace = np.concatenate(parts) / problem.t[:, 0, 1]
-    if not np.isfinite(trace).all():
+    batched = device.type == "cuda" if together is None else together
+    solve = _together if batched else _one_by_one
+    out = [np.zeros(len(p.k), dtype=complex) for p in problems]
+    real = [i for i, p in enumerate(problems) if len(p.positions) > 1]
+    for group in _similar([problems[i].size for i in real]):
+        chosen = [real[j] for j in group]
+        traces = solve([problems[i] for i in chosen], device, dtype, memory)
+        for i, trace in zip(chosen, traces, strict=True):
+            out[i] = trace / problems[i].t[:, 0, 1]
+    if not all(np.isfinite(trace).all() for trace in out):
         raise TheoryError("scattering", "the result is not finite")
-    return np.asarray(trace)
+    return out
 
 
-def _solve(matrices: torch.Tensor) -> Complex:
-    """⅓ Σ_m [(1 − M)⁻¹M] over the absorber's l = 1 columns, from lower triangles."""
-    columns = matrices[:, :, 1:4].clone()
-    columns[:, 1:4, :] = 0
-    # rows above the columns' own block: by symmetry
-    columns[:, 0, :] = 0
+def _similar(sizes: Sequence[int], spread: float = 1.15) -> list[list[int]]:
+    """Group indices so that the largest of a group is at most `spread` times the smallest."""
+    groups: list[list[int]] = []
+    for i in np.argsort(sizes):
+        if groups and sizes[i] <= spread * sizes[groups[-1][0]]:
+            groups[-1].append(int(i))
+        else:
+            groups.append([int(i)])
+    return groups
+
+
+def _one_by_one(
+    problems: Sequence[Problem], device: torch.device, dtype: torch.dtype, memory: float
+) -> list[Complex]:
+    del memory  # one matrix at a time stays in the CPU's cache
+    traces = []
+    for problem in problems:
+        propagator = Propagator(problem, device, dtype)
+        each = (propagator.matrices(slice(i, i + 1))[0] for i in range(len(problem.k)))
+        traces.append(np.array([_solve_symmetric(m) for m in each]))
+    return traces
+
+
+def _together(
+    problems: Sequence[Problem], device: torch.device, dtype: torch.dtype, memory: float
+) -> list[Complex]:
+    """Batches over energies and clusters, smaller matrices padded with an identity."""
+    order = max(p.size for p in problems)
+    item = 16 if dtype == torch.float64 else 8
+    # three copies: the matrices, both triangles filled in, the solver's own
+    chunk = max(1, int(memory / (3 * item * order**2 * len(problems))))
+    propagators = [Propagator(p, device, dtype) for p in problems]
+    count = max(len(p.k) for p in problems)
+    parts: list[list[Complex]] = [[] for _ in problems]
+    for start in range(0, count, chunk):
+        lots = [p.matrices(slice(start, start + chunk)) for p in propagators]
+        padded = [pad(m, (0, order - m.shape[-1], 0, order - m.shape[-1])) for m in lots]
+        answers = torch.split(_solve_general(torch.cat(padded)), [len(m) for m in lots])
+        for part, answer in zip(parts, answers, strict=True):
+            part.append(answer.cpu().numpy().astype(complex))
+    return [np.concatenate(part) for part in parts]
+
+
+def _solve_general(matrices: torch.Tensor) -> torch.Tensor:
+    """⅓ Σ_m [(1 − M)⁻¹M] over the absorber's l = 1 columns, lower triangles given, shape (n,)."""
+    lower = matrices.tril(-1)
     identity = torch.eye(matrices.shape[-1], device=matrices.device, dtype=matrices.dtype)
-    if matrices.is_cuda:
-        full = matrices.tril(-1)
-        full = identity - full - full.mT
-        answer = torch.linalg.solve(full, columns)
-        return np.asarray(answer[:, 1:4].diagonal(dim1=1, dim2=2).mean(1).cpu(), dtype=complex)
-    return np.array([_solve_symmetric(m, c) for m, c in zip(matrices, columns, strict=True)])
+    columns = lower[:, :, 1:4]  # the absorber's own block is zero, so these are whole columns
+    answer = torch.linalg.solve(identity - lower - lower.mT, columns)
+    block: torch.Tensor = answer[:, 1:4].diagonal(dim1=1, dim2=2)
+    return block.mean(1)
 
 
-def _solve_symmetric(matrix: torch.Tensor, columns: torch.Tensor) -> complex:
+def _solve_symmetric(matrix: torch.Tensor) -> complex:
     """One energy on the CPU by LAPACK's complex-symmetric factorisation.
 
     Half the work of a general solver, and free of PyTorch's batched CPU solvers, which are wrong
     with more than one thread (pytorch issues 142815, 141358).
     """
+    columns = matrix[:, 1:4].numpy().copy()
     a = matrix.neg_().numpy()
     np.fill_diagonal(a, 1.0)
     (sysv,) = get_lapack_funcs(("sysv",), (a,))
     # a C-ordered lower triangle is a Fortran-ordered upper one: no copy
-    _, _, x, info = sysv(a.T, columns.numpy(), lwork=64 * len(a), lower=0, overwrite_a=1)
+    _, _, x, info = sysv(a.T, columns, lwork=64 * len(a), lower=0, overwrite_a=1, overwrite_b=1)
     if info:
         raise TheoryError("scattering", f"singular matrix (LAPACK info {info})")
     return complex(np.trace(x[1:4]) / 3)
-
-
-def absorber_traces(
-    problems: Sequence[Problem], *, device: torch.device | str = "cpu", double: bool = False
-) -> list[Complex]:
-    """:func:`absorber_trace` for several clusters."""
-    return [absorber_trace(p, device=device, double=double) for p in problems]

@@ -1,5 +1,7 @@
 """Structure → spectrum: what the rest of the package is for."""
 
+# ruff: noqa: N815 (the unit is part of a field's name, and eV is written eV)
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -276,8 +278,12 @@ def _assemble(prepared: Prepared, trace: Complex, energies: Array | None) -> The
     native = bool(len(sampled.path) - sampled.corner == phases.n_real - phases.fermi_index)
     work = _output_grid(sampled, energies, fermi)
     if native:  # above the Fermi level only at nodes, below it anywhere
-        work = np.concatenate([np.union1d(work[work < 0], own[own < fermi - 1e-6] - fermi),
-                               sampled.path.real[sampled.corner :]])
+        work = np.concatenate(
+            [
+                np.union1d(work[work < 0], own[own < fermi - 1e-6] - fermi),
+                sampled.path.real[sampled.corner :],
+            ]
+        )
     height = sampled.path[sampled.corner].imag
     step = np.interp(50.0, sampled.path.real[sampled.corner :], sampled.norm[sampled.corner :])
     curves = []

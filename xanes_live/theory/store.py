@@ -12,7 +12,7 @@ import os
 import shutil
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +148,13 @@ def _make_columns(file: h5py.File, n_energy: int) -> None:
         column.attrs["meaning"] = meaning
     for name in CURVES:
         curve = file.create_dataset(
-            name, (0, n_energy), maxshape=(None, n_energy), chunks=(64, n_energy), dtype="f4",
-            compression="gzip", shuffle=True,
+            name,
+            (0, n_energy),
+            maxshape=(None, n_energy),
+            chunks=(64, n_energy),
+            dtype="f4",
+            compression="gzip",
+            shuffle=True,
         )
         curve.attrs["meaning"] = "1 at 50 eV above the Fermi level for the free atom"
     atoms = file.create_group("atoms")
@@ -157,12 +162,17 @@ def _make_columns(file: h5py.File, n_energy: int) -> None:
     atoms.create_dataset("offset", data=np.zeros(1, "i8"), maxshape=(None,), chunks=(BLOCK,))
     for name, width, kind in (("number", (), "u1"), ("position", (3,), "f4")):
         atoms.create_dataset(
-            name, (0, *width), maxshape=(None, *width), chunks=(8192, *width), dtype=kind,
-            compression="gzip", shuffle=True,
+            name,
+            (0, *width),
+            maxshape=(None, *width),
+            chunks=(8192, *width),
+            dtype=kind,
+            compression="gzip",
+            shuffle=True,
         )
 
 
-def _extend(dataset: h5py.Dataset, values: Any) -> None:
+def _extend(dataset: h5py.Dataset, values: Sequence[object] | np.ndarray) -> None:
     start = dataset.shape[0]
     dataset.resize(start + len(values), axis=0)
     dataset[start:] = values

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from xanes_live.theory.cluster import make_cluster
@@ -14,9 +15,10 @@ from xanes_live.theory.harmonics import Array
 CUT = 8.0
 """Å, radius of the clusters cut from crystals before they are distorted."""
 CATIONS = frozenset(
-    "Li Na Mg Al Si P K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Sr Zr Sn Sb Ba Pb".split()
+    map(chemical_symbols.__getitem__, (*range(11, 16), *range(19, 34), 3, 38, 40, 50, 51, 56, 82))
 )
-ANIONS = frozenset("N O F S Cl Se Br".split())
+"""Cation sites that iron is put on: Li, Na to P, K to As, Sr, Zr, Sn, Sb, Ba, Pb."""
+ANIONS = frozenset(("N", "O", "F", "S", "Cl", "Se", "Br"))
 TARGETS: dict[tuple[str, int], tuple[float, float]] = {
     ("O", 4): (1.83, 2.06),
     ("O", 5): (1.90, 2.16),
@@ -71,9 +73,7 @@ def cut_out(atoms: Atoms, absorber: int, radius: float = CUT) -> Atoms:
     return Atoms(cluster.numbers, cluster.positions, info=dict(atoms.info))
 
 
-def distorted(
-    atoms: Atoms, strain: float, displacement: float, rng: np.random.Generator
-) -> Atoms:
+def distorted(atoms: Atoms, strain: float, displacement: float, rng: np.random.Generator) -> Atoms:
     """Return a copy scaled by `strain` with every atom moved at random.
 
     Parameters
@@ -94,7 +94,7 @@ def distorted(
 
 
 def first_shell(positions: Array, *, gap: float = 0.45, most: int = 12) -> NDArray[np.int_]:
-    """Indices of the nearest neighbours of atom 0: up to the first gap of `gap` Å."""
+    """Return the nearest neighbours of atom 0: up to the first gap of `gap` Å."""
     distance = np.linalg.norm(positions - positions[0], axis=1)
     order = np.argsort(distance)[1 : most + 2]
     steps = np.diff(distance[order])
@@ -189,30 +189,44 @@ def alloys(element: str, rng: np.random.Generator) -> Iterator[tuple[str, Atoms]
         other = str(rng.choice(pair))
         yield (
             f"{element}{other}-B2",
-            crystal([element, other], [(0, 0, 0), (0.5, 0.5, 0.5)], spacegroup=221,
-                    cellpar=[rng.uniform(2.8, 3.1)] * 3 + [90] * 3),
+            crystal(
+                [element, other],
+                [(0, 0, 0), (0.5, 0.5, 0.5)],
+                spacegroup=221,
+                cellpar=[rng.uniform(2.8, 3.1)] * 3 + [90] * 3,
+            ),
         )
         yield (
             f"{element}3{other}-L12",
-            crystal([other, element], [(0, 0, 0), (0.5, 0.5, 0)], spacegroup=221,
-                    cellpar=[rng.uniform(3.5, 3.8)] * 3 + [90] * 3),
+            crystal(
+                [other, element],
+                [(0, 0, 0), (0.5, 0.5, 0)],
+                spacegroup=221,
+                cellpar=[rng.uniform(3.5, 3.8)] * 3 + [90] * 3,
+            ),
         )
         anion, low, high = [("O", 4.1, 4.5), ("N", 3.9, 4.4), ("C", 3.9, 4.3), ("S", 4.8, 5.3)][
             int(rng.integers(4))
         ]
-        yield f"{element}{anion}-rocksalt", bulk(
-            element + anion, "rocksalt", a=rng.uniform(low, high), cubic=True
+        yield (
+            f"{element}{anion}-rocksalt",
+            bulk(element + anion, "rocksalt", a=rng.uniform(low, high), cubic=True),
         )
         anion, low, high = [("S", 5.1, 5.6), ("N", 4.2, 4.6), ("O", 4.3, 4.75), ("P", 4.9, 5.4)][
             int(rng.integers(4))
         ]
-        yield f"{element}{anion}-zincblende", bulk(
-            element + anion, "zincblende", a=rng.uniform(low, high), cubic=True
+        yield (
+            f"{element}{anion}-zincblende",
+            bulk(element + anion, "zincblende", a=rng.uniform(low, high), cubic=True),
         )
         anion = str(rng.choice(["S", "P", "As", "Se"]))
         a = rng.uniform(3.3, 3.8)
         yield (
             f"{element}{anion}-B8",
-            crystal([element, anion], [(0, 0, 0), (1 / 3, 2 / 3, 0.25)], spacegroup=194,
-                    cellpar=[a, a, a * rng.uniform(1.4, 1.7), 90, 90, 120]),
+            crystal(
+                [element, anion],
+                [(0, 0, 0), (1 / 3, 2 / 3, 0.25)],
+                spacegroup=194,
+                cellpar=[a, a, a * rng.uniform(1.4, 1.7), 90, 90, 120],
+            ),
         )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from ase import Atoms
 
-from xanes_live.errors import MissingDependencyError, TheoryError
+from xanes_live.edges import edge_energy
+from xanes_live.errors import TheoryError
 from xanes_live.theory.cluster import make_cluster
 from xanes_live.theory.fermi import fermi_model
 from xanes_live.theory.harmonics import Array
@@ -35,9 +35,8 @@ class Settings:
 
     def energy(self) -> Array:
         """Return the energies stored, eV relative to the edge."""
-        return np.asarray(np.arange(round((self.high - self.low) / self.step) + 1)) * self.step + (
-            self.low
-        )
+        count = round((self.high - self.low) / self.step) + 1
+        return np.linspace(self.low, self.low + (count - 1) * self.step, count)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form kept with the data."""
@@ -56,25 +55,10 @@ class Task:
     """Columns known beforehand: parent, source, name, kind, …"""
 
 
-@cache
-def edge_energy(element: str, edge: str) -> float:
-    """Tabulated edge, eV (Elam, Ravel & Sieber, as xraydb has it).
-
-    Raises
-    ------
-    MissingDependencyError
-        Without xraydb, which comes with the extra `theory`.
-    """
-    try:
-        import xraydb  # noqa: PLC0415 (optional, slow)
-    except ImportError:
-        raise MissingDependencyError("xraydb", "theory", "a data set of spectra") from None
-    return float(xraydb.xray_edge(element, edge).energy)
-
-
 def scf_radius(atoms: Atoms, absorber: int, solid: bool | None) -> float:
-    """Radius of the self-consistent cycle, Å: 5 for molecules; crystals 3.6 or what it takes to
-    hold one atom of each element, at most 5.5.
+    """Return the radius of the self-consistent cycle, Å.
+
+    5 for molecules; for crystals 3.6 or what it takes to hold one atom of each element, up to 5.5.
     """
     cluster = make_cluster(atoms, absorber, solid=solid)
     if not cluster.solid:
@@ -147,6 +131,6 @@ def _compute(task: Task, settings: Settings) -> Record:
 
 
 def _check(mu: Array) -> None:
-    """A spectrum that cannot be one: a resonance of the potentials, or overlapping spheres."""
+    """Refuse what cannot be a spectrum: overlapping spheres make such."""
     if not np.isfinite(mu).all() or mu.min() < -0.05 or mu.max() > 8.0:
         raise TheoryError("spectrum", f"μ from {mu.min():.2f} to {mu.max():.2f}")
