@@ -1,16 +1,19 @@
-"""Write the reference pages that are generated from the code: flags and configuration.
+"""Write the reference pages that are generated from the code: flags, configuration, commands.
 
 Run as `python docs/generate.py`; a test checks that the pages are up to date.
 """
 
+# ruff: noqa: ANN401  typer's commands are of classes it does not name
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from typer.main import get_command
 
+from xanes_live.cli import app
 from xanes_live.config import API_KEY_VARIABLE, Config
 from xanes_live.flags import FLAGS
 
@@ -70,7 +73,51 @@ def _type(annotation: object) -> str:
     return text.replace("typing.", "").replace("|", "\\|").replace("xanes_live.domain.", "")
 
 
-PAGES = {"flags.md": flags_page, "configuration.md": configuration_page}
+def cli_page() -> str:
+    """Return every command with its arguments and options."""
+    group = get_command(app)
+    context = group.make_context("xanes-live", [], resilient_parsing=True)
+    intro = (
+        f"{NOTE}# Command line\n\n{group.help}\n\n"
+        "Every option can also be given in the environment, as shown. Exit codes: 0; 1 when\n"
+        "something wrong was found or a scan failed; 2 for a wrong call or configuration, with one\n"
+        "sentence that says what.\n"
+    )
+    parts = [intro, *_parameters(group, context)]
+    commands = getattr(group, "commands", {})
+    for name in sorted(commands):
+        parts += _command(name, commands[name], context)
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _command(name: str, command: Any, parent: Any) -> list[str]:
+    context = command.make_context(name, [], parent=parent, resilient_parsing=True)
+    usage = " ".join(command.collect_usage_pieces(context))
+    head = [f"## {name}\n", f"```\nxanes-live {name} {usage}\n```\n", f"{command.help}\n"]
+    return head + _parameters(command, context)
+
+
+def _parameters(command: Any, context: Any) -> list[str]:
+    hidden = {"help", "install_completion", "show_completion"}
+    rows = [_row(p, context) for p in command.params if p.name not in hidden]
+    if not rows:
+        return []
+    return ["| | default | meaning | environment |", "|---|---|---|---|", *rows, ""]
+
+
+def _row(parameter: Any, context: Any) -> str:
+    argument = parameter.param_type_name == "argument"
+    names = parameter.name.upper() if argument else ", ".join(parameter.opts)
+    if parameter.secondary_opts:
+        names += f" / {', '.join(parameter.secondary_opts)}"
+    default = parameter.get_default(context)
+    shown = "" if default in (None, (), [], False) else f"`{default}`"
+    variable = "" if argument else f"`{context.auto_envvar_prefix}_{parameter.name.upper()}`"
+    meaning = " ".join((getattr(parameter, "help", "") or "").split()).replace("|", "\\|")
+    return f"| `{names}` | {shown} | {meaning} | {variable} |"
+
+
+PAGES = {"flags.md": flags_page, "configuration.md": configuration_page, "cli.md": cli_page}
 
 
 def main() -> None:

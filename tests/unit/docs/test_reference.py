@@ -16,7 +16,7 @@ def generate():
     return module
 
 
-@pytest.mark.parametrize("name", ["flags.md", "configuration.md"])
+@pytest.mark.parametrize("name", ["flags.md", "configuration.md", "cli.md"])
 def test_page_is_up_to_date(generate, name):
     written = (DOCS / "reference" / name).read_text(encoding="utf-8")
     assert written == generate.PAGES[name](), "run: python docs/generate.py"
