@@ -80,8 +80,8 @@ def cli_page() -> str:
     intro = (
         f"{NOTE}# Command line\n\n{group.help}\n\n"
         "Every option can also be given in the environment, as shown. Exit codes: 0; 1 when\n"
-        "something wrong was found or a scan failed; 2 for a wrong call or configuration, with one\n"
-        "sentence that says what.\n"
+        "something wrong was found or a scan failed; 2 for a wrong call or configuration, with\n"
+        "one sentence that says what.\n"
     )
     parts = [intro, *_parameters(group, context)]
     commands = getattr(group, "commands", {})
