@@ -213,7 +213,7 @@ def _expiry(moment: str | None) -> Iterator[Finding]:
 
 def _raw(http: httpx.Client, about: dict[str, Any], config: TiledConfig) -> Iterator[Finding]:
     path = quoted(*segments(config.raw_path))
-    wish = {"page[limit]": 1, "sort": "-_", "fields": ["metadata", "count"]}
+    wish: dict[str, Any] = {"page[limit]": 1, "sort": "-_", "fields": ["metadata", "count"]}
     wish["select_metadata"] = "{uid: start.uid, time: start.time}"
     answer = http.get(f"/search/{path}", params=wish)
     name = f"raw runs in /{path}"
