@@ -6,13 +6,13 @@ import torch
 from xanes_live.ensemble.memory import in_use
 
 
-def test_nothing_without_an_accelerator_in_use(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+def test_nothing_without_an_accelerator(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert in_use() == {}
 
 
 def test_each_device_has_its_own(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda i: 100 + i)
     assert in_use() == {"cuda:0": 100, "cuda:1": 101}
