@@ -16,6 +16,7 @@ from xanes_live.documents.run import (
     RunRecord,
     Stream,
     missing_events,
+    missing_rows,
 )
 from xanes_live.documents.store import NAN, Columns, corner
 from xanes_live.domain import Array
@@ -90,6 +91,7 @@ class OpenRun:
             problems=(
                 *self._problems(stop, why),
                 *missing_events(streams, covered(external), stop),
+                *missing_rows(_rows(streams, external), stop),
             ),
             source=source,
         )
@@ -163,6 +165,25 @@ def covered(external: Iterable[External]) -> dict[str, int]:
     for e in external:
         if e.kind == "stream_resource":
             found[e.stream] = max(found.get(e.stream, 0), len(datum_seq_nums(e.datums)))
+    return found
+
+
+def _rows(
+    streams: Mapping[str, Stream], external: Iterable[External]
+) -> dict[tuple[str, str], int]:
+    """Return the rows announced of every channel that the descriptors say lies in a file."""
+    found = {
+        (name, key): 0
+        for name, stream in streams.items()
+        for descriptor in stream.descriptors
+        for key, entry in descriptor["data_keys"].items()
+        if isinstance(entry, Mapping)
+        and str(entry.get("external")).startswith("STREAM:")
+        and stream.may_be_channel(key)
+    }
+    for e in external:
+        if (e.stream, e.key) in found:
+            found[e.stream, e.key] += len(datum_seq_nums(e.datums))
     return found
 
 

@@ -21,6 +21,7 @@ from xanes_live.documents.run import (
     RunRecord,
     Stream,
     missing_events,
+    missing_rows,
 )
 from xanes_live.domain import Array
 
@@ -147,7 +148,8 @@ def fetch(run: Any, source: str = "replay") -> RunRecord:  # noqa: ANN401 - tile
 
 def through_tiled(record: RunRecord, run: Any) -> RunRecord:  # noqa: ANN401 - tiled has no types
     """Read values that lie in files out of reach through the server."""
-    streams, left, done = dict(record.streams), [], set()
+    streams, left = dict(record.streams), []
+    rows: dict[tuple[str, str], int] = {}
     for external in record.external:
         values = _remote(run, external) if wanted(record, external) else {}
         if not values:
@@ -155,13 +157,10 @@ def through_tiled(record: RunRecord, run: Any) -> RunRecord:  # noqa: ANN401 - t
             continue
         stream = streams.get(external.stream, Stream(external.stream))
         streams[external.stream] = with_column(stream, external.key, values)
-        done.add((external.stream, external.key))
-    kept = tuple(
-        p
-        for p in record.problems
-        if p.kind is not ProblemKind.EXTERNAL or (p.stream, p.key) not in done
-    )
-    return replace(record, streams=streams, external=tuple(left), problems=kept)
+        rows[external.stream, external.key] = len(values)
+    kept = (p for p in record.problems if not p.key or (p.stream, p.key) not in rows)
+    problems = (*kept, *missing_rows(rows, record.stop))
+    return replace(record, streams=streams, external=tuple(left), problems=problems)
 
 
 def combined(live: RunRecord, tiled: RunRecord) -> RunRecord:

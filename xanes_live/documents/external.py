@@ -25,7 +25,7 @@ from xanes_live.documents.run import (
     ProblemKind,
     RunRecord,
     Stream,
-    announced_events,
+    missing_rows,
 )
 from xanes_live.documents.store import NAN
 from xanes_live.domain import Array
@@ -41,8 +41,7 @@ MAX_VALUES = 20_000_000
 def wanted(record: RunRecord, external: External) -> bool:
     """Whether values in a file can be a channel of a scan: camera images are not."""
     stream = record.streams.get(external.stream)
-    shape = _shape(stream, external.key) if stream else ()
-    return len(shape) <= 2 and not (len(shape) == 2 and min(shape) > 128)
+    return stream is None or stream.may_be_channel(external.key)
 
 
 def readable(external: External, path_map: Mapping[str, str]) -> bool:
@@ -91,9 +90,10 @@ def read_external(
             if external.kind == "stream_resource":
                 at = external.stream, external.key
                 rows[at] = rows.get(at, 0) + len(values)
-    problems.extend(_incomplete(record, rows))
+    kept = [p for p in problems if p.kind is not ProblemKind.EVENTS_MISSING or _at(p) not in rows]
+    found = (*kept, *missing_rows(rows, record.stop))
     return replace(
-        record, streams=streams, external=tuple(left), problems=tuple(dict.fromkeys(problems))
+        record, streams=streams, external=tuple(left), problems=tuple(dict.fromkeys(found))
     )
 
 
@@ -145,7 +145,7 @@ def _values(
     rows = datum_seq_nums(external.datums)
     if not rows:
         raise ReadError("no rows of the file were announced")
-    shape = _shape(stream, external.key)
+    shape = stream.shape(external.key)
     if max(rows.values()) * int(np.prod(shape, dtype=float)) > MAX_VALUES:
         raise ReadError("more values than a scan has")
     parameters = external.resource.get("parameters") or {}
@@ -263,12 +263,8 @@ def _mapped_uri(external: External, path_map: Mapping[str, str]) -> str:
     return f"file://localhost{_mapped(_file_of(uri), path_map)}"
 
 
-def _shape(stream: Stream | None, key: str) -> tuple[int, ...]:
-    """Return the shape of one event's value as the descriptor has it."""
-    shape = stream.data_key(key).get("shape") if stream is not None else None
-    if not isinstance(shape, list | tuple):
-        return ()
-    return tuple(int(n) for n in shape if isinstance(n, int) and n > 0)
+def _at(problem: Problem) -> tuple[str, str]:
+    return problem.stream, problem.key
 
 
 def _problem(external: External, error: Exception) -> Problem:
@@ -276,15 +272,3 @@ def _problem(external: External, error: Exception) -> Problem:
     return Problem(
         ProblemKind.EXTERNAL, text[:300], stream=external.stream, key=external.key or "a file"
     )
-
-
-def _incomplete(record: RunRecord, rows: Mapping[tuple[str, str], int]) -> list[Problem]:
-    """Report rows of a key that were never announced."""
-    announced, problems = announced_events(record.stop), []
-    for (stream, key), n in rows.items():
-        expected = announced.get(stream, 0)
-        if n < expected:
-            detail = f"{expected - n} of {expected} rows of {key!r} did not arrive"
-            kind = ProblemKind.EVENTS_MISSING
-            problems.append(Problem(kind, detail, stream, key, expected, expected - n))
-    return problems

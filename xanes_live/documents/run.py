@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from xanes_live.domain import Array
 
+_MAX_ELEMENTS = 128
+"""Both sides of an image are larger than this; a detector has fewer elements."""
+
 
 class ProblemKind(StrEnum):
     """What can be wrong with the documents of a run."""
@@ -68,6 +71,18 @@ class Stream:
             if isinstance(keys, Mapping) and isinstance(keys.get(key), Mapping):
                 return keys[key]  # type: ignore[no-any-return]
         return {}
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """Return the shape of one event's value as the descriptors have it, () if they do not."""
+        shape = self.data_key(key).get("shape")
+        if not isinstance(shape, list | tuple):
+            return ()
+        return tuple(int(n) for n in shape if isinstance(n, int) and n > 0)
+
+    def may_be_channel(self, key: str) -> bool:
+        """Tell whether a key can be a channel of a scan as far as its shape goes: no images."""
+        shape = self.shape(key)
+        return len(shape) <= 2 and not (len(shape) == 2 and min(shape) > _MAX_ELEMENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,4 +177,27 @@ def missing_events(
                     missing=expected - have,
                 )
             )
+    return tuple(problems)
+
+
+def missing_rows(
+    rows: Mapping[tuple[str, str], int], stop: Mapping[str, Any] | None
+) -> tuple[Problem, ...]:
+    """Compare the rows of values in files with num_events of the stop document.
+
+    Parameters
+    ----------
+    rows
+        Rows that arrived, by stream and data key.
+    stop
+        The stop document, None when there is none.
+    """
+    announced, problems = announced_events(stop), []
+    for (stream, key), n in rows.items():
+        most = max(count for (name, _), count in rows.items() if name == stream)
+        expected = announced.get(stream, most)
+        if n < expected:
+            detail = f"{expected - n} of {expected} rows of {key!r} did not arrive"
+            kind = ProblemKind.EVENTS_MISSING
+            problems.append(Problem(kind, detail, stream, key, expected, expected - n))
     return tuple(problems)
