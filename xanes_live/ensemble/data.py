@@ -23,7 +23,7 @@ class TrainingSet:
     """Equally spaced energies, eV, shape (n_energies,)."""
     mu: NDArray[np.float32]
     """Normalised μ, shape (n, n_energies)."""
-    g2: NDArray[np.float32]
+    g2: Array
     """G2 of the structures, shape (n, n_g2)."""
     shell: Array
     """Mean distance of the first shell, Å, shape (n,)."""
@@ -89,13 +89,17 @@ class TrainingSet:
         mu = np.array([np.interp(energy, self.energy, row) for row in self.mu], dtype=np.float32)
         return replace(self, energy=energy, mu=mu.reshape(-1, len(energy)))
 
-    def without(self, words: Sequence[str]) -> TrainingSet:
-        """Return the set without parents whose name contains one of `words` (any case)."""
+    def named(self, words: Sequence[str]) -> NDArray[np.bool_]:
+        """Return which spectra have a parent whose name contains one of `words` (any case)."""
         lower = np.char.lower(self.parent)
         hit = np.zeros(len(self), dtype=bool)
         for word in words:
             hit |= np.char.find(lower, word.lower()) >= 0
-        return self.take(~hit)
+        return hit
+
+    def without(self, words: Sequence[str]) -> TrainingSet:
+        """Return the set without the spectra that :meth:`named` finds."""
+        return self.take(~self.named(words))
 
 
 def split_by_parent(
@@ -141,7 +145,7 @@ def from_distances(
     return TrainingSet(
         energy=np.asarray(energy, dtype=np.float64),
         mu=np.asarray(mu, dtype=np.float32),
-        g2=g2_from_distances(distances, numbers, grid).astype(np.float32),
+        g2=g2_from_distances(distances, numbers, grid),
         shell=shell_distance(distances, numbers),
         coordination=coordination(distances, numbers).astype(np.float64),
         fermi=np.asarray(fermi, dtype=np.float64),

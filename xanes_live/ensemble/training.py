@@ -50,24 +50,45 @@ class Trained:
 def resample(
     data: TrainingSet, section: TrainingSection, member: int, weights: dict[str, float]
 ) -> NDArray[np.int64]:
-    """Return the indices member `member` learns from, as many as there are spectra.
+    """Return the indices member `member` learns from.
 
-    With ``resample = "parent"`` whole parents are drawn, so that what a member has not seen is
-    not a distorted copy of what it has.
+    As many computed spectra as there are, drawn with replacement: with ``resample = "parent"``
+    whole parents, so that what a member has not seen is not a distorted copy of what it has.
+    Measured spectra are drawn apart from them, `weights["measured"]` times as many as there are.
     """
-    n, rng = len(data), np.random.default_rng([section.seed, member])
+    computed = np.flatnonzero(~data.measured)
+    rng = np.random.default_rng([section.seed, member])
     if section.resample == "none":
-        return np.arange(n)
+        drawn = computed
+    else:
+        pick = _by_sample if section.resample == "sample" else _by_parent
+        drawn = computed[pick(data.take(computed), weights, rng)]
+    measured = np.flatnonzero(data.measured)
+    if not len(measured):
+        return drawn
+    count = round(weights.get("measured", 1.0) * len(measured))
+    return np.concatenate([drawn, rng.choice(measured, size=count)])
+
+
+def _by_sample(
+    data: TrainingSet, weights: dict[str, float], rng: np.random.Generator
+) -> NDArray[np.int64]:
     weight = np.array([weights.get(str(s), 1.0) for s in data.source])
-    if section.resample == "sample":
-        return rng.choice(n, size=n, p=weight / weight.sum())
+    return rng.choice(len(data), size=len(data), p=weight / weight.sum())
+
+
+def _by_parent(
+    data: TrainingSet, weights: dict[str, float], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    weight = np.array([weights.get(str(s), 1.0) for s in data.source])
     _, which = np.unique(data.parent, return_inverse=True)
     sizes = np.bincount(which)
     by_parent = np.split(np.argsort(which, kind="stable"), np.cumsum(sizes)[:-1])
     share = np.bincount(which, weights=weight) / sizes  # a large family is not drawn more often
-    drawn = rng.choice(len(sizes), size=4 * len(sizes), p=share / share.sum())
-    enough = np.searchsorted(np.cumsum(sizes[drawn]), n) + 1
-    return np.concatenate([by_parent[p] for p in drawn[:enough]])[:n]
+    some: list[NDArray[np.int64]] = []
+    while sum(map(len, some)) < len(data):
+        some += [by_parent[p] for p in rng.choice(len(sizes), len(sizes), p=share / share.sum())]
+    return np.concatenate(some)[: len(data)]
 
 
 class Trainer:

@@ -22,7 +22,9 @@ Report = Callable[[str], None]
 """Told in one line what is being done."""
 
 
-def ask(ensemble: Ensemble, spectra: Array, unseen: NDArray[np.bool_] | None = None) -> Predictions:
+def ask(
+    ensemble: Ensemble, spectra: ArrayLike, unseen: NDArray[np.bool_] | None = None
+) -> Predictions:
     """Return what an ensemble says of spectra on its grid.
 
     Parameters

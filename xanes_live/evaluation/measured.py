@@ -84,7 +84,7 @@ class MeasuredSet:
         return TrainingSet(
             energy=energy,
             mu=self.on(energy)[chosen].astype(np.float32),
-            g2=self.g2[chosen].astype(np.float32),
+            g2=self.g2[chosen],
             shell=self.shell[chosen],
             coordination=np.full(n, np.nan),
             fermi=np.zeros(n),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -110,6 +112,26 @@ def test_resamples(toy_set, make_recipe):
     assert 0.2 < np.mean(~seen) < 0.55  # 1/e of the parents
     plain = resample(toy_set, make_recipe(training={"resample": "none"}).training, 0, {})
     np.testing.assert_array_equal(plain, np.arange(len(toy_set)))
+
+
+def test_measured_spectra_are_drawn_apart(toy_set, make_recipe):
+    section = make_recipe(training={"resample": "parent"}).training
+    measured = replace(toy_set.take(np.arange(5)), measured=np.ones(5, dtype=bool))
+    both = toy_set.joined(measured)
+    drawn = resample(both, section, 1, {"measured": 4.0})
+    np.testing.assert_array_equal(drawn[: len(toy_set)], resample(toy_set, section, 1, {}))
+    assert len(drawn) == len(toy_set) + 20
+    assert set(drawn[len(toy_set) :]) <= set(range(90, 95))
+
+
+def test_an_unknown_g2_does_not_teach(toy_set, make_recipe):
+    blank = replace(
+        toy_set, g2=np.full_like(toy_set.g2, np.nan), measured=np.ones(len(toy_set), dtype=bool)
+    )
+    recipe = make_recipe(measured={"path": "x", "weight": 1.0})
+    trained = Trainer(toy_set.joined(blank), recipe).run()
+    assert all(torch.isfinite(v).all() for v in trained.network.state_dict().values())
+    assert np.isfinite(trained.losses).all()
 
 
 def test_weights_favour_a_source(toy_set, make_recipe):

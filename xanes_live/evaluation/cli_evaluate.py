@@ -1,0 +1,72 @@
+"""``xanes-live evaluate`` and ``xanes-live measured``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate_command(
+    model: Annotated[str, typer.Argument(help="Name of a model, or its folder.")],
+    data: Annotated[Path, typer.Argument(help="Computed spectra (.h5 or .npz).")],
+    report: Annotated[Path, typer.Option(help="Folder for report.html and metrics.json.")],
+    measured: Annotated[
+        Path | None, typer.Option(help="Table (CSV) of measured spectra of known structure.")
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of the measured files; by default the table's.")
+    ] = None,
+    structures: Annotated[
+        Path | None, typer.Option(help="Crystal structures for their expected G2 (extxyz).")
+    ] = None,
+    folds: Annotated[
+        int, typer.Option(min=0, help="Folds of the cross-validation, which trains again; 0: none.")
+    ] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="Repetitions with other folds.")] = 1,
+    members: Annotated[int | None, typer.Option(help="Members trained in each fold.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
+    learning_curve: Annotated[
+        bool, typer.Option(help="Train on growing shares of the data, too.")
+    ] = True,
+    device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', …")] = "auto",
+) -> None:
+    """Judge a model on computed and measured spectra; write a report."""
+    from xanes_live.evaluation.evaluate import Options, evaluate
+
+    options = Options(
+        folds=folds, repeats=repeats, members=members, epochs=epochs,
+        learning_curve=learning_curve, device=device,
+    )  # fmt: skip
+    evaluate(
+        model, data, report, references=measured, root=root, structures=structures,
+        options=options, say=lambda text: typer.echo(text, err=True),
+    )  # fmt: skip
+    typer.echo(str(report / "report.html"))
+
+
+def measured_command(
+    table: Annotated[Path, typer.Argument(help="Table (CSV) of measured spectra.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Archive to write (.npz).")],
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of the measured files; by default the table's.")
+    ] = None,
+    structures: Annotated[
+        Path | None, typer.Option(help="Crystal structures for their G2 (extxyz).")
+    ] = None,
+    form: Annotated[str, typer.Option(help="'flattened' or 'normalised'.")] = "flattened",
+    low: Annotated[float, typer.Option(help="First energy, eV.")] = 7090.0,
+    high: Annotated[float, typer.Option(help="Last energy, eV.")] = 7185.0,
+) -> None:
+    """Reduce measured spectra of known structure to what a training can mix in."""
+    import numpy as np
+
+    from xanes_live.descriptor import G2Grid
+    from xanes_live.ensemble.data_files import write_measured_set
+    from xanes_live.evaluation.measured import read_measured, read_references
+
+    energy = np.arange(low, high + 0.05, 0.1)
+    measured = read_measured(read_references(table, root), energy, form, G2Grid(), structures)
+    write_measured_set(output, measured.training_set(energy))
+    typer.echo(f"{int(measured.scored.sum())} spectra in {output}")

@@ -1,0 +1,212 @@
+"""Everything a model is judged by, gathered in one report and one ``metrics.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xanes_live.domain import Array
+from xanes_live.ensemble.data import TrainingSet, file_hash, split_by_parent
+from xanes_live.ensemble.data_files import read_training_set
+from xanes_live.ensemble.ensemble import Ensemble
+from xanes_live.ensemble.recipe import Recipe, parse_recipe
+from xanes_live.ensemble.train import shown
+from xanes_live.errors import ConfigurationError
+from xanes_live.evaluation import folds
+from xanes_live.evaluation.measured import MeasuredSet, read_measured, read_references
+from xanes_live.evaluation.measured_section import add_measured
+from xanes_live.evaluation.report import Report
+from xanes_live.evaluation.scores import Predictions
+from xanes_live.evaluation.sections import (
+    about_section,
+    experiment_section,
+    fold_section,
+    learning_section,
+    map_section,
+    theory_section,
+)
+
+SHARES = (0.0625, 0.125, 0.25, 0.5, 1.0)
+"""Shares of the data in the learning curve."""
+WIDE = 20.0
+"""Energies beyond the model's that experiments need, eV."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to compute; training again takes long."""
+
+    folds: int = 5
+    """Folds of the cross-validation; 0 for none."""
+    repeats: int = 1
+    """Repetitions of it with other folds."""
+    members: int | None = None
+    """Members trained in each fold; as in the recipe by default."""
+    epochs: int | None = None
+    learning_curve: bool = True
+    limit: int = 2000
+    """Spectra in maps and experiments."""
+    device: str = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is judged and what by."""
+
+    ensemble: Ensemble
+    recipe: Recipe
+    data: TrainingSet
+    measured: MeasuredSet | None
+    unseen: NDArray[np.int64]
+    """Indices of the computed spectra scored."""
+    predictions: Predictions
+    """Of these, by members that have not seen them."""
+    how: str
+    """'out of bag', 'held out' or why it flatters."""
+
+    @property
+    def truth(self) -> Array:
+        """G2 of the scored spectra, shape (n, n_g2)."""
+        return self.data.g2[self.unseen]
+
+
+def evaluate(
+    model: str | Path,
+    data: Path,
+    report: Path,
+    *,
+    references: Path | None = None,
+    root: Path | None = None,
+    structures: Path | None = None,
+    options: Options | None = None,
+    say: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Judge a model and write ``report.html``, ``metrics.json`` and ``figures/``.
+
+    Parameters
+    ----------
+    model
+        Name or folder.
+    data
+        Computed spectra. If they are those the model was trained on, only members that have not
+        seen a spectrum speak of it.
+    report
+        Folder to write, created if absent.
+    references
+        Table of measured spectra of known structure.
+    root
+        Folder of their files; by default that of the table.
+    structures
+        Crystal structures (extended XYZ with ``amcsd``) for their expected G2.
+    options
+        What to compute.
+    say
+        Told what is being done.
+
+    Returns
+    -------
+    dict
+        The contents of ``metrics.json``.
+
+    Raises
+    ------
+    UnknownModelError, ModelFormatError, ConfigurationError, ReadError
+        If something given cannot be used.
+    """
+    options, say = options or Options(), say or (lambda _: None)
+    subject = prepare(model, data, references, root, structures, options)
+    page = Report(f"{subject.ensemble.info.id} {subject.ensemble.info.version}")
+    metrics: dict[str, Any] = about_section(page, subject)
+    say("computed spectra")
+    metrics["computed"] = theory_section(page, subject)
+    metrics["experiments"] = experiment_section(page, subject, options)
+    say("maps")
+    map_section(page, subject, options)
+    again = retrained(subject, options, say)
+    if again:
+        metrics["cross_validation"] = fold_section(page, subject, again)
+    if options.folds and options.learning_curve:
+        curve = folds.learning_curve(
+            subject.data, _shorter(subject.recipe, options), SHARES, device=options.device,
+            seed=options.seed, report=say,
+        )  # fmt: skip
+        metrics["learning_curve"] = learning_section(page, subject.data, curve)
+    if subject.measured is not None:
+        say("measured spectra")
+        metrics["measured"] = add_measured(page, subject, again)
+    page.write(report)
+    text = json.dumps(metrics, indent=2, allow_nan=True)
+    (report / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    return metrics
+
+
+def prepare(
+    model: str | Path,
+    data: Path,
+    references: Path | None,
+    root: Path | None,
+    structures: Path | None,
+    options: Options,
+) -> Subject:
+    """Load everything and predict what can be predicted without training again."""
+    ensemble = Ensemble.load(model, device=options.device)
+    stored = ensemble.model.description.get("recipe")
+    if stored is None:
+        raise ConfigurationError(f"{model}: model.toml holds no recipe, so it cannot be judged")
+    recipe = parse_recipe(stored, str(model))
+    known = read_training_set(data, ensemble.model.grid).without(recipe.data.leave_out)
+    low, high = float(ensemble.energy[0]) - WIDE, float(ensemble.energy[-1]) + WIDE
+    measured = None
+    if references is not None:
+        table = read_references(references, root)
+        wide = np.arange(low, high, 0.1)
+        measured = read_measured(table, wide, ensemble.input_form, ensemble.model.grid, structures)
+    own = ensemble.model.description["data"]["sha256"] == file_hash(data)
+    index, predictions, how = _unseen(ensemble, known, recipe, own=own)
+    return Subject(ensemble, recipe, known, measured, index, predictions, how)
+
+
+def _unseen(
+    ensemble: Ensemble, data: TrainingSet, recipe: Recipe, *, own: bool
+) -> tuple[NDArray[np.int64], Predictions, str]:
+    """Return which spectra can be scored without training again, what is said of them, and how."""
+    index = np.arange(len(data))
+    training, held = split_by_parent(data, recipe.data.held_out, recipe.training.seed)
+    if own and recipe.training.resample != "none" and not held.any():
+        spectra = shown(data, recipe, ensemble.energy)
+        predictions, index = folds.out_of_bag(ensemble, data, recipe, spectra)
+        return index, predictions, "out of bag"
+    if own:
+        index = np.flatnonzero(held) if held.any() else np.flatnonzero(training)
+    spectra = shown(data.take(index), recipe, ensemble.energy)
+    how = "held out" if held.any() or not own else "as trained: this flatters"
+    return index, folds.ask(ensemble, spectra), how
+
+
+def retrained(
+    subject: Subject, options: Options, say: Callable[[str], None]
+) -> list[folds.CrossValidated]:
+    """Cross-validate as often as asked for."""
+    recipe = _shorter(subject.recipe, options)
+    runs = []
+    for repeat in range(options.repeats if options.folds else 0):
+        run = folds.cross_validate(
+            subject.data, recipe, subject.measured, n_folds=options.folds,
+            seed=options.seed + repeat, device=options.device, report=say,
+        )  # fmt: skip
+        runs.append(run)
+    return runs
+
+
+def _shorter(recipe: Recipe, options: Options) -> Recipe:
+    """Return the recipe with fewer members or epochs, if asked for."""
+    given = {"members": options.members, "epochs": options.epochs}
+    update = {name: value for name, value in given.items() if value is not None}
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update=update)})

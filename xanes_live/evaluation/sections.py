@@ -1,0 +1,258 @@
+"""Sections of the report: each adds its tables and figures and returns its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xanes_live.descriptor import first_peak
+from xanes_live.descriptor.peaks import FAR, NEAR
+from xanes_live.domain import Array
+from xanes_live.ensemble.data import TrainingSet
+from xanes_live.ensemble.train import shown
+from xanes_live.errors import MissingDependencyError
+from xanes_live.evaluation import experiments, figures, scores
+from xanes_live.evaluation.embedding import tsne
+from xanes_live.evaluation.folds import CrossValidated, ask
+from xanes_live.evaluation.report import Report
+from xanes_live.evaluation.scores import Predictions
+
+if TYPE_CHECKING:
+    from xanes_live.evaluation.evaluate import Options, Subject
+
+SHIFTS = np.array([-3.0, -2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0])
+WIDTHS = np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0])
+PRE_EDGE = (0.0, 0.5, 1.5, 2.0)
+PAPER = "David et al. 2023"
+
+
+def about_section(page: Report, subject: Subject) -> dict[str, Any]:
+    """Say which model and which data."""
+    info, data = subject.ensemble.info, subject.data
+    sources, counts = np.unique(data.source, return_counts=True)
+    about = {
+        "model": {"id": info.id, "version": info.version, "hash": info.hash},
+        "edge": f"{info.element} {info.edge}",
+        "members": subject.ensemble.n_members,
+        "spectra": len(data),
+        "parents": len(np.unique(data.parent)),
+        "sources": {str(s): int(c) for s, c in zip(sources, counts, strict=True)},
+        "scored": subject.how,
+    }
+    page.heading("Model and data")
+    page.table(("", ""), [(k, v if not isinstance(v, dict) else
+                           ", ".join(f"{a} {b}" for a, b in v.items()))
+                          for k, v in about.items()])  # fmt: skip
+    return {"about": about}
+
+
+def theory_scores(
+    data: TrainingSet, index: NDArray[np.int64], predictions: Predictions
+) -> dict[str, Any]:
+    """Return all numbers on computed spectra that need no further prediction."""
+    radius, truth = data.grid.radius, data.g2[index]
+    first = np.abs(first_peak(radius, predictions.mean) - first_peak(radius, truth))
+    return {
+        "mse": scores.summary(scores.mean_squared_error(predictions.mean, truth)),
+        "peaks": scores.peak_scores(radius, predictions.mean, truth),
+        "first_peak": scores.summary(first),
+        "first_shell": scores.shell_scores(predictions.shell - data.shell[index]),
+        "spread": scores.spread_scores(predictions, truth),
+        "shell_sigma_correlation": scores.correlation(
+            predictions.shell_sigma, np.abs(predictions.shell - data.shell[index])
+        ),
+    }
+
+
+def theory_section(page: Report, subject: Subject) -> dict[str, Any]:
+    """Score computed spectra the members have not seen."""
+    found = theory_scores(subject.data, subject.unseen, subject.predictions)
+    radius, truth = subject.data.grid.radius, subject.truth
+    page.heading(
+        "Computed spectra", f"Each scored by members that have not seen it ({subject.how})."
+    )
+    _against_the_paper(page, found)
+    mse = scores.mean_squared_error(subject.predictions.mean, truth)
+    page.figure("mse", figures.histogram_of_errors(mse), "Mean squared error of G2.")
+    factor = band_factor(subject)
+    page.figure(
+        "examples", figures.examples(radius, subject.predictions, truth, factor),
+        "Best, median and worst predictions with the calibrated 95 % band.",
+    )  # fmt: skip
+    near, _ = scores.peak_errors(radius, subject.predictions.mean, truth, NEAR)
+    far, _ = scores.peak_errors(radius, subject.predictions.mean, truth, FAR)
+    page.figure("peaks", figures.peak_histograms(near, far), "Errors of peak positions.")
+    page.figure(
+        "spread", figures.spread_figure(radius, subject.predictions, truth),
+        "What σ over members knows of the error.",
+    )  # fmt: skip
+    return found
+
+
+def band_factor(subject: Subject) -> Array:
+    """Return the calibrated factor on σ at each radius, 2 without calibration."""
+    factor = subject.ensemble.calibration.get("band_factor", 2.0)
+    return np.broadcast_to(np.asarray(factor, dtype=np.float64), (subject.data.grid.size,))
+
+
+def _against_the_paper(page: Report, found: dict[str, Any]) -> None:
+    near, far, spread = found["peaks"]["near"], found["peaks"]["far"], found["spread"]
+    page.table(
+        ("", "here", PAPER),
+        [
+            ("MSE, median", found["mse"]["median"], 0.1),
+            ("MSE, mean", found["mse"]["mean"], 0.2),
+            ("MSE, coefficient of variation", found["mse"]["coefficient_of_variation"], 1.73),
+            ("peaks 1–3.5 Å: median error / Å", near.get("median", np.nan), 0.0),
+            ("peaks 1–3.5 Å: mean error / Å", near.get("mean", np.nan), 0.07),
+            (
+                "peaks 1–3.5 Å: interquartile range / Å",
+                near.get("interquartile_range", np.nan),
+                0.1,
+            ),
+            ("peaks 3.5–6 Å: median error / Å", far.get("median", np.nan), 0.2),
+            ("peaks 3.5–6 Å: mean error / Å", far.get("mean", np.nan), 0.22),
+            ("peaks 3.5–6 Å: interquartile range / Å", far.get("interquartile_range", np.nan), 0.2),
+            ("first peak: median error / Å", found["first_peak"].get("median", np.nan), "–"),
+            ("first peak: mean error / Å", found["first_peak"].get("mean", np.nan), "–"),
+            ("first shell: median error / Å", found["first_shell"]["median"], "–"),
+            ("coverage of ±2σ, median", spread["coverage_2_sigma_median"], 0.64),
+            ("correlation of σ and MSE", spread["sigma_mse_correlation"], 0.72),
+        ],
+    )
+
+
+def experiment_section(page: Report, subject: Subject, options: Options) -> dict[str, Any]:
+    """Change spectra and see what the prediction does."""
+    grid = subject.ensemble.energy
+    energy = np.arange(grid[0] - 12.0, grid[-1] + 12.0, 0.1)
+    chosen = _sample(subject.unseen, options)
+    spectra = shown(subject.data.take(chosen), subject.recipe, energy).astype(np.float64)
+    reference = experiments.shifted(energy, spectra, grid, 0.0)
+
+    def predict(values: Array) -> tuple[Array, Array]:
+        said = ask(subject.ensemble, values)
+        return said.mean, said.shell
+
+    mse = ((predict(reference)[0] - subject.data.g2[chosen]) ** 2).mean(axis=1)
+    best, worst = mse <= np.quantile(mse, 0.2), mse >= np.quantile(mse, 0.8)
+    made = {
+        "energy shift / eV": (SHIFTS, experiments.shifted),
+        "broadening, FWHM / eV": (WIDTHS, experiments.broadened),
+    }
+    moved = {}
+    for name, (sizes, change) in made.items():
+        changed = [change(energy, spectra, grid, float(size)) for size in sizes]
+        moved[name] = experiments.response(predict, changed, reference)
+    drawn = {
+        name: (made[name][0], g2[:, best].mean(axis=1), g2[:, worst].mean(axis=1))
+        for name, (g2, _) in moved.items()
+    }
+    page.heading(
+        "Changing the spectrum",
+        "Predictions that are bad move more: the movement itself is a measure of confidence.",
+    )
+    page.figure("sensitivity", figures.sensitivity_figure(drawn), "Energy shift and broadening.")
+    found: dict[str, Any] = {
+        name: {"size": sizes.tolist(), "best_fifth": good.tolist(), "worst_fifth": bad.tolist()}
+        for name, (sizes, good, bad) in drawn.items()
+    }
+    found["natoli"] = experiments.natoli(predict, energy, spectra, grid)
+    on_measured = None
+    if subject.measured is not None:
+        on_measured = experiments.natoli(predict, energy, subject.measured.on(energy), grid)
+        found["natoli_measured"] = on_measured
+    page.figure(
+        "natoli", figures.natoli_figure(found["natoli"], on_measured),
+        "Natoli's rule: the distance goes with one over the square root of the energies.",
+    )  # fmt: skip
+    changed = [experiments.pre_edge_scaled(energy, spectra, grid, f) for f in PRE_EDGE]
+    g2, shell = experiments.response(predict, changed, reference)
+    rows = [(f, float(np.median(a)), float(np.nanmedian(np.abs(b))))
+            for f, a, b in zip(PRE_EDGE, g2, shell, strict=True)]  # fmt: skip
+    page.heading("Changing only the pre-edge")
+    page.table(("pre-edge multiplied by", "rms change of G2", "change of first shell / Å"), rows)
+    found["pre_edge"] = [dict(zip(("factor", "g2", "shell"), row, strict=True)) for row in rows]
+    return found
+
+
+def _sample(index: NDArray[np.int64], options: Options) -> NDArray[np.int64]:
+    if len(index) <= options.limit:
+        return index
+    return np.random.default_rng(options.seed).choice(index, options.limit, replace=False)
+
+
+def map_section(page: Report, subject: Subject, options: Options) -> None:
+    """Draw t-SNE maps of descriptors and spectra, coloured by coordination."""
+    chosen = _sample(subject.unseen, options)
+    spectra = shown(subject.data.take(chosen), subject.recipe, subject.ensemble.energy)
+    page.heading("Maps (t-SNE)", "Coloured by the number of neighbours in the first shell.")
+    try:
+        maps = {
+            "descriptor": tsne(subject.data.g2[chosen], seed=options.seed),
+            "spectrum": tsne(spectra, seed=options.seed),
+        }
+    except MissingDependencyError as error:
+        page.parts.append(f'<p class="note">{error}</p>')
+        return
+    colour = np.clip(subject.data.coordination[chosen], 1, 12)
+    drawn = figures.map_figure(maps, colour, "coordination")
+    page.figure("tsne", drawn, "Neighbouring points are alike in G2 (left) and in μ(E) (right).")
+
+
+def fold_section(page: Report, subject: Subject, again: Sequence[CrossValidated]) -> dict[str, Any]:
+    """Show the scores of each fold of each repetition."""
+    everything = np.arange(len(subject.data))
+    per_fold = []
+    for run in again:
+        mse = scores.mean_squared_error(run.computed.mean, subject.data.g2)
+        per_fold += [mse[run.fold == k] for k in np.unique(run.fold)]
+    medians = np.array([np.median(m) for m in per_fold])
+    means = np.array([np.mean(m) for m in per_fold])
+    whole = theory_scores(subject.data, everything, again[0].computed)
+    page.heading("Cross-validation", f"{len(per_fold)} trainings, folds by parent structure.")
+    page.table(
+        ("", "mean over folds", "standard deviation"),
+        [
+            ("MSE, median", float(medians.mean()), float(medians.std())),
+            ("MSE, mean", float(means.mean()), float(means.std())),
+        ],
+    )
+    _against_the_paper(page, whole)
+    page.figure("folds", figures.fold_figure(per_fold), "Error in each fold.")
+    return whole | {
+        "trainings": len(per_fold),
+        "mse_median_by_fold": medians.tolist(),
+        "mse_mean_by_fold": means.tolist(),
+    }
+
+
+def learning_section(
+    page: Report,
+    data: TrainingSet,
+    curve: Sequence[tuple[int, Predictions, NDArray[np.int64]]],
+) -> list[dict[str, float]]:
+    """Show the error on held-out spectra against the size of the training set."""
+    rows = []
+    for size, predictions, held in curve:
+        mse = scores.mean_squared_error(predictions.mean, data.g2[held])
+        shell = scores.shell_scores(predictions.shell - data.shell[held])
+        rows.append(
+            {
+                "spectra": size,
+                "mse_median": float(np.median(mse)),
+                "mse_mean": float(mse.mean()),
+                "first_shell_median": shell["median"],
+            }
+        )
+    page.heading("Learning curve")
+    drawn = figures.learning_figure(
+        [size for size, _, _ in curve],
+        [r["mse_median"] for r in rows],
+        [r["mse_mean"] for r in rows],
+    )
+    page.figure("learning", drawn, "Error on the same held-out spectra.")
+    return rows
