@@ -1,4 +1,4 @@
-// Elements without innerHTML: whatever comes from a document ends up as text.
+// Elements made one by one: whatever comes from a document ends up as text, never as markup.
 
 /**
  * Make an element.
