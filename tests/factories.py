@@ -218,6 +218,11 @@ def result(
     )
 
 
+def flag(code: str) -> Flag:
+    """Return a flag of that code with a message of its own, whatever values its template needs."""
+    return Flag(code, flags.FLAGS[code].severity, f"seen: {code}", "do something")
+
+
 def declined(code: str = "no_model", *, uid: str = UID, **changes: Any) -> Declined:
     """Return a copper scan for which there is no model."""
     values = changes.pop("values", {"element": "Cu", "edge": "K"})

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from tests import factories
-from xanes_live import flags
 from xanes_live.client import connect
 from xanes_live.config import Config
 from xanes_live.domain import Confidence
@@ -198,8 +197,8 @@ def test_publishing_again_changes_nothing(publishing, results, server):
 def test_results_are_found_by_what_people_look_for(publishing, results, server):
     config = configuration(server, "none")
     publisher = publishing("none")
-    noisy = flags.make("noisy", percent=3.0)
-    spread = flags.make("ensemble_spread_large", sigma=0.3)
+    noisy = factories.flag("noisy")
+    spread = factories.flag("ensemble_spread_large")
     start = factories.START + 1e6
     green = factories.spectrum_result(0)
     amber = factories.spectrum_result(0, Confidence.AMBER, (noisy,))

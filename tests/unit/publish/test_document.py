@@ -5,7 +5,6 @@ import orjson
 import pytest
 
 from tests import factories
-from xanes_live import flags
 from xanes_live.config import Config
 from xanes_live.domain import Confidence, FirstShell
 from xanes_live.publish.document import MAX_POINTS, declined_node, node, representative
@@ -23,7 +22,7 @@ def spectra_of(*colours):
 
 
 def test_one_spectrum_is_described_completely():
-    flag = flags.make("noisy", percent=2.0)
+    flag = factories.flag("noisy")
     spectrum = factories.spectrum_result(0, AMBER, (flag,))
     result = factories.result(spectra=(spectrum,))
     published = node(result, CONFIG)
@@ -143,7 +142,7 @@ def test_a_spectrum_without_prediction_says_what_it_has():
 
 
 def test_a_run_without_spectra_shows_its_flags():
-    flag = flags.make("no_edge")
+    flag = factories.flag("no_edge")
     document = node(factories.result(spectra=(), flags=(flag,)), CONFIG).metadata
     assert document["confidence"] == "red"
     assert document["flags"] == [flag.as_dict()]
@@ -171,7 +170,7 @@ def test_many_spectra_are_represented_by_the_median(colours, middle):
 
 
 def test_many_spectra_are_stacked_and_summarised():
-    noisy = flags.make("noisy", percent=2.0)
+    noisy = factories.flag("noisy")
     spectra = (
         factories.spectrum_result(0, GREEN, r=1.9),
         factories.spectrum_result(1, AMBER, (noisy,), r=2.0),
