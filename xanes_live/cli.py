@@ -15,7 +15,9 @@ from typing import Annotated
 import typer
 
 from xanes_live import __version__, log
+from xanes_live.ensemble.cli_train import train_command
 from xanes_live.errors import XanesLiveError
+from xanes_live.evaluation.cli_evaluate import evaluate_command, measured_command
 
 app = typer.Typer(
     name="xanes-live",
@@ -178,6 +180,11 @@ def models() -> None:
     for name in available():
         info = Ensemble.load(name, device="cpu").info
         typer.echo(f"{name}\t{info.element} {info.edge}\tversion {info.version}\t{info.hash}")
+
+
+app.command("train")(train_command)
+app.command("measured")(measured_command)
+app.command("evaluate")(evaluate_command)
 
 
 def main() -> None:

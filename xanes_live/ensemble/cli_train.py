@@ -17,6 +17,10 @@ def train_command(
     checkpoint: Annotated[
         Path | None, typer.Option(help="File to save to after each epoch and to resume from.")
     ] = None,
+    fine_tune: Annotated[
+        Path | None,
+        typer.Option(help="Measured spectra to mix in (.npz of `xanes-live measured`)."),
+    ] = None,
 ) -> None:
     """Train an ensemble from a recipe: all members at once, each on its own resample."""
     from rich.console import Console
@@ -52,5 +56,8 @@ def train_command(
 
             return report
 
-        folder = train(recipe, output, device=device, progress=begin, checkpoint=checkpoint)
+        folder = train(
+            recipe, output, device=device, progress=begin, checkpoint=checkpoint,
+            fine_tune=fine_tune,
+        )  # fmt: skip
     typer.echo(str(folder))

@@ -92,10 +92,12 @@ class MeasuredSection(Section):
 
     path: Path
     """Measured set, relative to the recipe; see :mod:`xanes_live.ensemble.measured`."""
-    weight: float = Field(20.0, gt=0)
-    """How often one measured spectrum is drawn against one computed."""
-    augmentation: Augmentation = Augmentation()
-    """What is varied of measured spectra: little."""
+    weight: float = Field(40.0, gt=0)
+    """How often a measured spectrum is shown in each epoch."""
+    augmentation: Augmentation = Augmentation(
+        stretch_sd=0.01, shift_sd=0.7, fwhm_max=1.5, step_sd=0.02, slope_sd=0.01, noise_max=0.01
+    )
+    """What is varied of measured spectra: what differs between laboratories."""
 
 
 class ShellSection(Section):

@@ -33,6 +33,7 @@ def train(
     device: str = "auto",
     progress: Callable[[Recipe], Progress] | None = None,
     checkpoint: Path | None = None,
+    fine_tune: Path | None = None,
 ) -> Path:
     """Train the model a recipe describes and write it.
 
@@ -48,6 +49,8 @@ def train(
         Makes the function called after each epoch.
     checkpoint
         File to save to after each epoch, and to resume from if it exists.
+    fine_tune
+        Measured spectra of known structure to mix in, in place of those of the recipe.
 
     Returns
     -------
@@ -60,6 +63,11 @@ def train(
         If the recipe, the device or the data set cannot be used.
     """
     recipe = load_recipe(recipe_path)
+    if fine_tune is not None:
+        section = recipe.measured or MeasuredSection(path=fine_tune)
+        recipe = recipe.model_copy(
+            update={"measured": section.model_copy(update={"path": fine_tune})}
+        )
     output = output or recipe_path.parent
     data = prepare_data(recipe)
     trainer = Trainer(data, recipe, device=str(choose_device(device)))

@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 import tomllib
 
 import numpy as np
@@ -203,3 +205,27 @@ def test_missing_weights(copy):
     (copy / "weights.safetensors").unlink()
     with pytest.raises(ModelFormatError, match="No such file"):
         Ensemble.load(copy)
+
+
+def test_command_line_trains_and_mixes_in_measured_spectra(folder, tmp_path, toy_set):
+    from typer.testing import CliRunner
+
+    from xanes_live.cli import app
+    from xanes_live.ensemble.data_files import write_measured_set
+
+    write_measured_set(tmp_path / "measured.npz", toy_set.take(np.arange(6)))
+    said = CliRunner().invoke(
+        app,
+        ["train", str(folder / "recipe.toml"), "-o", str(tmp_path / "model"), "--device", "cpu",
+         "--fine-tune", str(tmp_path / "measured.npz")],
+    )  # fmt: skip
+    assert said.exit_code == 0, said.output
+    assert str(tmp_path / "model") in said.output.replace("\n", "")
+    about = tomllib.loads((tmp_path / "model" / "model.toml").read_text())
+    assert about["recipe"]["measured"]["path"] == "measured.npz"
+    assert Ensemble.load(tmp_path / "model").info.hash != Ensemble.load(folder).info.hash
+
+
+def test_the_command_line_starts_without_torch():
+    code = "import sys, xanes_live.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
