@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -61,7 +62,10 @@ def _orbits(atoms: Atoms) -> NDArray[np.int_]:
     import spglib  # noqa: PLC0415 (compiled; only crystals need it)
 
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    dataset = spglib.get_symmetry_dataset(cell, symprec=0.01)
+    with warnings.catch_warnings():
+        # spglib 2.8 announces exceptions that older versions do not have
+        warnings.filterwarnings("ignore", "Set OLD_ERROR_HANDLING", DeprecationWarning)
+        dataset = spglib.get_symmetry_dataset(cell, symprec=0.01)
     if dataset is None:
         return np.arange(len(atoms))
     return np.asarray(dataset.equivalent_atoms)

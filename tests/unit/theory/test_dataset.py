@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import ase.io
+import h5py
+import numpy as np
+import pytest
+import typer
+from ase import Atoms
+from ase.build import bulk
+from typer.testing import CliRunner
+
+from xanes_live.theory import dataset, store
+from xanes_live.theory.cli_theory import theory_command
+from xanes_live.theory.tasks import Settings, Task, run_task, scf_radius
+
+SOON = 120.0
+
+
+def carbonyl(distance: float = 1.83) -> Atoms:
+    axes = np.vstack([np.eye(3), -np.eye(3)])
+    positions = np.vstack([[[0, 0, 0]], axes * distance, axes * (distance + 1.14)])
+    return Atoms("FeC6O6", positions, info={"absorber": 0})
+
+
+def task(number: int) -> Task:
+    meta = dict.fromkeys(("parent", "source", "name", "kind", "formula"), "x")
+    return Task(f"t{number}", carbonyl(1.8 + number / 50), 0, None, meta)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Tasks in this process: what is tested is the book-keeping."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    monkeypatch.setattr(dataset, "_processes", lambda jobs: lambda: ThreadPoolExecutor(1))
+    return Settings()
+
+
+def test_what_is_there_is_not_computed_again(tmp_path: Path, quick: Settings, feff: None) -> None:
+    path = tmp_path / "d.h5"
+    lone = Task("lone", Atoms("FeO", [[0, 0, 0], [0, 0, 50.0]]), 0, None)
+    first = dataset.build([task(0), lone], path, quick)
+    assert (first.computed, first.failed, first.skipped) == (1, 1, 0)
+    second = dataset.build([task(0), lone, task(1)], path, quick)
+    assert (second.computed, second.failed, second.skipped) == (1, 0, 2)
+    third = dataset.build([lone], path, quick, retry_failed=True)
+    assert third.failed == 1
+    with h5py.File(path) as file:
+        assert list(file["id"].asstr()[()]) == ["t0", "t1"]
+        assert "interstitial" in file["failed/reason"].asstr()[0]
+        mu, fermi = file["mu"][0], file["fermi"][0]
+        assert mu.shape == (551,)
+        assert 7110 < fermi < 7125
+        assert mu[:20].max() < 0.05
+        assert 0.8 < mu[-50:].mean() < 1.2
+        assert file["vint"][0] < -5
+        assert "xraylarch=" in file.attrs["software"]
+
+
+def test_a_worker_that_dies_costs_its_task_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, feff: None
+) -> None:
+    class Fragile:
+        """An executor whose workers die of one task."""
+
+        def submit(self, function, item, settings):
+            from concurrent.futures import Future
+            from concurrent.futures.process import BrokenProcessPool
+
+            future: Future = Future()
+            if item.id == "t1":
+                future.set_exception(BrokenProcessPool("died"))
+            else:
+                future.set_result({"id": item.id, "ok": False, "error": "done"})
+            return future
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            return None
+
+    monkeypatch.setattr(dataset, "_processes", lambda jobs: Fragile)
+    path = tmp_path / "d.h5"
+    dataset.build([task(i) for i in range(9)], path, Settings())
+    with h5py.File(path) as file:
+        reasons = dict(zip(file["failed/id"].asstr(), file["failed/reason"].asstr(), strict=True))
+    assert len(reasons) == 9
+    assert reasons["t1"] == "the worker process died twice"
+
+
+def command() -> typer.Typer:
+    app = typer.Typer()
+    app.command()(theory_command)
+    return app
+
+
+@pytest.mark.slow
+def test_command_makes_distorted_copies_in_worker_processes(tmp_path: Path, feff: None) -> None:
+    ase.io.write(tmp_path / "c.xyz", carbonyl())
+    output, npz = tmp_path / "d.h5", tmp_path / "d.npz"
+    arguments = [str(tmp_path / "c.xyz"), "-o", str(output), "--copies", "3", "--jobs", "2"]
+    result = CliRunner().invoke(command(), [*arguments, "--npz", str(npz)])
+    assert result.exit_code == 0, result.output
+    with np.load(npz) as data:
+        assert Counter(data["source"]) == {"given": 1, "distorted": 3}
+        assert len(set(data["parent"])) == 1
+        assert np.ptp(data["strain"]) > 0
+        assert data["mu"].max() < 4
+
+
+@pytest.mark.slow
+def test_a_kill_loses_nothing(tmp_path: Path, feff: None) -> None:
+    ase.io.write(tmp_path / "c.xyz", carbonyl())
+    output = tmp_path / "d.h5"
+    program = [sys.executable, "-m", "xanes_live.theory"]
+    arguments = [*program, str(tmp_path / "c.xyz"), "-o", str(output), "--copies", "7"]
+    journal = store.journal_path(output)
+    running = subprocess.Popen(arguments, start_new_session=True, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + SOON
+    while time.monotonic() < until and len(list(store.read_journal(output))) < 2:
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    before = [r["id"] for r in store.read_journal(output)]
+    assert 2 <= len(before) < 8, "killed in the middle"
+    times = {r["id"]: r["seconds"] for r in store.read_journal(output)}
+    assert journal.exists()
+    subprocess.run(arguments, check=True, stderr=subprocess.DEVNULL)
+    with h5py.File(output) as file:
+        ids = list(file["id"].asstr())
+        assert len(ids) == len(set(ids)) == 8
+        seconds = dict(zip(ids, file["seconds"][()], strict=True))
+    assert {i: seconds[i] for i in before} == times
+
+
+@pytest.mark.slow
+def test_dask_cluster_of_two_workers(tmp_path: Path, feff: None) -> None:
+    distributed = pytest.importorskip("distributed", reason="extra `dask`")
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
+    )
+    with cluster:
+        path = tmp_path / "d.h5"
+        done = dataset.build(
+            [task(i) for i in range(4)], path, Settings(), dask=cluster.scheduler_address
+        )
+    assert done.computed == 4
+    assert store.known_ids(path)[0] == {"t0", "t1", "t2", "t3"}
+
+
+def test_failures_are_records_with_a_reason(feff: None) -> None:
+    record = run_task(Task("x", Atoms("FeO", [[0, 0, 0], [0, 0, 0.1]]), 0, None), Settings())
+    assert record == {"id": "x", "ok": False, "error": "geometry: a site 0.10 Å from the absorber"}
+
+
+def test_self_consistent_radius_reaches_every_element() -> None:
+    assert scf_radius(carbonyl(), 0, None) == 5.0
+    assert scf_radius(bulk("FeO", "rocksalt", a=4.3), 0, None) == 3.6
+    wide = bulk("FeO", "rocksalt", a=7.8)
+    assert scf_radius(wide, 0, None) == 5.5  # the second iron is at 5.52 Å

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from pathlib import Path
+
+import ase.io
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from xanes_live.errors import ConfigurationError
+from xanes_live.theory.recipe import Recipe, Source, load_recipe, work_list
+
+SHIPPED = Path(__file__).parents[3] / "models" / "fe-k" / "dataset.toml"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    crystals = [bulk("FeO", "rocksalt", a=a) for a in (4.2, 4.3, 4.4)]
+    for i, atoms in enumerate(crystals):
+        atoms.info |= {"amcsd": i, "mineral": "Wustite" if i < 2 else "Other", "formula": "Fe O"}
+    ase.io.write(tmp_path / "crystals.extxyz", crystals)
+    molecules = [Atoms("FeO", [[0, 0, 0], [0, 0, 1.7 + i / 10]]) for i in range(4)]
+    for i, atoms in enumerate(molecules):
+        name = f"fe_{2 + i % 2}_water_ammonia_{1 + 4 * (i % 2)}"
+        atoms.info |= {"name": name, "ox": 2 + i % 2, "spinmult": 1 + 4 * (i % 2), "absorber": 0}
+        atoms.info["number"] = i
+    ase.io.write(tmp_path / "molecules.extxyz", molecules)
+    return tmp_path
+
+
+def recipe() -> Recipe:
+    return Recipe(
+        element="Fe",
+        source=(
+            Source(name="mineral", share=0.25, files=("crystals.extxyz",)),
+            Source(
+                name="shaken",
+                kind="distorted",
+                share=0.5,
+                files=("crystals.extxyz",),
+                copies=20,
+                strain=(0.95, 1.05),
+                displacement=(0.03, 0.1),
+            ),
+            Source(name="metal", kind="alloys", share=0.25, copies=30),
+        ),
+    )
+
+
+def test_every_prefix_has_the_shares_while_sources_last(folder: Path) -> None:
+    first = list(itertools.islice(work_list(recipe(), folder), 12))
+    assert Counter(t.meta["source"] for t in first) == {"mineral": 3, "shaken": 6, "metal": 3}
+    everything = Counter(t.meta["source"] for t in work_list(recipe(), folder))
+    assert everything == {"mineral": 3, "shaken": 60, "metal": 30}
+
+
+def test_the_same_recipe_gives_the_same_structures(folder: Path) -> None:
+    one, two = (list(itertools.islice(work_list(recipe(), folder), 40)) for _ in range(2))
+    assert [t.id for t in one] == [t.id for t in two]
+    assert all(
+        (a.atoms.positions == b.atoms.positions).all() for a, b in zip(one, two, strict=True)
+    )
+    assert len({t.id for t in one}) == 40
+
+
+def test_names_take_turns_and_twins_keep_their_parent(folder: Path) -> None:
+    tasks = [t for t in work_list(recipe(), folder) if t.meta["source"] == "mineral"]
+    assert {t.meta["name"] for t in tasks[:2]} == {"Wustite", "Other"}
+    assert {t.meta["parent"] for t in tasks} == {"amcsd:FeO"}
+    assert {t.meta["multiplicity"] for t in tasks} == {1}
+
+
+def test_spin_states_of_one_set_of_ligands_are_twins(folder: Path) -> None:
+    plan = Recipe(element="Fe", source=(Source(name="x", files=("molecules.extxyz",)),))
+    tasks = list(work_list(plan, folder))
+    assert {t.meta["parent"] for t in tasks} == {"ligands:water_ammonia"}
+    assert {(t.meta["ox"], t.meta["spin"]) for t in tasks} == {(2, 1), (3, 5)}
+    assert all(t.solid is None for t in tasks)
+
+
+def test_mistakes_are_named(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text('element = "Fe"\n[[source]]\nname = "a"\nkind = "guess"\n')
+    with pytest.raises(ConfigurationError, match="kind"):
+        load_recipe(tmp_path / "r.toml")
+    with pytest.raises(ConfigurationError, match=r"none\.toml"):
+        load_recipe(tmp_path / "none.toml")
+    plan = Recipe(element="Fe", source=(Source(name="x", files=("absent.cif",)),))
+    with pytest.raises(ConfigurationError, match=r"absent\.cif"):
+        list(work_list(plan, tmp_path))
+
+
+def test_shipped_recipe_is_mostly_minerals() -> None:
+    plan = load_recipe(SHIPPED)
+    share = {s.name: s.share for s in plan.source}
+    solid = sum(v for name, v in share.items() if name.startswith(("mineral", "made", "alloy")))
+    assert solid / sum(share.values()) > 0.5

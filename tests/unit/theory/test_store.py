@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from xanes_live.descriptor.g2 import g2_from_distances
+from xanes_live.errors import ConfigurationError
+from xanes_live.theory import store
+from xanes_live.theory.export import export_npz, records
+from xanes_live.theory.tasks import Settings
+
+
+def record(name: str, n: int = 3) -> store.Record:
+    energy = Settings().energy()
+    return {
+        **dict.fromkeys(store.TEXT, "x"),
+        **dict.fromkeys(store.NUMBERS, 0.0),
+        "id": name,
+        "ok": True,
+        "edge_energy": 7112.0,
+        "mu": np.linspace(0, 1, len(energy), dtype=np.float32) + len(name),
+        "mu0": np.ones(len(energy), dtype=np.float32),
+        "numbers": np.array([26, 8, 8][:n], dtype=np.uint8),
+        "positions": np.array([[0, 0, 0], [0, 0, 2.0], [0, 2.1, 0]][:n], dtype=np.float32),
+    }
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "data.h5"
+    store.create(path, Settings().energy(), {"settings": Settings().as_dict(), "title": "t"})
+    return path
+
+
+def test_energies_are_7090_to_7200_for_iron() -> None:
+    energy = 7112 + Settings().energy()
+    assert (energy[0], round(energy[-1], 6), len(energy)) == (7090, 7200, 551)
+
+
+def test_a_record_cut_short_is_dropped_and_those_before_kept(path: Path) -> None:
+    for name in ("a", "b", "c"):
+        store.append(path, record(name))
+    journal = store.journal_path(path)
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[:-100])
+    assert [r["id"] for r in store.read_journal(path)] == ["a", "b"]
+    store.trim_journal(path)
+    store.append(path, record("d"))
+    assert [r["id"] for r in store.read_journal(path)] == ["a", "b", "d"]
+
+
+def test_damage_in_a_record_is_noticed(path: Path) -> None:
+    store.append(path, record("a"))
+    journal = store.journal_path(path)
+    damaged = bytearray(journal.read_bytes())
+    damaged[200] ^= 0xFF
+    journal.write_bytes(bytes(damaged))
+    assert list(store.read_journal(path)) == []
+
+
+def test_consolidated_file_says_what_it_holds(path: Path) -> None:
+    store.append(path, record("a"))
+    store.append(path, {"id": "bad", "ok": False, "error": "pot: no"})
+    store.append(path, record("bb", n=2))
+    store.append(path, record("a"))  # written twice, kept once
+    assert store.consolidate(path) == 3
+    assert not store.journal_path(path).exists()
+    assert store.consolidate(path) == 0
+    store.append(path, record("ccc"))
+    assert store.known_ids(path) == ({"a", "bb", "ccc"}, {"bad"})
+    with h5py.File(path) as file:
+        assert file["energy"].attrs["units"].startswith("eV")
+        assert file["failed/reason"].asstr()[0] == "pot: no"
+        assert file["mu"].chunks is not None
+        np.testing.assert_array_equal(file["atoms/offset"], [0, 3, 5])
+        np.testing.assert_allclose(file["mu"][1], record("bb")["mu"])
+        assert all("meaning" in file[name].attrs for name in store.NUMBERS)
+    both = list(records(path))
+    assert [r["id"] for r in both] == ["a", "bb", "ccc"]
+    np.testing.assert_array_equal(both[1]["positions"], record("bb", n=2)["positions"])
+    np.testing.assert_allclose(both[1]["mu"], record("bb")["mu"])
+
+
+def test_other_settings_are_refused(path: Path) -> None:
+    other = {"settings": Settings(mode="scf").as_dict()}
+    with pytest.raises(ConfigurationError, match="scf"):
+        store.create(path, Settings().energy(), other)
+
+
+def test_export_reads_file_and_journal_and_needs_numpy_only(path: Path) -> None:
+    store.append(path, record("a"))
+    store.consolidate(path)
+    store.append(path, record("bb") | {"scf": 1})
+    target = path.with_suffix(".npz")
+    assert export_npz(path, target, structure=True) == 2
+    with np.load(target, allow_pickle=False) as data:
+        assert data["mu"].dtype == np.float16
+        assert data["energy"][0] == 7090
+        assert list(data["id"]) == ["a", "bb"]
+        expected = g2_from_distances([2.0, 2.1], [8, 8])
+        np.testing.assert_allclose(data["g2"][0], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(data["atom_offset"], [0, 3, 6])
+    assert export_npz(path, target, scf=True) == 1

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.spacegroup import crystal
+
+from xanes_live.theory import structures as make
+
+PYRITE = crystal(
+    ["Fe", "S"],
+    [(0, 0, 0), (0.3848, 0.3848, 0.3848)],
+    spacegroup=205,
+    cellpar=[5.417] * 3 + [90] * 3,
+)
+MAGNETITE = crystal(
+    ["Fe", "Fe", "O"],
+    [(0.125, 0.125, 0.125), (0.5, 0.5, 0.5), (0.2549, 0.2549, 0.2549)],
+    spacegroup=227,
+    setting=2,
+    cellpar=[8.396] * 3 + [90] * 3,
+)
+
+
+def first_distances(atoms: Atoms) -> np.ndarray:
+    return np.linalg.norm(atoms.positions[make.first_shell(atoms.positions)], axis=1)
+
+
+def test_inequivalent_sites_with_their_multiplicity() -> None:
+    assert make.inequivalent_sites(PYRITE, "Fe") == [(0, 4)]
+    assert sorted(count for _, count in make.inequivalent_sites(MAGNETITE, "Fe")) == [8, 16]
+    assert make.inequivalent_sites(PYRITE, "Mn") == []
+
+
+def test_molecules_name_their_absorber_or_have_all() -> None:
+    two = Atoms("FeOFe", np.eye(3) * 3)
+    assert make.inequivalent_sites(two, "Fe") == [(0, 1), (2, 1)]
+    two.info["absorber"] = 2
+    assert make.inequivalent_sites(two, "Fe") == [(2, 1)]
+
+
+def test_distorted_copies_have_the_strain_and_displacement_asked_for() -> None:
+    cluster = make.cut_out(PYRITE, 0)
+    rng = np.random.default_rng(0)
+    copy = make.distorted(cluster, 1.04, 0.06, rng)
+    moved = copy.positions - cluster.positions * 1.04
+    assert np.sqrt((moved**2).sum(1).mean()) == pytest.approx(0.06, rel=0.15)
+    np.testing.assert_array_equal(copy.numbers, cluster.numbers)
+
+
+def test_iron_takes_a_magnesium_site_with_its_own_distance() -> None:
+    spinel = crystal(
+        ["Mg", "Al", "O"],
+        [(0.125, 0.125, 0.125), (0.5, 0.5, 0.5), (0.2624, 0.2624, 0.2624)],
+        spacegroup=227,
+        setting=2,
+        cellpar=[8.083] * 3 + [90] * 3,
+    )
+    before = make.cut_out(spinel, 0)
+    new = make.substituted(before, "Fe", np.random.default_rng(3))
+    assert new is not None
+    assert new.symbols[0] == "Fe"
+    shell = first_distances(new)
+    assert len(shell) == 4
+    low, high = make.TARGETS["O", 4]
+    assert low <= shell.mean() <= high
+    assert np.ptp(shell) < 1e-9
+    beyond = np.delete(np.arange(len(new)), [0, *make.first_shell(new.positions)])
+    np.testing.assert_allclose(new.positions[beyond], before.positions[beyond])
+
+
+def test_metals_and_large_moves_are_no_substitution() -> None:
+    rng = np.random.default_rng(0)
+    assert make.substituted(make.cut_out(bulk("Al"), 0), "Fe", rng) is None
+    far = make.cut_out(bulk("BaO", "rocksalt", a=5.9), 0)
+    assert make.substituted(far, "Fe", rng) is None
+
+
+@pytest.mark.parametrize(("keep", "angles"), [(5, [90, 180]), (4, [90, 180])])
+def test_vacancies_leave_a_pyramid_or_a_plane(keep: int, angles: list[float]) -> None:
+    oxide = make.cut_out(bulk("FeO", "rocksalt", a=4.307), 0)
+    new = make.with_vacancies(oxide, keep, np.random.default_rng(0))
+    assert new is not None
+    shell = make.first_shell(new.positions)
+    assert len(shell) == keep
+    unit = new.positions[shell] / np.linalg.norm(new.positions[shell], axis=1, keepdims=True)
+    cosine = np.round(unit @ unit.T, 6)
+    found = np.unique(np.round(np.degrees(np.arccos(cosine[np.triu_indices(keep, 1)]))))
+    np.testing.assert_allclose(found, angles)
+    rank = np.linalg.matrix_rank(unit, tol=1e-6)
+    assert rank == (3 if keep == 5 else 2)
+
+
+def test_a_cube_leaves_a_tetrahedron() -> None:
+    cesium = make.cut_out(
+        crystal(["Fe", "O"], [(0, 0, 0), (0.5, 0.5, 0.5)], spacegroup=221,
+                cellpar=[2.6] * 3 + [90] * 3), 0, 3.5,
+    )  # fmt: skip
+    assert len(make.first_shell(cesium.positions, gap=0.3)) == 8
+    gone = make._to_remove(
+        cesium.positions[make.first_shell(cesium.positions, gap=0.3)], 4, np.random.default_rng(1)
+    )
+    assert gone is not None
+    left = np.delete(cesium.positions[make.first_shell(cesium.positions, gap=0.3)], gone, axis=0)
+    unit = left / np.linalg.norm(left, axis=1, keepdims=True)
+    np.testing.assert_allclose((unit @ unit.T)[np.triu_indices(4, 1)], -1 / 3, atol=1e-9)
+
+
+def test_made_metals_hold_the_absorber_and_differ() -> None:
+    found = list(itertools.islice(make.alloys("Fe", np.random.default_rng(0)), 24))
+    assert all("Fe" in crystal.symbols for _, crystal in found)
+    assert len({name for name, _ in found}) > 8
+
+
+def test_first_shell_ends_at_the_gap() -> None:
+    assert len(make.first_shell(molecule("CH4").positions)) == 4
