@@ -14,7 +14,7 @@ from xanes_live.config import TiledConfig
 from xanes_live.documents.assembly import Document
 from xanes_live.documents.callback import assemble
 from xanes_live.documents.columnwise import from_columns
-from xanes_live.documents.complete import through_tiled, unreachable
+from xanes_live.documents.complete import through_tiled, unanswered, unreachable
 from xanes_live.documents.external import read_external, wanted
 from xanes_live.documents.run import RunRecord, Stream
 from xanes_live.errors import ConfigurationError, ReadError
@@ -65,7 +65,7 @@ class ArchiveRun:
     def _made_up(self, error: Exception) -> list[tuple[str, Document]]:
         """Make documents from the columns of the run, whose own could not be had for `error`."""
         try:
-            if not unreachable(error) and hasattr(self.source, "metadata"):
+            if not unanswered(error) and hasattr(self.source, "metadata"):
                 return list(documents_of(from_columns(self.source)))
         except Exception as second:  # noqa: BLE001 - archives fail in many ways
             error = second
@@ -98,7 +98,9 @@ class Archive:
     """
 
     def __init__(self, catalog: Any) -> None:  # noqa: ANN401 - no types in these libraries
-        self.catalog = catalog
+        # databroker 2's v1 interface gives out no events of runs in SQL-backed Tiled
+        underlying = getattr(catalog, "v2", None) if not hasattr(catalog, "search") else None
+        self.catalog = underlying if hasattr(underlying, "structure_clients") else catalog
 
     def runs(
         self,
@@ -172,7 +174,7 @@ def open_archive(
     try:
         if "://" in where:
             client = from_uri(where, api_key=api_key)
-            return Archive(_entered(client, raw_path) if _is_root(where) else client)
+            return Archive(_opened(client, raw_path) if _is_root(where) else client)
         client = from_profile(where)
     except Exception as error:
         if unreachable(error):
@@ -303,6 +305,15 @@ def _start_of(run: Any) -> Mapping[str, Any]:  # noqa: ANN401 - no types in thes
 
 def _is_root(uri: str) -> bool:
     return urlsplit(uri).path.strip("/") in ("", "api", "api/v1", "api/v1/metadata")
+
+
+def _opened(client: Any, path: str) -> Any:  # noqa: ANN401 - no types in these libraries
+    """Return the container at `path`; close the connection if there is none."""
+    try:
+        return _entered(client, path)
+    except Exception:
+        client.context.close()
+        raise
 
 
 def _entered(client: Any, path: str) -> Any:  # noqa: ANN401 - no types in these libraries

@@ -119,6 +119,11 @@ def unreachable(error: Exception) -> bool:
     """Whether an error says that the server is not there, and not that the request was wrong."""
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code >= 500
+    return unanswered(error)
+
+
+def unanswered(error: Exception) -> bool:
+    """Whether an error says that no answer came at all."""
     return isinstance(error, httpx.TransportError | ConnectionError | TimeoutError)
 
 
@@ -138,7 +143,8 @@ def fetch(run: Any, source: str = "replay") -> RunRecord:  # noqa: ANN401 - tile
     try:
         record = assemble(run.documents(), source=source)
     except Exception as error:
-        if unreachable(error):
+        # 406: no exporter is configured; 500: something else was written under the run
+        if unanswered(error):
             raise
         record = None
     if record is None or record.start is None:

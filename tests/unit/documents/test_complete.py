@@ -44,12 +44,12 @@ def scan_of(record) -> Scan:
     return scan
 
 
-def without_documents(run):
-    """Make a run's server one that has no exporter."""
+def without_documents(run, code=406):
+    """Make a run's server one that has no exporter (406), or fails on this run (500)."""
 
     def refuse(fill=False):
         raise httpx.HTTPStatusError(
-            "406", request=httpx.Request("GET", "http://x"), response=httpx.Response(406)
+            str(code), request=httpx.Request("GET", "http://x"), response=httpx.Response(code)
         )
 
     run.documents = refuse
@@ -57,11 +57,11 @@ def without_documents(run):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("exporter", [True, False])
-def test_a_run_comes_back_as_it_was(raw, archived, kind, exporter):
+@pytest.mark.parametrize("refusal", [None, 406, 500])
+def test_a_run_comes_back_as_it_was(raw, archived, kind, refusal):
     live = assemble(archived[kind])
     run = find_run(raw, live.uid)
-    found = fetch(run if exporter else without_documents(run))
+    found = fetch(run if refusal is None else without_documents(run, refusal))
     assert found.problems == ()
     assert found.external == ()
     there, here = scan_of(found), scan_of(live)
