@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from xanes_live.descriptor import find_peaks, first_shell, shell_votes
 from xanes_live.domain import Array, FirstShell, ModelInfo, Prediction
+from xanes_live.ensemble.engine import Engine
 from xanes_live.ensemble.registry import ModelFolder, read_model, unsaved
 from xanes_live.ensemble.stacked import Stacked
 from xanes_live.errors import ConfigurationError
@@ -51,7 +52,7 @@ class Ensemble:
     def __init__(self, model: ModelFolder, device: str = "auto") -> None:
         self.model = model
         self.device = choose_device(device)
-        self.network = model.network.to(self.device)
+        self.engine = Engine(model.network.to(self.device))
 
     @classmethod
     def load(cls, name_or_path: str | Path, device: str = "auto") -> Ensemble:
@@ -149,11 +150,10 @@ class Ensemble:
         spectra = self._checked(mu)
         total = self.model.architecture.n_total
         result = np.empty((len(spectra), self.n_members, total))
-        with torch.inference_mode():
-            for start in range(0, len(spectra), CHUNK):
-                batch = torch.from_numpy(spectra[start : start + CHUNK]).to(self.device)
-                out = self.network(batch).transpose(0, 1)
-                result[start : start + CHUNK] = out.cpu().numpy()
+        for start in range(0, len(spectra), CHUNK):
+            batch = torch.from_numpy(spectra[start : start + CHUNK]).to(self.device)
+            said = self.engine(batch).transpose(0, 1)
+            result[start : start + CHUNK] = said.cpu().numpy()
         return result
 
     def votes(self, outputs: Array) -> Array:

@@ -72,6 +72,11 @@ class Stacked(nn.Module):
             members.append(member)
         return cls.from_members(architecture, members)
 
+    def weights(self, kind: str) -> list[tuple[Tensor, Tensor]]:
+        """Return weight and bias of each 'conv' or 'dense' layer, all members together."""
+        layers = self.conv if kind == "conv" else self.dense
+        return [(layer.weight.detach(), layer.bias.detach()) for layer in _weights(layers)]
+
     def layers(self) -> list[nn.Module]:
         """Return the layers with weights in the order of the plain member."""
         order: list[nn.Module] = []
