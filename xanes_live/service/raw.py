@@ -29,7 +29,7 @@ class RawRuns:
             with faults():
                 return reread(record, self.container(), attempts=1)
         except OSError as error:
-            self._root = None
+            self.close()
             log.event(_log, logging.WARNING, "Tiled not reachable", error=repr(error))
             return None
 
@@ -93,3 +93,16 @@ class RawRuns:
         if self._root is None:
             self._root = connect(self._config, self._api_key)
         return self._root
+
+    def close(self) -> None:
+        """Close the connection; the next call opens one again."""
+        if self._root is not None:
+            close(self._root)
+            self._root = None
+
+
+def close(client: Any) -> None:  # noqa: ANN401 - tiled is untyped
+    """Close the connections of a Tiled client, if it is one."""
+    context = getattr(client, "context", None)
+    if context is not None:
+        context.http_client.close()

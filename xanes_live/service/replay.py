@@ -36,7 +36,7 @@ from xanes_live.publish.keys import DECLINED, result_key
 from xanes_live.publish.outbox import Outbox
 from xanes_live.publish.writer import Publisher
 from xanes_live.service.handle import Outcome, handle
-from xanes_live.service.raw import RawRuns
+from xanes_live.service.raw import RawRuns, close
 from xanes_live.service.selection import Selection
 from xanes_live.service.service import load_predictors
 
@@ -131,13 +131,15 @@ def replay_command(
     console = Console(stderr=True)
     predictors = load_predictors(config)
     where = archive or config.tiled.uri
-    found = open_archive(where, config.tiled, config.tiled_key()).runs(
-        uids=selection.uids,
-        since=selection.since,
-        until=selection.until,
-        search=dict(selection.search),
-    )
     with ExitStack() as stack:
+        opened = open_archive(where, config.tiled, config.tiled_key())
+        stack.callback(close, opened.catalog)
+        found = opened.runs(
+            uids=selection.uids,
+            since=selection.since,
+            until=selection.until,
+            search=dict(selection.search),
+        )
         books = _Books.opened(config, where, selection, stack, publish=not dry_run)
         runs = list(found)
         todo = runs if force else books.left(runs, predictors, config)
@@ -223,12 +225,15 @@ class _Books:
 
 def _published(config: Config, publish: bool) -> set[str]:
     """Return the keys that are in Tiled; a dry run does without where Tiled is away."""
+    raw = RawRuns(config.tiled, config.tiled_key())
     try:
-        return {key for key, _ in RawRuns(config.tiled, config.tiled_key()).published()}
+        return {key for key, _ in raw.published()}
     except ConnectionError:
         if publish:
             raise
         return set()
+    finally:
+        raw.close()
 
 
 def _counted(one: Replayed, console: Console | None) -> str:

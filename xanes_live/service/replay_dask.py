@@ -47,7 +47,7 @@ def spread(uids: Sequence[str], where: str, config: Config, address: str) -> Ite
         raise ConnectionError(f"no dask scheduler at {address}: {error}") from None
     with client:
         calls = client.map(
-            _remote, uids, where=where, settings=settings, key=config.tiled_key(), pure=False
+            _remote, uids, where=where, settings=settings, api_key=config.tiled_key(), pure=False
         )
         for future in as_completed(calls):
             reason = future.exception()
@@ -58,19 +58,19 @@ def spread(uids: Sequence[str], where: str, config: Config, address: str) -> Ite
                 yield Replayed(uid, "failed", None, repr(reason))
 
 
-def _remote(uid: str, where: str, settings: bytes, key: str | None) -> Packed:
+def _remote(uid: str, where: str, settings: bytes, api_key: str | None) -> Packed:
     """Predict one run; executed on a worker."""
-    config, predictors, archive = _opened(where, settings, key)
+    config, predictors, archive = _opened(where, settings, api_key)
     for run in archive.runs(uids=(uid,)):
         return pack(replay_run(run, predictors, config))
     return pack(Replayed(uid, "failed", None, "not in the archive"))
 
 
 @lru_cache(maxsize=4)
-def _opened(where: str, settings: bytes, key: str | None) -> tuple[Config, Predictors, Any]:
+def _opened(where: str, settings: bytes, api_key: str | None) -> tuple[Config, Predictors, Any]:
     """Load models and open the archive once a worker."""
     config = parse(orjson.loads(settings))
-    return config, load_predictors(config), open_archive(where, config.tiled, key)
+    return config, load_predictors(config), open_archive(where, config.tiled, api_key)
 
 
 def pack(replayed: Replayed) -> Packed:

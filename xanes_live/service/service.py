@@ -142,6 +142,7 @@ class Service:
             thread.join(timeout_s)
         self.worker.stop(timeout_s)
         self.publisher.stop(timeout_s)
+        self.raw.close()
         self.outbox.close()
 
     def __enter__(self) -> Self:

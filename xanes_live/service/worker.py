@@ -58,7 +58,7 @@ class Worker:
     ) -> None:
         self._config, self._predictors = config, predictors
         self._publish, self._reread, self._clock = publish, reread, clock
-        self._queue: queue.Queue[RunRecord | None] = queue.Queue(config.service.queue)
+        self._queue: queue.Queue[RunRecord] = queue.Queue(config.service.queue)
         self._overflow: deque[RunRecord] = deque(maxlen=10_000)
         self._later: list[tuple[float, int, int, RunRecord]] = []
         self._order = itertools.count()
@@ -112,7 +112,7 @@ class Worker:
         return True
 
     def _busy(self) -> bool:
-        return bool(self._queue.unfinished_tasks or self._overflow or self._later)
+        return bool(self._queue.unfinished_tasks or self._overflow or self._later or self._working)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -121,24 +121,34 @@ class Worker:
 
     def step(self, wait_s: float = 0.0) -> bool:
         """Do one piece of work if there is any; True if something was done."""
-        if self._later and self._later[0][0] <= self._clock():
-            _, _, attempt, record = heapq.heappop(self._later)
-            self._complete(record, attempt)
-            return True
-        if self._queue.empty() and self._overflow:
-            self._count(overflowed=self._state.overflowed + 1)
-            self._first(self._overflow.popleft())
+        if self._aside():
             return True
         try:
             queued = self._queue.get(timeout=wait_s) if wait_s else self._queue.get_nowait()
         except queue.Empty:
             return False
         try:
-            if queued is not None:
-                self._first(queued)
+            self._first(queued)
         finally:
             self._queue.task_done()
         return True
+
+    def _aside(self) -> bool:
+        """Take up a run that was put off, or one that found the queue full."""
+        # Set before anything is taken, so that `drain` never sees a run that is nowhere.
+        self._working = True
+        try:
+            if self._later and self._later[0][0] <= self._clock():
+                _, _, attempt, record = heapq.heappop(self._later)
+                self._complete(record, attempt)
+            elif self._queue.empty() and self._overflow:
+                self._count(overflowed=self._state.overflowed + 1)
+                self._first(self._overflow.popleft())
+            else:
+                return False
+            return True
+        finally:
+            self._working = False
 
     def _first(self, record: RunRecord) -> None:
         self._count(runs=self._state.runs + 1)
