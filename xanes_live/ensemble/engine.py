@@ -128,7 +128,8 @@ class Engine:
         for k, (weight, bias) in enumerate(self.dense):
             hidden = torch.baddbmm(bias, hidden, self.entry if k == 0 else weight)
             hidden = act(hidden) if k < len(self.dense) - 1 else hidden
-        return hidden
+        said: Tensor = hidden
+        return said
 
     def by_member(self, spectra: Tensor) -> Tensor:
         """One member after the other."""
