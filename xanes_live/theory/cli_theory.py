@@ -34,7 +34,9 @@ def theory_command(
     seed: Annotated[int, typer.Option(help="Of distortions and order.")] = 1,
     jobs: Annotated[int, typer.Option("-j", "--jobs", help="Worker processes.")] = 1,
     dask: Annotated[str | None, typer.Option(help="Address of a dask scheduler.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Stop after so many spectra.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Stop when the file holds so many spectra.")
+    ] = None,
     source: Annotated[
         list[str] | None, typer.Option(help="Only these sources of the recipe.")
     ] = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -36,7 +37,9 @@ class Progress:
     computed: int = 0
     failed: int = 0
     skipped: int = 0
-    """Done before this run."""
+    """Computed or failed before this run."""
+    held: int = 0
+    """Spectra the file held before this run."""
     started: float = 0.0
 
     @property
@@ -72,7 +75,7 @@ def build(
     dask
         Address of a dask.distributed scheduler to compute on instead.
     limit
-        Stop after so many new spectra.
+        Stop when the file holds so many spectra.
     retry_failed
         Try tasks again that failed in an earlier run.
     report
@@ -94,9 +97,11 @@ def build(
     store.trim_journal(path)
     store.create(path, settings.energy(), _attributes(settings))
     done, failed = store.known_ids(path)
-    progress = Progress(skipped=len(done) + len(failed), started=time.monotonic())
+    progress = Progress(skipped=len(done) + len(failed), held=len(done), started=time.monotonic())
     known = done if retry_failed else done | failed
     todo = (task for task in tasks if task.id not in known)
+    if limit is not None and len(done) >= limit:
+        todo = iter(())
     pool = _processes(jobs) if dask is None else _cluster(dask)
     for record in _results(todo, settings, pool, SLOTS_PER_JOB * (jobs if dask is None else 16)):
         store.append(path, record)
@@ -104,7 +109,7 @@ def build(
         progress.failed += not record["ok"]
         if report:
             report(progress, record)
-        if limit is not None and progress.computed >= limit:
+        if limit is not None and len(done) + progress.computed >= limit:
             break
     store.consolidate(path)
     return progress
@@ -174,6 +179,21 @@ def _drain(
             yield record
 
 
+def _end_with_parent() -> None:
+    """Make a worker end when the process that gives it work is killed.
+
+    It would wait for ever otherwise: its siblings keep the queue open.
+    """
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
 def _processes(jobs: int) -> Pool:
     @contextmanager
     def pool() -> Iterator[Executor]:
@@ -182,7 +202,9 @@ def _processes(jobs: int) -> Pool:
             name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         }
         os.environ.update(dict.fromkeys(before, "1"))
-        executor = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+        executor = ProcessPoolExecutor(
+            jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
+        )
         try:
             yield executor
         finally:

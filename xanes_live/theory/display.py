@@ -57,7 +57,7 @@ class Display:
     def __call__(self, state: State, record: Record) -> None:
         """Show the state after `record`."""
         rate = f"{state.rate * 3600:,.0f}/h, {state.failed} failed"
-        self._bar.update(self._task, completed=state.computed, rate=rate)
+        self._bar.update(self._task, completed=state.held + state.computed, rate=rate)
         if not record["ok"]:
             self.console.print(f"failed {record['id']}: {record['error']}", markup=False)
         now = time.monotonic()
@@ -68,5 +68,5 @@ class Display:
     def _line(self, state: State, rate: str) -> str:
         left = ""
         if self.total is not None and state.rate > 0:
-            left = f", {(self.total - state.computed) / state.rate / 60:.0f} min left"
-        return f"{time.strftime('%H:%M:%S')} {state.computed} computed, {rate}{left}"
+            left = f", {(self.total - state.held - state.computed) / state.rate / 60:.0f} min left"
+        return f"{time.strftime('%H:%M:%S')} {state.held + state.computed} spectra, {rate}{left}"

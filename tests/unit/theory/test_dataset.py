@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -117,6 +115,16 @@ def test_command_makes_distorted_copies_in_worker_processes(tmp_path: Path, feff
         assert data["mu"].max() < 4
 
 
+def processes() -> dict[int, int]:
+    """Parent of every process."""
+    table = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, check=True).stdout
+    return {int(pid): int(parent) for pid, parent in map(bytes.split, table.splitlines())}
+
+
+def children(parent: int) -> set[int]:
+    return {pid for pid, above in processes().items() if above == parent}
+
+
 @pytest.mark.slow
 def test_a_kill_loses_nothing(tmp_path: Path, feff: None) -> None:
     ase.io.write(tmp_path / "c.xyz", carbonyl())
@@ -124,16 +132,21 @@ def test_a_kill_loses_nothing(tmp_path: Path, feff: None) -> None:
     program = [sys.executable, "-m", "xanes_live.theory"]
     arguments = [*program, str(tmp_path / "c.xyz"), "-o", str(output), "--copies", "7"]
     journal = store.journal_path(output)
-    running = subprocess.Popen(arguments, start_new_session=True, stderr=subprocess.DEVNULL)
+    running = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
     until = time.monotonic() + SOON
     while time.monotonic() < until and len(list(store.read_journal(output))) < 2:
         time.sleep(0.05)
-    os.killpg(running.pid, signal.SIGKILL)
+    workers = children(running.pid)
+    running.kill()
     running.wait()
     before = [r["id"] for r in store.read_journal(output)]
     assert 2 <= len(before) < 8, "killed in the middle"
     times = {r["id"]: r["seconds"] for r in store.read_journal(output)}
     assert journal.exists()
+    assert workers
+    while time.monotonic() < until and workers & processes().keys():
+        time.sleep(0.1)
+    assert not workers & processes().keys(), "workers outlive the process that gave them work"
     subprocess.run(arguments, check=True, stderr=subprocess.DEVNULL)
     with h5py.File(output) as file:
         ids = list(file["id"].asstr())
