@@ -25,6 +25,28 @@ class Attached:
         self.service.stop()
 
 
+def in_process(config: str | Path | None = None) -> Service:
+    """Start a service that is fed by calling ``service.callback`` in this process.
+
+    Parameters
+    ----------
+    config
+        Configuration file; its `[source]` is not used.
+
+    Raises
+    ------
+    ConfigurationError, UnknownModelError
+        If the configuration or a model it names cannot be used.
+    """
+    settings = load(Path(config) if config is not None else None)
+    settings = settings.model_copy(
+        update={"source": settings.source.model_copy(update={"kind": "none"})}
+    )
+    service = Service(settings).start()
+    atexit.register(service.stop)
+    return service
+
+
 def attach(run_engine: Any, config: str | Path | None = None) -> Attached:  # noqa: ANN401
     """Predict every XAS scan of `run_engine` from now on.
 
@@ -40,10 +62,5 @@ def attach(run_engine: Any, config: str | Path | None = None) -> Attached:  # no
     ConfigurationError, UnknownModelError
         Before anything is subscribed, so that a broken configuration is seen at start-up.
     """
-    settings = load(Path(config) if config is not None else None)
-    settings = settings.model_copy(
-        update={"source": settings.source.model_copy(update={"kind": "none"})}
-    )
-    service = Service(settings).start()
-    atexit.register(service.stop)
+    service = in_process(config)
     return Attached(service, run_engine.subscribe(service.callback))
