@@ -99,7 +99,7 @@ def build(
     done, failed = store.known_ids(path)
     progress = Progress(skipped=len(done) + len(failed), held=len(done), started=time.monotonic())
     known = done if retry_failed else done | failed
-    todo = (task for task in tasks if task.id not in known)
+    todo: Iterator[Task] = (task for task in tasks if task.id not in known)
     if limit is not None and len(done) >= limit:
         todo = iter(())
     pool = _processes(jobs) if dask is None else _cluster(dask)

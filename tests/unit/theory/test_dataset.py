@@ -63,6 +63,31 @@ def test_what_is_there_is_not_computed_again(tmp_path: Path, quick: Settings, fe
         assert "xraylarch=" in file.attrs["software"]
 
 
+def test_limit_is_what_the_file_is_to_hold(
+    tmp_path: Path, quick: Settings, monkeypatch: pytest.MonkeyPatch, feff: None
+) -> None:
+    def pretend(item: Task, settings: Settings) -> store.Record:
+        arrays = {"numbers": np.zeros(1, "u1"), "positions": np.zeros((1, 3), "f4")}
+        curves = dict.fromkeys(store.CURVES, np.zeros(551, "f4"))
+        columns = dict.fromkeys(store.NUMBERS, 0.0)
+        return {
+            **columns,
+            **item.meta,
+            **arrays,
+            **curves,
+            "element": "Fe",
+            "id": item.id,
+            "ok": True,
+        }
+
+    monkeypatch.setattr(dataset, "run_task", pretend)
+    tasks = [task(i) for i in range(9)]
+    path = tmp_path / "d.h5"
+    assert dataset.build(tasks, path, quick, limit=3).computed == 3
+    assert dataset.build(tasks, path, quick, limit=5).computed == 2
+    assert dataset.build(tasks, path, quick, limit=5).computed == 0
+
+
 def test_a_worker_that_dies_costs_its_task_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, feff: None
 ) -> None:
