@@ -1,6 +1,7 @@
 """The table of edges against XrayDB, where that is installed, and against well-known values."""
 
 import pytest
+
 from xanes_live.edges import ELEMENTS, edge_energy, edges_within
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+import numpy as np
+
 from xanes_live import log
 from xanes_live.config import Config, SourceConfig
 from xanes_live.documents.callback import XanesCallback
@@ -59,6 +61,8 @@ def load_predictors(config: Config) -> Predictors:
         edge = (ensemble.info.element, ensemble.info.edge)
         if edge in predictors:
             raise ConfigurationError(f"two models serve the {edge[0]} {edge[1]} edge: keep one")
+        # The first prediction of a process takes ten times as long as the next.
+        ensemble.predict(np.zeros((1, ensemble.energy.size)))
         predictors[edge] = ensemble
     return predictors
 
