@@ -15,7 +15,6 @@ from xanes_live.config import ReductionConfig
 from xanes_live.domain import Array, Flag, NormalisedSpectrum, Spectrum
 from xanes_live.edges import edge_energy
 from xanes_live.flags import make
-from xanes_live.reduction.edge import lorentzian_smooth, slope
 from xanes_live.reduction.locate import SIGNIFICANT, rise_at
 from xanes_live.reduction.noise import noise_level
 
@@ -25,9 +24,17 @@ _SEARCH = (-40.0, 60.0)
 """Neighbourhood of the foil's energy in which its edge is looked for, eV."""
 _FIRST = 0.5
 """Height of the first maximum of the derivative relative to the highest to count as inflection."""
-_WIDTHS = (0.8, 1.6)
-"""Smoothing of the derivative, half widths, eV; the energy must not depend on it."""
-_AGREE = 0.6
+_MARGIN = 0.08
+"""By how much the limit is lowered for the narrower fits and raised for the wider ones."""
+_DOUBLE = 14.0
+"""Distance over which the rise of a metal can have several inflections, eV (copper's: 11)."""
+_RISEN = 0.08
+"""Fraction of its whole rise that μ must have risen at the first inflection."""
+_WIDTHS = (2.0, 3.0)
+"""Half widths of the local fits, eV; the energy must not depend on them."""
+_FINE = 0.1
+"""Step at which the slope is evaluated, eV."""
+_AGREE = 0.8
 """How far the energies found with both may differ, eV."""
 _NOISY = 0.05
 """Noise relative to the edge step above which a foil is of no use."""
@@ -98,29 +105,74 @@ def foil_energy(energy: Array, reference: Array, target: float) -> float | str:
         return "the scan does not cover the foil's edge"
     places = [_first_inflection(energy[near], reference[near], width) for width in _WIDTHS]
     place = places[0]
+    if not np.isfinite(place):
+        return "the points at the foil's edge are too far apart"
     rise = rise_at(energy, reference, place)
-    if rise.significance < SIGNIFICANT:
-        return "the reference channel shows no edge"
-    noise = float(noise_level(energy, reference, place)) / rise.step
-    if noise > _NOISY:
-        return f"the reference channel is noisy ({noise:.0%} of its edge step)"
-    if abs(places[1] - place) > _AGREE:
-        return f"the foil's inflection is not clear ({places[0]:.1f} or {places[1]:.1f} eV)"
-    if abs(target - place) > FARTHEST:
-        return f"the foil would have to move by {target - place:+.1f} eV"
-    return place
+    noise = float(noise_level(energy, reference, place)) / max(abs(rise.step), 1e-300)
+    unclear = not abs(places[1] - place) <= _AGREE
+    doubts = (
+        (rise.significance < SIGNIFICANT, "the reference channel shows no edge"),
+        (noise > _NOISY, f"the reference channel is noisy ({noise:.0%} of its edge step)"),
+        (unclear, f"the foil's inflection is not clear ({places[0]:.1f} or {places[1]:.1f} eV)"),
+        (abs(target - place) > FARTHEST, f"the foil would have to move {target - place:+.1f} eV"),
+    )
+    return next((reason for doubtful, reason in doubts if doubtful), place)
 
 
-def _first_inflection(energy: Array, mu: Array, width: float) -> float:
-    """Return the first high maximum of the smoothed derivative, between the points, eV."""
-    steep = lorentzian_smooth(energy, slope(energy, mu[None, :]), width)[0]
-    inner = steep[1:-1]
-    peaks = np.flatnonzero((inner >= steep[:-2]) & (inner > steep[2:])) + 1
-    high = peaks[steep[peaks] > _FIRST * steep[2:-2].max()]
-    top = int(high[0]) if high.size else int(np.argmax(inner)) + 1
-    around = slice(top - 1, top + 2)
-    a, b, _ = np.polynomial.polynomial.polyfit(energy[around] - energy[top], steep[around], 2)[::-1]
-    return float(energy[top] - b / (2.0 * a)) if a < 0.0 else float(energy[top])
+def _first_inflection(energy: Array, mu: Array, half_width: float) -> float:
+    """Return the first high maximum of the slope of local cubic fits, between the points, eV.
+
+    NaN where the points are too sparse.
+    """
+    fine = np.arange(energy[2], energy[-3], _FINE)
+    here = np.searchsorted(energy, fine)
+    few = np.minimum(
+        here - np.searchsorted(energy, fine - half_width),
+        np.searchsorted(energy, fine + half_width) - here,
+    )
+    # beside a change of the step width a local fit has points on one side only
+    fine = fine[few >= 2]
+    if fine.size < 3:
+        return float("nan")
+    level, steep = _local_fits(energy, mu, fine, half_width)
+    top = _first_high(fine, level, steep, stricter=half_width > _WIDTHS[0])
+    left, middle, right = steep[top - 1 : top + 2]
+    bend = left - 2.0 * middle + right
+    return float(fine[top] + (0.5 * _FINE * (left - right) / bend if bend < 0.0 else 0.0))
+
+
+def _first_high(fine: Array, level: Array, steep: Array, *, stricter: bool) -> int:
+    """Return the index of the first maximum of the slope that is the metal's.
+
+    A first maximum whose height is near the limit is one in one width and none in another, so that
+    :func:`foil_energy` sees that it is not clear.
+    """
+    steepest = float(fine[np.argmax(steep)])
+    before = level[fine < steepest - _DOUBLE]
+    low = float(np.median(before)) if before.size else float(level[0])
+    peaks = np.flatnonzero((steep[1:-1] >= steep[:-2]) & (steep[1:-1] > steep[2:])) + 1
+    risen = (level[peaks] - low) / max(float(level.max()) - low, 1e-300)
+    peaks = peaks[(fine[peaks] > steepest - _DOUBLE) & (risen > _RISEN)]
+    limit = _FIRST + (_MARGIN if stricter else -_MARGIN)
+    high = peaks[steep[peaks] > limit * float(steep.max())]
+    return int(high[0]) if high.size else int(np.clip(np.argmax(steep), 1, fine.size - 2))
+
+
+def _local_fits(energy: Array, mu: Array, at: Array, half_width: float) -> tuple[Array, Array]:
+    """Return μ and dμ/dE at the energies `at` from cubics fitted to the points around each.
+
+    Points weigh (1 − |u|³)³, u their distance over the half width (W. S. Cleveland, *J. Am. Stat.
+    Assoc.* 74, 829 (1979)); the half width grows where fewer than six points lie within it.
+    """
+    distance = energy[None, :] - at[:, None]
+    sixth = np.partition(np.abs(distance), 5, axis=1)[:, 5]
+    scale = np.maximum(half_width, 1.2 * sixth)[:, None]
+    u = distance / scale
+    root = np.sqrt(np.clip(1.0 - np.abs(u) ** 3, 0.0, None) ** 3)
+    design = root[:, :, None] * u[:, :, None] ** np.arange(4)
+    normal = np.einsum("gpi,gpj->gij", design, design)
+    solution = np.linalg.solve(normal, np.einsum("gpi,gp->gi", design, root * mu)[:, :, None])
+    return solution[:, 0, 0], solution[:, 1, 0] / scale[:, 0]
 
 
 def with_shift(normalised: NormalisedSpectrum, shift: float) -> NormalisedSpectrum:

@@ -6,6 +6,7 @@ Spectra on one energy grid (the sweeps of a run) are treated as one array.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -122,7 +123,7 @@ def _locate(energy: Array, spectrum: Spectrum, guess: float, config: ReductionCo
     announced = spectrum.e0_announced
     place = locate_edge(energy, spectrum.mu, guess, spectrum.element, spectrum.edge, announced)
     if config.e0 is not None and np.isfinite(place.e0):
-        place = Located(config.e0, place.flags)
+        place = replace(place, e0=config.e0)
     if not np.isfinite(place.e0):
         return place
     below, above = place.e0 - float(energy[0]), float(energy[-1]) - place.e0

@@ -21,6 +21,7 @@ from xanes_live.flags import make
 Form = Literal["normalised", "flattened"]
 _MARGIN = 4
 """Points kept outside the grid: the slopes of the cubics need one."""
+_END = 0.5
 _RELAX = 10.0
 """Energy over which the last measured value goes over into the post-edge trend, eV."""
 
@@ -110,8 +111,8 @@ def _measured(
 
 
 def _continued(energy: Array, mu: Array, grid: Array, trend: Array) -> Array:
-    """Let the last three measured values go over into the trend."""
-    end = mu[..., -3:].mean(axis=-1)[..., None]
+    """Let the mean of the last half electronvolt go over into the trend."""
+    end = mu[..., energy >= energy[-1] - _END].mean(axis=-1)[..., None]
     weight = np.exp(-(grid - energy[-1]) / _RELAX)
     return np.asarray(trend + (end - trend) * weight, dtype=np.float64)
 

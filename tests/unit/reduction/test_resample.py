@@ -1,0 +1,209 @@
+"""On the model's grid: averaged where dense, interpolated where coarse, never silently made up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests import factories, measured
+from xanes_live.config import ReductionConfig
+from xanes_live.domain import Mode, Spectrum
+from xanes_live.reduction import merge, normalise, resample, resample_array
+
+grid = np.linspace(7112.5, 7160.0, 475)
+
+
+def normalised(name="Fe2O3"):
+    s = measured.spectrum(name)
+    raw = Spectrum(energy=s.energy, mu=s.mu, mode=Mode.GIVEN, element="Fe", edge="K", noise=1e-3)
+    return normalise([raw], ReductionConfig())[0]
+
+
+def smooth(energy):
+    return factories.white_line(energy, 7120.0)
+
+
+# -- where data are dense ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("density", [2, 5, 10, 30])
+def test_dense_data_are_averaged_over_the_cells(density):
+    """Noise falls with the square root of the points in a cell, and the curve is not moved."""
+    rng = np.random.default_rng(0)
+    energy = np.arange(7100.0, 7175.0, 0.1 / density)
+    noise = 0.01 * rng.standard_normal((50, energy.size))
+    error = resample_array(energy, smooth(energy) + noise, grid).mu - smooth(grid)
+    assert error.std() == pytest.approx(0.01 / np.sqrt(density), rel=0.12)
+    assert abs(error.mean()) < 2e-4
+
+
+def test_no_noise_folds_back_from_dense_data():
+    """An oscillation faster than the grid vanishes; picking points would leave all of it."""
+    energy = np.arange(7100.0, 7175.0, 0.005)
+    wiggle = np.sin(2 * np.pi * energy / 0.033)
+    assert np.abs(resample_array(energy, wiggle, grid).mu).max() < 0.12
+
+
+def test_the_area_under_the_curve_is_kept():
+    energy = np.linspace(7105.0, 7170.0, 9001)
+    mu = 1.0 + smooth(energy)
+    got = resample_array(energy, mu, grid)
+    inside = (energy >= grid[0] - 0.05) & (energy <= grid[-1] + 0.05)
+    exact = np.trapezoid(mu[inside], energy[inside])
+    assert got.mu.sum() * 0.1003 == pytest.approx(exact, rel=2e-3)
+
+
+# -- where data are coarse -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("step", "limit"), [(0.25, 2e-4), (0.5, 1e-3), (1.0, 5e-3)])
+def test_coarse_data_are_interpolated_to_within_what_they_can_tell(step, limit):
+    energy = np.arange(7100.03, 7175.0, step)
+    error = resample_array(energy, smooth(energy), grid).mu - smooth(grid)
+    assert np.sqrt(np.mean(error**2)) < limit
+    linear = np.interp(grid, energy, smooth(energy)) - smooth(grid)
+    assert np.sqrt(np.mean(error**2)) < 0.7 * np.sqrt(np.mean(linear**2))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.floats(0.3, 3.0))
+def test_interpolation_never_overshoots(seed, step):
+    rng = np.random.default_rng(seed)
+    energy = 7100.0 + np.cumsum(rng.uniform(0.5 * step, 1.5 * step, 60))
+    mu = rng.standard_normal(60)
+    inside = grid[(grid > energy[0]) & (grid < energy[-1])]
+    got = resample_array(energy, mu, inside).mu
+    right = np.searchsorted(energy, inside).clip(1, 59)
+    low = np.minimum(mu[right], mu[right - 1])
+    high = np.maximum(mu[right], mu[right - 1])
+    assert np.all(got >= low - 1e-9)
+    assert np.all(got <= high + 1e-9)
+
+
+def test_data_on_the_grid_pass_unchanged():
+    mu = smooth(grid)
+    np.testing.assert_allclose(resample_array(grid, mu, grid).mu, mu, atol=1e-12)
+
+
+def test_a_straight_line_stays_one_on_any_mixture_of_densities():
+    rng = np.random.default_rng(1)
+    energy = np.unique(np.concatenate([rng.uniform(7100, 7130, 2000), np.arange(7130, 7170, 1.3)]))
+    line = 0.2 + 0.01 * (energy - 7100.0)
+    got = resample_array(energy, line, grid).mu
+    np.testing.assert_allclose(got, 0.2 + 0.01 * (grid - 7100.0), atol=3e-4)
+
+
+def test_a_batch_gives_what_single_spectra_give():
+    rng = np.random.default_rng(2)
+    energy = np.sort(rng.uniform(7100.0, 7170.0, 400))
+    many = smooth(energy) + 0.01 * rng.standard_normal((20, 400))
+    together = resample_array(energy, many, grid)
+    assert together.mu.shape == (20, grid.size)
+    for row, got in zip(many, together.mu, strict=True):
+        np.testing.assert_allclose(resample_array(energy, row, grid).mu, got, rtol=1e-12)
+
+
+# -- where there are none ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["normalised", "flattened"])
+def test_a_covering_spectrum_is_not_flagged(form):
+    result = resample(normalised(), grid, form)
+    assert result.flags == ()
+    assert result.covered.all()
+    n = normalised()
+    curve = n.flattened if form == "flattened" else n.normalised
+    np.testing.assert_allclose(result.mu, np.interp(grid, n.energy, curve), atol=0.01)
+
+
+@pytest.mark.parametrize("form", ["normalised", "flattened"])
+def test_missing_ends_are_marked_filled_and_flagged(form):
+    n = normalised()
+    keep = (n.energy > 7116.0) & (n.energy < 7150.0)
+    curves = ("energy", "mu", "normalised", "flattened", "pre_edge", "post_edge")
+    cut = replace(n, **{curve: getattr(n, curve)[keep] for curve in curves})
+    result = resample(cut, grid, form)
+    low, high = cut.energy[0], cut.energy[-1]
+    np.testing.assert_array_equal(result.covered, (grid > low - 0.06) & (grid < high + 0.06))
+    assert np.all(result.mu[grid < low - 0.06] == 0.0)
+    above = result.mu[grid > high + 0.06]
+    assert np.isfinite(above).all()
+    assert abs(above[0] - result.mu[result.covered][-1]) < 0.02, "the curve goes on where it ends"
+    assert abs(above[-1] - 1.0) < abs(above[0] - 1.0), "and tends to the post-edge"
+    (flag,) = result.flags
+    assert flag.code == "grid_not_covered"
+    assert f"{100 * np.mean(~result.covered):.0f} %" in flag.message
+
+
+def test_a_grid_entirely_outside_is_all_made_up_and_says_so():
+    for shift in (-500.0, 500.0):
+        result = resample_array(grid + shift, smooth(grid), grid)
+        assert not result.covered.any()
+        assert np.isfinite(result.mu).all()
+
+
+def test_half_a_cell_beyond_the_data_still_counts():
+    energy = np.arange(7112.54, 7159.97, 0.5)
+    energy = np.append(energy, 7159.96)
+    assert resample_array(energy, smooth(energy), grid).covered.all()
+
+
+def test_an_unknown_form_is_an_error():
+    with pytest.raises(ValueError, match="form"):
+        resample(normalised(), grid, "flat")
+    with pytest.raises(ValueError, match="2 points"):
+        resample_array(np.array([1.0]), np.array([1.0]), grid)
+
+
+# -- merging -------------------------------------------------------------------------------------
+
+
+def repeats(count, noise=0.01, seed=3):
+    rng = np.random.default_rng(seed)
+    n = normalised()
+    return [
+        replace(n, normalised=n.normalised + noise * rng.standard_normal(n.energy.size))
+        for _ in range(count)
+    ]
+
+
+def test_a_merge_is_the_mean_with_its_standard_error():
+    spectra = repeats(9)
+    merged = merge(spectra)
+    assert merged.count == 9
+    np.testing.assert_allclose(merged.normalised, np.mean([s.normalised for s in spectra], axis=0))
+    assert np.median(merged.sigma) == pytest.approx(0.01 / 3.0, rel=0.1)
+    pull = (merged.normalised - normalised().normalised) / merged.sigma
+    assert np.mean(np.abs(pull) < 2.31) == pytest.approx(0.95, abs=0.03)  # Student's t, 8 degrees
+
+
+def test_repeats_on_other_grids_and_ranges_merge_on_what_they_share():
+    first, second = repeats(2, noise=0.0)
+    keep = (second.energy > 7000.0) & (second.energy < 7500.0)
+    keep[::3] = False
+    second = replace(second, energy=second.energy[keep], normalised=second.normalised[keep],
+                     flattened=second.flattened[keep])  # fmt: skip
+    merged = merge([first, second])
+    assert merged.energy[0] >= second.energy[0]
+    assert merged.energy[-1] <= second.energy[-1]
+    np.testing.assert_allclose(merged.normalised, np.interp(merged.energy, first.energy,
+                               first.normalised), atol=0.01)  # fmt: skip
+
+
+def test_one_spectrum_merges_to_itself_with_its_own_noise():
+    (only,) = repeats(1, noise=0.0)
+    merged = merge([only])
+    np.testing.assert_array_equal(merged.normalised, only.normalised)
+    assert merged.sigma[0] == pytest.approx(only.spectrum.noise / only.edge_step)
+
+
+def test_nothing_and_nothing_in_common_cannot_be_merged():
+    with pytest.raises(ValueError, match="nothing"):
+        merge([])
+    (only,) = repeats(1)
+    with pytest.raises(ValueError, match="in common"):
+        merge([only, replace(only, energy=only.energy + 1e5)])
