@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import queue
+import signal
 import socket
 import sys
 import tempfile
@@ -57,6 +58,9 @@ def run_demo(*, once: bool, directory: Path | None, programme: str = "full") -> 
     int
         0, or 1 when `once` found something that is not as it should be.
     """
+    # Both end it in order, also where a shell started it in the background with Ctrl-C ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     console = Console(width=None if sys.stdout.isatty() else 140)
     with ExitStack() as stack:
         home = directory or Path(stack.enter_context(tempfile.TemporaryDirectory()))
