@@ -20,7 +20,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.demo
 	@echo "Installing what the tests need …"
 	@$(PIP) --constraint constraints.txt --editable '.[demo,databroker,kafka,dask,theory,plot]' \
-	  hypothesis import-linter mypy pytest pytest-timeout ruff types-PyYAML
+	  hypothesis import-linter mypy playwright pytest pytest-timeout ruff types-PyYAML
 	@touch $@
 
 demo: $(VENV)/.demo  ## simulated beamline, Tiled, service: watch scans being predicted (Ctrl-C ends)
