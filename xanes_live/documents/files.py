@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import math
 import re
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +17,23 @@ import numpy as np
 from xanes_live.documents import athena
 from xanes_live.documents.columns import Roles, recognise
 from xanes_live.documents.guess import nearest_edge, steepest_rise
+from xanes_live.documents.header import (
+    D_KEYS,
+    E0_KEYS,
+    EDGE_KEYS,
+    ELEMENT_KEYS,
+    SAMPLE_KEYS,
+    TIME_KEYS,
+    edge_of,
+    element_of,
+    energy_of,
+    first,
+    number,
+    time_of,
+)
 from xanes_live.documents.tables import Table, parse
 from xanes_live.domain import Array, Channels, Flag, Scan
-from xanes_live.edges import ELEMENTS, edges_within
+from xanes_live.edges import edges_within
 from xanes_live.errors import ReadError
 from xanes_live.flags import make
 
@@ -31,13 +41,6 @@ MAX_BYTES = 200_000_000
 """Larger files, also after decompression, are refused: no spectrum is that large."""
 HC = 12398.419843320026
 """Planck constant times speed of light, eV Å (exact in the SI of 2019)."""
-_ELEMENT_KEYS = ("element.symbol", "element", "scanparameters.element", "scan.element", "symbol",
-                 "absorber", "atom")  # fmt: skip
-_EDGE_KEYS = ("element.edge", "edge", "scanparameters.edge", "scan.edge", "absorption edge")
-_E0_KEYS = ("scan.edge_energy", "scanparameters.e0", "e0", "edge energy", "edge_energy")
-_SAMPLE_KEYS = ("sample.name", "sample", "name", "target", "sample name", "sample.formula", "title")
-_TIME_KEYS = ("scan.start_time", "start_time", "date", "time", "start")
-_D_KEYS = ("mono.d_spacing", "mono.dspacing", "d_spacing")
 _IONISATION = ("i0", "it", "ir")
 
 
@@ -123,18 +126,18 @@ def _text(data: bytes, path: Path) -> str:
 
 def _scan_of_table(table: Table, uid: str, path: Path) -> Scan:
     header = table.header
-    element = _element(_first(header, _ELEMENT_KEYS))
+    element = element_of(first(header, ELEMENT_KEYS))
     channels = _channels(table, element)
-    edge = _edge_name(_first(header, _EDGE_KEYS))
+    edge = edge_of(first(header, EDGE_KEYS))
     element, edge = _complete(element, edge, channels, f"{path.stem} {' '.join(header.values())}")
     return Scan(
         uid=uid,
         sweeps=(channels,),
         element=element,
         edge=edge,
-        sample=_first(header, _SAMPLE_KEYS) or path.stem,
-        time=_time(_first(header, _TIME_KEYS)),
-        e0_announced=_energy_value(_first(header, _E0_KEYS)),
+        sample=first(header, SAMPLE_KEYS) or path.stem,
+        time=time_of(first(header, TIME_KEYS)),
+        e0_announced=energy_of(first(header, E0_KEYS)),
         metadata=dict(header),
         source=path.name,
         flags=_skipped(table.skipped),
@@ -220,7 +223,7 @@ def _energy(table: Table, roles: Roles) -> Array:
 
 def _energy_of_angle(table: Table, roles: Roles) -> Array:
     """Turn the Bragg angle into energy, E = hc / (2 d sin θ)."""
-    d_spacing = _number(_first(table.header, _D_KEYS))
+    d_spacing = number(first(table.header, D_KEYS))
     if roles.angle is None or d_spacing is None or d_spacing <= 0:
         raise ReadError("energies are given as angles but no d-spacing of the monochromator")
     angle = table.values[:, roles.angle]
@@ -242,8 +245,8 @@ def _scan_of_group(group: athena.Group, uid: str, path: Path) -> Scan:
     # the shift is part of the project's energy scale: Athena stores the measured energies
     shift = group.energy_shift
     channels = Channels(energy=group.energy + shift, mu=group.mu, i0=group.i0)
-    element = _element(parameters.get("bkg_z") or parameters.get("atsym"))
-    edge = _edge_name(parameters.get("fft_edge") or parameters.get("edge"))
+    element = element_of(parameters.get("bkg_z") or parameters.get("atsym"))
+    edge = edge_of(parameters.get("fft_edge") or parameters.get("edge"))
     element, edge = _complete(element, edge, channels, f"{path.stem} {group.label}")
     flags = (make("aligned", shift=shift, how="shift of the Athena project"),) if shift else ()
     keep = ("label", "source", "file", "bkg_z", "bkg_e0", "bkg_eshift", "fft_edge")
@@ -253,29 +256,14 @@ def _scan_of_group(group: athena.Group, uid: str, path: Path) -> Scan:
         element=element,
         edge=edge,
         sample=group.label or path.stem,
-        e0_announced=_energy_value(parameters.get("bkg_e0")),
+        e0_announced=energy_of(parameters.get("bkg_e0")),
         metadata={k: parameters[k] for k in keep if k in parameters},
         source=path.name,
         flags=flags,
     )
 
 
-# -- element, edge and other fields --------------------------------------------------------------
-
-
-def _first(header: Mapping[str, str], keys: tuple[str, ...]) -> str:
-    return next((header[key] for key in keys if header.get(key)), "")
-
-
-def _element(text: str | None) -> str:
-    symbol = (text or "").strip().capitalize()
-    return symbol if symbol in ELEMENTS else ""
-
-
-def _edge_name(text: str | None) -> str:
-    name = (text or "").strip().upper().replace("-EDGE", "").replace(" EDGE", "")
-    name = {"LIII": "L3", "LII": "L2", "LI": "L1"}.get(name, name)
-    return name if name in {"K", "L3", "L2", "L1"} else ""
+# -- element and edge -----------------------------------------------------------------------------
 
 
 def _complete(element: str, edge: str, channels: Channels, words: str) -> tuple[str, str]:
@@ -311,45 +299,3 @@ def _signals(channels: Channels) -> list[Array]:
             if channels.it is not None:
                 signals.append(np.log(channels.i0 / channels.it))
     return signals
-
-
-def _number(text: str | None) -> float | None:
-    match = re.match(r"[+-]?\d*\.?\d+(?:[eE][+-]?\d+)?", (text or "").strip())
-    value = float(match[0]) if match else math.nan
-    return value if math.isfinite(value) else None
-
-
-def _energy_value(text: str | None) -> float | None:
-    value = _number(text)
-    if value is None or value <= 0:
-        return None
-    return value * 1000.0 if value < 200.0 else value
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """A way of writing date and time."""
-
-    pattern: str
-    length: int
-
-
-_FORMS = (_Form("%m/%d/%Y %H:%M:%S", 19), _Form("%a %b %d %H:%M:%S %Y", 24),
-          _Form("%Y/%m/%d %H:%M:%S", 19))  # fmt: skip
-
-
-def _time(text: str) -> float:
-    """Return seconds since the epoch, 0 when the text is no date; without a zone it is UTC."""
-    moment: datetime | None = None
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        for form in _FORMS:
-            try:
-                moment = datetime.strptime(text.strip()[: form.length], form.pattern)  # noqa: DTZ007
-                break
-            except ValueError:
-                continue
-    if moment is None:
-        return 0.0
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
