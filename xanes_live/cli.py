@@ -113,6 +113,41 @@ def init(
 
 
 @app.command()
+def dashboard(
+    config: ConfigOption = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8060,
+    name: Annotated[
+        list[str] | None, typer.Option(help="Host name the page is reached under (repeatable).")
+    ] = None,
+    writer: Annotated[
+        bool, typer.Option("--reprocess", help="Allow reprocessing, with the service's key.")
+    ] = False,
+) -> None:
+    """Serve the operator's page; it reads from Tiled only, with XANES_LIVE_READER_KEY."""
+    from xanes_live.config import load, reader_key
+    from xanes_live.errors import MissingDependencyError
+
+    try:
+        from xanes_live.dashboard.server import run_dashboard
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(str(error.name), "dashboard", "the page") from None
+    settings = load(config)
+    typer.echo(f"The page is at http://{host}:{port}/")
+    run_dashboard(
+        host,
+        port,
+        settings.tiled.uri,
+        reader_key(settings),
+        settings.tiled.results_path,
+        settings.tiled.raw_path,
+        settings.tiled_key() if writer else None,
+        config=settings,
+        hosts=tuple(name or ()),
+    )
+
+
+@app.command()
 def predict(
     files: Annotated[list[Path], typer.Argument(help="XDI, column text or Athena .prj files.")],
     config: ConfigOption = None,

@@ -21,6 +21,7 @@ from xanes_live.domain import Mode
 from xanes_live.errors import ConfigurationError
 
 API_KEY_VARIABLE = "XANES_LIVE_TILED_API_KEY"
+READER_KEY_VARIABLE = "XANES_LIVE_READER_KEY"
 
 
 class Section(BaseModel):
@@ -239,3 +240,8 @@ def load(path: Path | None) -> Config:
     if not isinstance(data, dict | None):
         raise ConfigurationError(f"{path}: expected sections, found {type(data).__name__}")
     return parse(data or {}, str(path))
+
+
+def reader_key(config: Config) -> str | None:
+    """Return the key with which results are only read; the service's where there is no other."""
+    return os.environ.get(READER_KEY_VARIABLE) or config.tiled_key()

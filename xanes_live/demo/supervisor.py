@@ -23,7 +23,7 @@ from typing import Any
 from rich.console import Console
 
 from xanes_live.client import Results, connect
-from xanes_live.config import API_KEY_VARIABLE
+from xanes_live.config import API_KEY_VARIABLE, READER_KEY_VARIABLE
 from xanes_live.demo.beamline import KEY_VARIABLE
 from xanes_live.demo.processes import Child
 from xanes_live.demo.programme import select
@@ -113,6 +113,17 @@ def _service(place: Place) -> Child:
     return Child("service", command, place.home, {API_KEY_VARIABLE: place.tiled.keys.service})
 
 
+def _page(place: Place, port: int) -> Child:
+    """Return the operator's page, with a reader's key and, for reprocessing, the service's."""
+    config = str(place.home / "beamline.toml")
+    options = ["dashboard", "-c", config, "--port", str(port), "--reprocess"]
+    keys = {
+        READER_KEY_VARIABLE: place.tiled.keys.reader,
+        API_KEY_VARIABLE: place.tiled.keys.service,
+    }
+    return Child("dashboard", [sys.executable, "-m", "xanes_live", *options], place.home, keys)
+
+
 def _beamline(place: Place, *, once: bool, programme: str) -> Child:
     data = place.home / "detector"
     data.mkdir(exist_ok=True)
@@ -127,6 +138,10 @@ def _watch(place: Place, stack: ExitStack, console: Console, *, once: bool, prog
     events: queue.Queue[Event] = queue.Queue()
     watch = results.watch(lambda node: events.put(("result", node, time.time())))
     stack.callback(watch.close)
+    if not once:  # nobody looks at a page that is gone in a minute
+        (port,) = _free_ports(1)
+        stack.enter_context(_page(place, port))
+        console.print(f"The operator's page: http://127.0.0.1:{port}/")
     beamline = stack.enter_context(_beamline(place, once=once, programme=programme))
     threading.Thread(target=_read, args=(beamline, events), daemon=True).start()
     console.print(
