@@ -157,7 +157,8 @@ def open_archive(
     tiled
         Its `raw_path` is entered where `where` is the root of a server.
     api_key
-        Key for a server given by address.
+        Key for a server given by address; with `tiled` it is sent to that server only, any other
+        gets what Tiled's own client knows of it (TILED_API_KEY, a login).
 
     Raises
     ------
@@ -173,7 +174,8 @@ def open_archive(
     raw_path = tiled.raw_path if tiled is not None else "raw"
     try:
         if "://" in where:
-            client = from_uri(where, api_key=api_key)
+            ours = tiled is None or urlsplit(where).netloc == urlsplit(tiled.uri).netloc
+            client = from_uri(where, api_key=api_key if ours else None)
             return Archive(_opened(client, raw_path) if _is_root(where) else client)
         client = from_profile(where)
     except Exception as error:

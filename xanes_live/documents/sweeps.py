@@ -35,7 +35,7 @@ def split(energy: Array) -> list[NDArray[np.intp]]:
     -------
     list of ndarray
         Indices of the points of each sweep, in the order they were taken; points of unknown energy
-        belong to none.
+        inside a sweep belong to it, those before the first and after the last to none.
     """
     finite = np.flatnonzero(np.isfinite(energy))
     if finite.size == 0:
@@ -43,10 +43,15 @@ def split(energy: Array) -> list[NDArray[np.intp]]:
     values = energy[finite]
     span = float(values.max() - values.min())
     if span <= 0:
-        return [finite]
+        return [_filled(finite)]
     bounds = [0, *(t + 1 for t in _turns(values, _TURN * span)), values.size]
     pieces = [finite[a:b] for a, b in pairwise(bounds)]
-    return _whole(_with_lone_starts(pieces), energy, span)
+    return [_filled(piece) for piece in _whole(_with_lone_starts(pieces), energy, span)]
+
+
+def _filled(piece: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return a sweep with the points of unknown energy inside it."""
+    return np.arange(piece[0], piece[-1] + 1)
 
 
 def by_grid(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 
 import event_model
 import numpy as np
@@ -17,6 +18,7 @@ from xanes_live.documents.identify import identify
 from xanes_live.domain import Scan
 from xanes_live.errors import ConfigurationError, ReadError
 
+pytestmark = pytest.mark.slow
 KINDS = ["step", "pages", "short arrays", "sweeps", "files"]
 
 
@@ -136,6 +138,30 @@ def test_addresses(tiled, archived):
     assert uid(archived, "step") in uids(direct.runs(uids=[uid(archived, "step")]))
     for archive in (opened, direct):
         archive.catalog.context.close()
+
+
+def test_the_key_is_for_the_configured_server_only(monkeypatch):
+    given: list = []
+
+    def refuse(uri, api_key=None):
+        given.append(api_key)
+        raise ValueError("no")
+
+    monkeypatch.setattr("tiled.client.from_uri", refuse)
+    ours = TiledConfig(uri="http://tiled.facility:8000")
+    for where in ("http://tiled.facility:8000/api/v1/metadata/old", "http://elsewhere:8000"):
+        with pytest.raises(ConfigurationError):
+            open_archive(where, ours, "secret")
+    assert given == ["secret", None]
+
+
+def test_profiles(tiled, archived, tmp_path, monkeypatch):
+    monkeypatch.setattr("tiled.profiles.paths", [tmp_path])
+    monkeypatch.setenv("TILED_API_KEY", tiled.keys.reader)
+    (tmp_path / "beamline.yml").write_text(json.dumps({"beamline": {"uri": tiled.uri}}))
+    archive = open_archive("beamline", TiledConfig())
+    assert uid(archived, "step") in uids(archive.runs())
+    archive.catalog.context.close()
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")

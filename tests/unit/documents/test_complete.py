@@ -14,6 +14,7 @@ from xanes_live.documents.identify import identify
 from xanes_live.documents.run import ProblemKind
 from xanes_live.domain import Scan
 
+pytestmark = pytest.mark.slow
 KINDS = ["step", "pages", "short arrays", "sweeps", "files"]
 
 

@@ -22,6 +22,8 @@ from confluent_kafka import Producer
 from xanes_live.documents import wire
 from xanes_live.documents.kafka import KafkaSource
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def broker():

@@ -334,6 +334,13 @@ def test_no_energies_no_sweeps(energy):
     assert split(energy) == []
 
 
+def test_unknown_energies_inside_a_sweep_stay_in_it():
+    energy = np.concatenate([GRID, GRID[::-1]])
+    energy[[0, 50, 320, -1]] = np.nan
+    pieces = split(energy)
+    assert [(p[0], p[-1]) for p in pieces] == [(1, 199), (200, 398)]
+
+
 def test_constant_and_single_energies():
     assert [len(p) for p in split(np.full(9, 7112.0))] == [9]
     assert [len(p) for p in split(np.array([np.nan, 7112.0]))] == [1]
@@ -348,7 +355,9 @@ def test_sweeps_never_share_or_invent_points(energy):
     pieces = split(energy)
     joined = np.concatenate(pieces) if pieces else np.zeros(0, int)
     assert len(set(joined.tolist())) == len(joined)
-    assert np.isfinite(energy[joined]).all() if len(joined) else True
+    for piece in pieces:
+        assert np.isfinite(energy[piece[[0, -1]]]).all()
+        np.testing.assert_array_equal(np.diff(piece), 1)
 
 
 def test_grids():

@@ -145,6 +145,17 @@ def test_numpy_packed_by_msgpack_numpy_itself_is_read():
     assert back["c"].tolist() == ["x", "yz"]
 
 
+def test_kafka_without_its_extra(monkeypatch):
+    from xanes_live.config import SourceConfig
+    from xanes_live.documents.kafka import KafkaSource
+    from xanes_live.errors import MissingDependencyError
+
+    monkeypatch.setitem(sys.modules, "bluesky_kafka", None)
+    monkeypatch.delitem(sys.modules, "bluesky_kafka.consume", raising=False)
+    with pytest.raises(MissingDependencyError, match=r"xanes-live\[kafka\]"):
+        KafkaSource(SourceConfig(kind="kafka", topics=("t",)))
+
+
 # -- ZMQ -----------------------------------------------------------------------------------------
 
 
