@@ -2,6 +2,9 @@
 
     ADMIN_PASSWORD=... CATALOG_URI=... python make_keys.py --directory /etc/xanes-live/keys
 
+Where the administrator signs in through a browser, give a key of theirs as ADMIN_KEY instead of the
+password (``tiled login``, then ``tiled api_key create``).
+
 Three accounts, each with one key that can do what it must and no more:
 
     writer   stores raw runs                    tags root, raw
@@ -56,11 +59,18 @@ ROLES = {
 class Tiled:
     """Tiled as its administrator sees it."""
 
-    def __init__(self, uri: str, provider: str, account: str, password: str) -> None:
-        self._http = httpx.Client(base_url=uri.rstrip("/") + "/api/v1", timeout=30.0)
+    def __init__(self, uri: str) -> None:
+        self._http = httpx.Client(base_url=uri.rstrip("/") + "/api/v1", timeout=60.0)
+
+    def sign_in(self, provider: str, account: str, password: str) -> None:
+        """Become the administrator by password."""
         login = {"username": account, "password": password}
         token = self._send("POST", f"/auth/provider/{provider}/token", data=login)["access_token"]
         self._http.headers["Authorization"] = f"Bearer {token}"
+
+    def use_key(self, secret: str) -> None:
+        """Become the administrator by key."""
+        self._http.headers["Authorization"] = f"Apikey {secret}"
 
     def _send(self, method: str, path: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401
         answer = self._http.request(method, path, **options)
@@ -151,12 +161,16 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Make what is missing; returns the exit code."""
     options = _options(arguments)
-    unset = [name for name in ("ADMIN_PASSWORD", "CATALOG_URI") if not os.environ.get(name)]
-    if unset:
-        sys.stderr.write(f"make_keys: {' and '.join(unset)} must be set in the environment\n")
+    password, secret = os.environ.get("ADMIN_PASSWORD"), os.environ.get("ADMIN_KEY")
+    if not os.environ.get("CATALOG_URI") or not (password or secret):
+        sys.stderr.write("make_keys: set CATALOG_URI, and ADMIN_PASSWORD or ADMIN_KEY\n")
         return 2
     options.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    tiled = Tiled(options.uri, options.provider, options.account, os.environ["ADMIN_PASSWORD"])
+    tiled = Tiled(options.uri)
+    if secret:
+        tiled.use_key(secret)
+    else:
+        tiled.sign_in(options.provider, options.account, password or "")
     known = accounts(tiled, options.directory / "principals.json")
     tags = definitions(options.tags.read_text(), known)
     asyncio.run(compile_tags(os.environ["CATALOG_URI"], tags))

@@ -82,12 +82,13 @@ class Stack:
             self._tiled.wait()
             self._tiled = None
 
-    def make_keys(self, *arguments: str) -> str:
+    def make_keys(self, *arguments: str, environment: dict[str, str] | None = None) -> str:
         """Run the shipped script; returns what it printed."""
+        where = environment or self.environment
         script = [sys.executable, str(DEPLOY / "tiled" / "make_keys.py"), "--uri", self.uri]
         script += ["--directory", str(self.directory / "keys"), *arguments]
         done = subprocess.run(
-            script, env=self.environment, capture_output=True, text=True, timeout=300, check=False
+            script, env=where, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr

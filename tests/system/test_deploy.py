@@ -120,6 +120,17 @@ def test_keys_are_private_and_made_once(stack):
     assert not any(text.partition("=")[2].strip() in said for text in before.values())
 
 
+def test_an_administrator_may_bring_a_key(stack):
+    with httpx.Client(base_url=f"{stack.uri}/api/v1", timeout=60.0) as http:
+        login = {"username": "admin", "password": stack.environment["ADMIN_PASSWORD"]}
+        token = http.post("/auth/provider/facility/token", data=login).json()["access_token"]
+        bearer = {"Authorization": f"Bearer {token}"}
+        wish = {"scopes": ["inherit"], "expires_in": 600}
+        secret = http.post("/auth/apikey", json=wish, headers=bearer).json()["secret"]
+    environment = {k: v for k, v in stack.environment.items() if k != "ADMIN_PASSWORD"}
+    assert stack.make_keys(environment={**environment, "ADMIN_KEY": secret}).count("kept") == 3
+
+
 def post(http: httpx.Client, parent: str, name: str, tag: str | None) -> int:
     body = {"id": name, "structure_family": "container", "metadata": {}}
     return http.post(f"/metadata/{parent}", json=body | {"access_tags": tag and [tag]}).status_code

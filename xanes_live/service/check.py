@@ -15,7 +15,10 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from xanes_live.config import API_KEY_VARIABLE, Config, load
+import httpx
+import numpy as np
+
+from xanes_live.config import API_KEY_VARIABLE, Config, MetricsConfig, load
 from xanes_live.errors import ConfigurationError, XanesLiveError
 from xanes_live.publish.address import inside
 from xanes_live.service.check_source import source_findings
@@ -41,6 +44,7 @@ def findings(config: Config, path: Path | None, listen_s: float) -> Iterator[Fin
     yield from source_findings(config, listen_s)
     yield from model_findings(config)
     yield from state_findings(config.service.state_directory)
+    yield from running_findings(config.metrics)
     yield from tiled_findings(config)
 
 
@@ -91,7 +95,13 @@ def model_findings(config: Config) -> Iterator[Finding]:
         info = predictor.info
         where = getattr(predictor, "device", "cpu")
         text = f"{info.id} {info.version} ({info.hash}) for the {element} {edge} edge on {where}"
-        yield Finding.good("model", text)
+        try:
+            predictor.predict(np.ones((1, predictor.energy.size)))  # a driver's faults show here
+        except Exception as error:  # noqa: BLE001
+            remedy = "try [model] device = 'cpu'"
+            yield Finding.bad("model", f"{text} does not compute: {error!r:.200}", remedy)
+        else:
+            yield Finding.good("model", text)
 
 
 def state_findings(directory: Path) -> Iterator[Finding]:
@@ -114,6 +124,27 @@ def state_findings(directory: Path) -> Iterator[Finding]:
         remedy = "SQLite can lose results there: set service.state_directory to a local disk"
         yield Finding.note(name, f"{where} is on a network file system ({kind})", remedy)
     yield from _waiting(where / "outbox.sqlite")
+
+
+def running_findings(config: MetricsConfig) -> Iterator[Finding]:
+    """Yield how a service that runs here already says it is."""
+    if config.port == 0:
+        return
+    host = "127.0.0.1" if config.host in {"0.0.0.0", "::", ""} else config.host  # noqa: S104
+    try:
+        with httpx.Client(timeout=2.0, trust_env=False) as http:
+            answer = http.get(f"http://{host}:{config.port}/healthz").json()
+            reasons = [str(reason) for reason in answer["reasons"]]
+    except (httpx.TransportError, OSError):
+        return  # none runs, which is not what is tested
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        remedy = "give the service another [metrics] port"
+        yield Finding.note("service", f"something else answers at {host}:{config.port}", remedy)
+        return
+    if reasons:
+        yield Finding.note("service", f"runs here, and says: {'; '.join(reasons)}", "see its log")
+    else:
+        yield Finding.good("service", f"runs here and is well ({host}:{config.port})")
 
 
 def _user() -> str:

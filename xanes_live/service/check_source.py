@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 from xanes_live.config import Config, SourceConfig
 from xanes_live.documents.wire import Serializer, deserializer
@@ -138,26 +139,39 @@ def kafka_findings(source: SourceConfig, timeout_s: float) -> Iterator[Finding]:
         remedy = "pip install 'xanes-live[kafka]'"
         yield Finding.bad("source", "bluesky-kafka is not installed", remedy)
         return
-    from confluent_kafka import KafkaException  # noqa: PLC0415 - comes with bluesky-kafka
-    from confluent_kafka.admin import AdminClient  # noqa: PLC0415
+    from confluent_kafka import Consumer, KafkaException  # noqa: PLC0415 - comes with it
 
-    settings = {**source.options, "bootstrap.servers": source.address}
-    admin = AdminClient({**settings, "log_level": 0})
+    settings = {**source.options, "bootstrap.servers": source.address, "log_level": 0}
+    consumer = Consumer({**settings, "group.id": source.group_id, "enable.auto.commit": False})
     try:
-        found = admin.list_topics(timeout=timeout_s).topics
+        there = consumer.list_topics(timeout=timeout_s).topics
+        for topic in source.topics:
+            yield _topic(consumer, source, topic, there, timeout_s)
     except KafkaException as error:
         text = f"no Kafka at {source.address}: {error.args[0].str()}"
         yield Finding.bad("source", text, "correct [source] address and options (sasl.*, ssl.*)")
-        return
-    yield from _topics(source, {name: len(topic.partitions) for name, topic in found.items()})
+    finally:
+        consumer.close()
 
 
-def _topics(source: SourceConfig, partitions: dict[str, int]) -> Iterator[Finding]:
-    for topic in source.topics:
-        if topic in partitions:
-            text = f"Kafka topic {topic} with {partitions[topic]} partitions at {source.address}"
-            yield Finding.good("source", f"{text}, group {source.group_id}")
-        else:
-            there = ", ".join(sorted(t for t in partitions if not t.startswith("_"))[:8])
-            text = f"no Kafka topic {topic} at {source.address}; there are: {there or 'none'}"
-            yield Finding.bad("source", text, "correct [source] topics, or let the topic be made")
+def _topic(
+    consumer: Any,  # noqa: ANN401 - confluent_kafka has no types
+    source: SourceConfig,
+    topic: str,
+    there: Mapping[str, Any],
+    timeout_s: float,
+) -> Finding:
+    """Say whether a topic exists and holds something; joins no consumer group."""
+    if topic not in there:
+        names = ", ".join(sorted(t for t in there if not t.startswith("_"))[:8])
+        text = f"no Kafka topic {topic} at {source.address}; there are: {names or 'none'}"
+        return Finding.bad("source", text, "correct [source] topics, or let the topic be made")
+    from confluent_kafka import TopicPartition  # noqa: PLC0415
+
+    partitions = [TopicPartition(topic, number) for number in there[topic].partitions]
+    marks = [consumer.get_watermark_offsets(p, timeout=timeout_s) for p in partitions]
+    kept = sum(high - low for low, high in marks)
+    text = f"Kafka topic {topic}: {len(partitions)} partitions, {kept} messages kept"
+    if not kept:
+        return Finding.note("source", text, "nothing is wrong if no scan was taken lately")
+    return Finding.good("source", f"{text}, group {source.group_id}")

@@ -14,14 +14,18 @@ import httpx
 import numpy as np
 import pytest
 import zmq
+from prometheus_client import CollectorRegistry
 
-from xanes_live.config import API_KEY_VARIABLE, SourceConfig, parse
+from tests import factories
+from xanes_live.config import API_KEY_VARIABLE, MetricsConfig, SourceConfig, parse
 from xanes_live.documents.wire import publisher_serializer
 from xanes_live.errors import UnknownModelError
 from xanes_live.service import check
 from xanes_live.service.check_source import kafka_findings, listened, receive, source_findings
 from xanes_live.service.check_tiled import NEEDED, clock_findings, tiled_findings
+from xanes_live.service.endpoint import Endpoint
 from xanes_live.service.finding import Finding, Level
+from xanes_live.service.health import Health
 
 KEY = "5ec2e7" * 12
 START = {"uid": "u", "time": 1.0}
@@ -118,6 +122,7 @@ def test_kafka_topics():
     fields = {"kind": "kafka", "address": f"{broker.host}:{broker.port}"}
     good, bad = kafka_findings(SourceConfig(**fields, topics=("beamline", "nowhere")), 10.0)
     assert (good.level, bad.level) == (Level.GOOD, Level.BAD)
+    assert "4 partitions, 1 messages kept, group xanes-live" in good.text
     assert "there are: beamline" in bad.text
     assert only(kafka_findings(SourceConfig(**fields), 10.0)).level is Level.BAD
     away = SourceConfig(kind="kafka", address="127.0.0.1:9", topics=("a",))
@@ -397,6 +402,61 @@ def test_models(monkeypatch):
     monkeypatch.setattr("xanes_live.service.service.load_predictors", unknown)
     finding = only(check.model_findings(parse({})))
     assert (finding.level, "available: fe-k" in finding.text) == (Level.BAD, True)
+
+
+class Model:
+    """Stands for an ensemble."""
+
+    info = factories.MODEL
+    energy = factories.model_input().energy
+    device = "cuda:0"
+
+    def __init__(self, fault=None):
+        self.fault = fault
+
+    def predict(self, mu):
+        assert mu.shape == (1, self.energy.size)
+        if self.fault:
+            raise self.fault
+        return [factories.prediction()]
+
+
+@pytest.mark.parametrize(
+    ("fault", "level", "words"),
+    [
+        (None, Level.GOOD, "fe-k 1.0.0 (0123456789abcdef) for the Fe K edge on cuda:0"),
+        (RuntimeError("no kernel image"), Level.BAD, "does not compute"),
+    ],
+)
+def test_a_model_is_tried(monkeypatch, fault, level, words):
+    loaded = {("Fe", "K"): Model(fault)}
+    monkeypatch.setattr("xanes_live.service.service.load_predictors", lambda _: loaded)
+    finding = only(check.model_findings(parse({})))
+    assert finding.level is level
+    assert words in finding.text
+
+
+@pytest.mark.parametrize(
+    ("health", "level", "words"),
+    [
+        (Health(), Level.GOOD, "runs here and is well"),
+        (Health(("the queue is full",)), Level.NOTE, "says: the queue is full"),
+    ],
+)
+def test_a_running_service_is_asked(health, level, words):
+    endpoint = Endpoint(MetricsConfig(), CollectorRegistry(), lambda: health).start(port=0)
+    try:
+        found = only(check.running_findings(MetricsConfig(port=endpoint.port)))
+    finally:
+        endpoint.stop()
+    assert (found.level, words in found.text) == (level, True)
+    assert list(check.running_findings(MetricsConfig(port=endpoint.port or 9))) == []
+
+
+def test_something_else_on_the_port():
+    with Endpoint(MetricsConfig(), CollectorRegistry(), lambda: None).start(port=0) as endpoint:
+        found = only(check.running_findings(MetricsConfig(port=endpoint.port)))
+    assert "something else answers" in found.text
 
 
 # -- the command --------------------------------------------------------------------------------
