@@ -28,6 +28,8 @@ from xanes_live.errors import TheoryError
 from xanes_live.theory.harmonics import Array, gaunt, real_harmonics, wave_coefficients
 
 Complex = NDArray[np.complex128]
+AT_ONCE = 4
+"""Energies a CPU builds matrices for together: each angular factor is read once for them."""
 GROUP = 16
 """Sites handled together: blocks above the diagonal, which symmetry gives, are left out."""
 
@@ -97,6 +99,7 @@ class Propagator:
             self._block(a, b) for i, a in enumerate(self._classes) for b in self._classes[: i + 1]
         ]
         self._site, self._ell = self._labels()
+        self._buffer: torch.Tensor | None = None
 
     def _block(
         self, a: tuple[NDArray[np.int_], int, slice], b: tuple[NDArray[np.int_], int, slice]
@@ -127,7 +130,9 @@ class Propagator:
         return np.concatenate(site), np.concatenate(ell)
 
     def matrices(self, chosen: slice) -> torch.Tensor:
-        """Return the lower triangle of M = t^½ G₀ t^½ (upper blocks left zero).
+        """Return the lower triangle of −M = −t^½ G₀ t^½; what is above it means nothing.
+
+        The memory is used again by the next call.
 
         Parameters
         ----------
@@ -141,22 +146,27 @@ class Propagator:
         """
         k = torch.as_tensor(self.problem.k[chosen], device=self.device)
         ctype = torch.complex64 if self.dtype == torch.float32 else torch.complex128
-        out = torch.zeros((len(k), self.size, self.size), dtype=ctype, device=self.device)
-        for block in self._blocks:
-            self._fill(out, block, k)
+        if self._buffer is None or len(self._buffer) < len(k) or self._buffer.dtype != ctype:
+            shape = (len(k), self.size, self.size)
+            self._buffer = torch.empty(shape, dtype=ctype, device=self.device)
+        out = self._buffer[: len(k)]
         root = np.sqrt(self.problem.t[chosen][:, self._site, self._ell])
         phase = np.array([1, 1j, -1, -1j])[self._ell % 4]
-        out *= torch.as_tensor(root / phase, device=self.device).to(ctype)[:, :, None]
-        out *= torch.as_tensor(root * phase, device=self.device).to(ctype)[:, None, :]
+        left = torch.as_tensor(-root / phase, device=self.device).to(ctype)[:, :, None]
+        right = torch.as_tensor(root * phase, device=self.device).to(ctype)[:, None, :]
+        for block in self._blocks:
+            part = out[:, block.rows, block.columns]
+            self._fill(part, block, k)
+            part *= left[:, block.rows]
+            part *= right[:, :, block.columns]
         return out
 
-    def _fill(self, out: torch.Tensor, block: _Block, k: torch.Tensor) -> None:
+    def _fill(self, part: torch.Tensor, block: _Block, k: torch.Tensor) -> None:
         na, nb, la, lb = block.shape
         waves = torch.view_as_real(_waves(k, block.distance, block.ell)).flatten(2)
         values = torch.bmm(block.angular, waves.to(self.dtype))
         values = torch.view_as_complex(values.view(na, nb, la, lb, len(k), 2))
-        target = out[:, block.rows, block.columns].view(len(k), na, la, nb, lb)
-        target.copy_(values.permute(4, 0, 2, 1, 3))
+        part.view(len(k), na, la, nb, lb).copy_(values.permute(4, 0, 2, 1, 3))
 
 
 def _runs(sites: NDArray[np.int_], lmax: NDArray[np.int_]) -> list[NDArray[np.int_]]:
@@ -268,12 +278,14 @@ def _similar(sizes: Sequence[int], spread: float = 1.15) -> list[list[int]]:
 def _one_by_one(
     problems: Sequence[Problem], device: torch.device, dtype: torch.dtype, memory: float
 ) -> list[Complex]:
-    del memory  # one matrix at a time stays in the CPU's cache
+    del memory  # a few matrices at a time
     traces = []
     for problem in problems:
         propagator = Propagator(problem, device, dtype)
-        each = (propagator.matrices(slice(i, i + 1))[0] for i in range(len(problem.k)))
-        traces.append(np.array([_solve_symmetric(m) for m in each]))
+        lots = (
+            propagator.matrices(slice(i, i + AT_ONCE)) for i in range(0, len(problem.k), AT_ONCE)
+        )
+        traces.append(np.array([_solve_symmetric(m) for lot in lots for m in lot]))
     return traces
 
 
@@ -298,11 +310,11 @@ def _together(
 
 
 def _solve_general(matrices: torch.Tensor) -> torch.Tensor:
-    """⅓ Σ_m [(1 − M)⁻¹M] over the absorber's l = 1 columns, lower triangles given, shape (n,)."""
+    """⅓ Σ_m [(1 − M)⁻¹M] over the absorber's l = 1 columns from lower triangles of −M."""
     lower = matrices.tril(-1)
     identity = torch.eye(matrices.shape[-1], device=matrices.device, dtype=matrices.dtype)
-    columns = lower[:, :, 1:4]  # the absorber's own block is zero, so these are whole columns
-    answer = torch.linalg.solve(identity - lower - lower.mT, columns)
+    columns = -lower[:, :, 1:4]  # the absorber's own block is zero, so these are whole columns
+    answer = torch.linalg.solve(identity + lower + lower.mT, columns)
     block: torch.Tensor = answer[:, 1:4].diagonal(dim1=1, dim2=2)
     return block.mean(1)
 
@@ -313,8 +325,8 @@ def _solve_symmetric(matrix: torch.Tensor) -> complex:
     Half the work of a general solver, and free of PyTorch's batched CPU solvers, which are wrong
     with more than one thread (pytorch issues 142815, 141358).
     """
-    columns = matrix[:, 1:4].numpy().copy()
-    a = matrix.neg_().numpy()
+    a = matrix.numpy()
+    columns = -a[:, 1:4]
     np.fill_diagonal(a, 1.0)
     (sysv,) = get_lapack_funcs(("sysv",), (a,))
     # a C-ordered lower triangle is a Fortran-ordered upper one: no copy

@@ -33,6 +33,8 @@ RISING = 24
 """Nodes of the contour integral on the way up from the Fermi level."""
 SAME = 0.02
 """eV; energies this close to FEFF's own are meant to be those."""
+FAST_STEPS = ((0.8, 12.0), (1.2, 24.0), (1.8, 40.0), (3.0, 58.0), (4.0, np.inf))
+"""Steps (eV) of the fast mesh and how far above the Fermi level each is taken."""
 USUAL_END, USUAL_TOP = 4.0, 60.655
 """End of FEFF's usual mesh, 1/Å, and its last point above the Fermi level, eV."""
 
@@ -109,7 +111,7 @@ def compute_xanes(
         :func:`xanes_live.theory.fermi.fermi_model`.
     mesh
         Where scattering is computed: on FEFF's mesh, every 0.5 eV ('fine', good to 1×10⁻⁴) or with
-        steps growing from 0.75 to 3 eV ('fast', 5×10⁻⁴). 'auto': FEFF's if `energies` are its
+        steps growing from 0.8 to 4 eV ('fast', 5×10⁻⁴). 'auto': FEFF's if `energies` are its
         points or None, else fine.
     double
         complex128 matrices.
@@ -246,8 +248,9 @@ def _sample(phases: Phases, mesh: Mesh, energies: Array | None) -> Sampled:
     top = (phases.energy[phases.n_real - 1].real - phases.fermi) * HARTREE
     if mesh == "fine":
         return fine_mesh(phases, _steps(top, ((0.5, np.inf),)), np.linspace(0, 0.9, 7))
-    steps = ((0.75, 12.0), (1.0, 24.0), (1.5, 40.0), (3.0, np.inf))
-    return fine_mesh(phases, _steps(top, steps), np.array([0.0, 0.2, 0.5]))
+    width = min(1.0, phases.energy[0].imag * HARTREE / 0.65)  # narrower levels, finer steps
+    steps = [(size * width, stop) for size, stop in FAST_STEPS]
+    return fine_mesh(phases, _steps(top, steps), np.array([0.0, 0.3, 0.65]))
 
 
 def _coincide(wanted: Array, own: Array) -> bool:
