@@ -63,7 +63,7 @@ def _call(program: str, directory: Path, module: str | None) -> None:
         raise TheoryError(program, f"not finished after {TIME_LIMIT_S:.0f} s") from None
     text = done.stdout.decode("utf-8", "replace")
     if done.returncode or (module and f"Done with module {module}" not in text):
-        raise TheoryError(program, _complaint(text) or f"exit status {done.returncode}")
+        raise TheoryError(program, f"exit status {done.returncode}: {_complaint(text)}")
 
 
 def _complaint(text: str) -> str:
