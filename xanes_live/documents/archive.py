@@ -17,9 +17,10 @@ from xanes_live.documents.columnwise import from_columns
 from xanes_live.documents.complete import through_tiled, unanswered, unreachable
 from xanes_live.documents.external import read_external, wanted
 from xanes_live.documents.run import RunRecord, Stream
-from xanes_live.errors import ConfigurationError, ReadError
+from xanes_live.errors import ConfigurationError, MissingDependencyError, ReadError
 
 _FULL_UID = 36
+_BROKER = "databroker:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,8 @@ def open_archive(
     ----------
     where
         Address of a Tiled server or of a container on one, name of a Tiled profile (as
-        ``databroker.catalog`` uses), or an opened catalogue or Broker.
+        ``databroker.catalog`` uses), 'databroker:NAME' for ``Broker.named(NAME)``, or an opened
+        catalogue or Broker.
     tiled
         Its `raw_path` is entered where `where` is the root of a server.
     api_key
@@ -166,9 +168,13 @@ def open_archive(
         If there is no such profile, or nothing of that name on the server.
     ConnectionError
         If the server cannot be reached.
+    MissingDependencyError
+        If databroker is wanted and not installed.
     """
     if not isinstance(where, str):
         return Archive(where)
+    if where.startswith(_BROKER):
+        return Archive(_broker(where.removeprefix(_BROKER)))
     from tiled.client import from_profile, from_uri  # noqa: PLC0415 - half a second
 
     raw_path = tiled.raw_path if tiled is not None else "raw"
@@ -188,6 +194,20 @@ def open_archive(
         if unreachable(error):
             raise ConnectionError(f"{where}: {error!r:.300}") from error
         return Archive(client)
+
+
+def _broker(name: str) -> Any:  # noqa: ANN401 - no types in these libraries
+    try:
+        from databroker import Broker  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        purpose = "an archive behind databroker"
+        raise MissingDependencyError("databroker", "databroker", purpose) from None
+    try:
+        return Broker.named(name)
+    except Exception as error:
+        if unreachable(error):
+            raise ConnectionError(f"databroker {name!r}: {error!r:.300}") from error
+        raise ConfigurationError(f"databroker {name!r}: {error!r:.300}") from error
 
 
 def raw_documents(run: Any, *, fill: bool = False) -> Iterator[tuple[str, Document]]:  # noqa: ANN401

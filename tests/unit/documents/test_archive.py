@@ -131,6 +131,17 @@ def test_databroker_v1_broker(raw, archived):
     assert uids(archive.runs(uids=[uid(archived, "sweeps")[:8]])) == {uid(archived, "sweeps")}
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_databroker_by_name(monkeypatch):
+    databroker = pytest.importorskip("databroker")
+    broker = object()
+    named = {"mine": broker}
+    monkeypatch.setattr(databroker.Broker, "named", staticmethod(named.__getitem__))
+    assert open_archive("databroker:mine").catalog is broker
+    with pytest.raises(ConfigurationError, match="other"):
+        open_archive("databroker:other")
+
+
 def test_addresses(tiled, archived):
     opened = open_archive(tiled.uri, TiledConfig(uri=tiled.uri), tiled.keys.reader)
     assert uid(archived, "step") in uids(opened.runs())
