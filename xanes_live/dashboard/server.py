@@ -70,6 +70,7 @@ def create_app(
     *,
     config: Config | None = None,
     hosts: Sequence[str] = LOOPBACK,
+    reader: TiledReader | None = None,
 ) -> Starlette:
     """Return the web application of the page.
 
@@ -87,10 +88,12 @@ def create_app(
         How to read this beamline's runs: for the scan in progress, raw channels, reprocessing.
     hosts
         Host names the server answers to; '*' for any.
+    reader
+        Instead of one of `uri` and `api_key`.
     """
     settings = _settings(config or Config(), uri, results_path, raw_path)
     board = Board()
-    reader = TiledReader(uri, api_key, settings.tiled.timeout_s)
+    reader = reader or TiledReader(uri, api_key, settings.tiled.timeout_s)
     raw = RawRuns(reader, raw_path)
     reprocessor = Reprocessor(raw, settings, uri, writer_key)
     feed = Feed(reader, board, results_path, raw_path)

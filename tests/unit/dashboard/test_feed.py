@@ -7,13 +7,12 @@ import orjson
 import pytest
 
 from tests import factories
+from tests.faketiled import FakeTiled, until
 from xanes_live.config import Config
 from xanes_live.dashboard.feed import Feed
 from xanes_live.dashboard.state import Board
 from xanes_live.dashboard.tiled import NotThereError
 from xanes_live.publish.document import node
-
-from .fake import FakeTiled, until
 
 PATH = "sandbox/xanes_live"
 

@@ -12,7 +12,6 @@ from xanes_live.dashboard.rawrun import RawRuns
 from xanes_live.dashboard.runs import Run
 from xanes_live.domain import Channels, Mode
 
-
 GRID = made.GRID + 7112.0
 
 

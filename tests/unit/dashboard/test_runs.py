@@ -4,13 +4,12 @@ import asyncio
 
 import pytest
 
+from tests.faketiled import FakeTiled
 from xanes_live.dashboard.feed import Feed
 from xanes_live.dashboard.live import LiveScan
 from xanes_live.dashboard.monitor import Monitor
 from xanes_live.dashboard.runs import ABANDONED_S, Runs, sample_of
 from xanes_live.dashboard.state import Board
-
-from .fake import FakeTiled
 
 T0 = 1_760_000_000.0
 

@@ -38,7 +38,7 @@ function flat(children) {
 
 /** Radio buttons that look like one switch; arrow keys work as in any radio group. */
 export function choice(legend, name, options, value, onChange) {
-  const group = h("fieldset", { class: "choice", testid: name }, h("legend", {}, legend));
+  const group = h("fieldset", { class: "choice", testid: `choice-${name}` }, h("legend", {}, legend));
   for (const [key, label] of options) {
     const input = h("input", {
       type: "radio", name, value: key, checked: key === value,

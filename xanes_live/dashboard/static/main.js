@@ -29,6 +29,7 @@ const help = h("dialog", { testid: "help", "aria-label": "Keys" }, h("h2", {}, "
 document.body.append(help);
 
 let view = null;
+let searching = false;
 
 function route() {
   const [, name, key] = location.hash.split("/").map(decode);
@@ -41,7 +42,17 @@ function route() {
   fill(main, view.node);
   document.documentElement.dataset.view = name || "now";
   scrollTo(0, 0);
+  if (searching) document.getElementById("search")?.focus();
+  searching = false;
   if (link.epoch) view.update(link, new Set([...Object.keys(link.parts), "history"]));
+}
+
+/** Go to the search of the history. */
+function search(event) {
+  event.preventDefault();
+  if (view instanceof HistoryView) return document.getElementById("search").focus();
+  searching = true;
+  location.hash = "#/history";
 }
 
 function decode(part) {
@@ -102,9 +113,9 @@ addEventListener("hashchange", route);
 addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input, select, textarea, dialog");
   if (event.ctrlKey || event.metaKey || event.altKey || (typing && event.key !== "Escape")) return;
-  const go = { n: "#/", h: "#/history", "/": "#/history" }[event.key];
+  const go = { n: "#/", h: "#/history" }[event.key];
   if (go !== undefined) location.hash = go;
-  if (event.key === "/") { requestAnimationFrame(() => document.getElementById("search")?.focus()); event.preventDefault(); }
+  if (event.key === "/") search(event);
   if (event.key === "?") help.showModal();
   if (event.key === "Escape" && view instanceof OneView) history.back();
 });

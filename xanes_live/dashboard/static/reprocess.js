@@ -38,9 +38,9 @@ export class Reprocess {
 
   /** Take note of whether this page may write. */
   allow(about) {
-    const possible = !!about?.possible;
-    if (this.possible === possible) return;
-    this.possible = possible;
+    const possible = !!about?.possible, known = JSON.stringify([possible, about?.reason]);
+    if (this.known === known) return;
+    this.known = known;
     this.form.hidden = !possible;
     this.chart.node.hidden = true;
     say(this.note, possible ? "Empty fields stay as they were. The old result stays." : `Not possible: ${about?.reason ?? "not known yet"}.`);

@@ -1,5 +1,7 @@
 """A Tiled server of a few dictionaries, with the methods of TiledReader that the page uses."""
 
+from __future__ import annotations
+
 import asyncio
 
 from xanes_live.dashboard.tiled import NotThereError, Page, TiledError
@@ -16,8 +18,7 @@ class FakeTiled:
         self._queues = []
 
     def put(self, path, key, metadata, *, announced=True):
-        container, _, _ = path, key, metadata
-        self.containers.setdefault(container, {})[key] = metadata
+        self.containers.setdefault(path, {})[key] = metadata
         if announced:
             for subscribed, queue in self._queues:
                 if subscribed == path:
@@ -54,6 +55,11 @@ class FakeTiled:
         except KeyError:
             raise NotThereError(f"Tiled has no {path}") from None
 
+    async def children(self, path, limit=300):
+        await asyncio.sleep(0)
+        self._check()
+        return []
+
     async def subscribe(self, path):
         self._check()
         if not self.streaming or path not in self.containers:
@@ -67,6 +73,9 @@ class FakeTiled:
             raise TiledError("Tiled ended the subscription")
         finally:
             self._queues.remove((path, queue))
+
+    async def scopes(self):
+        return None
 
     async def close(self):
         pass
