@@ -52,7 +52,7 @@ class Role:
 ROLES = {
     "writer": Role("admin", STORE, ("root", "raw"), "TILED_API_KEY"),
     "service": Role("user", WRITE, ("root", "raw", "results"), "XANES_LIVE_TILED_API_KEY"),
-    "reader": Role("user", READ, ("root", "raw", "results"), "XANES_LIVE_TILED_API_KEY"),
+    "reader": Role("user", READ, ("root", "raw", "results"), "XANES_LIVE_READER_KEY"),
 }
 
 
