@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from dataclasses import replace
@@ -301,6 +302,25 @@ def test_readings_of_a_real_service(tmp_path):
     assert found.models == (factories.MODEL,)
     assert found.disk_free > 0
     assert judge(found).alive
+
+
+class Broken:
+    """A source of documents that fails at once, again and again."""
+
+    def run(self, callback, stop):
+        raise OSError("no such broker")
+
+
+def test_a_failing_source_is_told_and_tried_again(tmp_path):
+    with Service(settings(tmp_path), {("Fe", "K"): Model()}, Broken()) as service:
+        end = time.monotonic() + 20
+        while not service.source_error and time.monotonic() < end:
+            time.sleep(0.01)
+        found = take(service)
+    health = judge(found)
+    assert "no such broker" in health.reasons[0]
+    assert health.alive  # starting again would not help
+    assert found.threads["xanes-source"]
 
 
 def test_the_watchdog_is_fed_while_threads_work(tmp_path, monkeypatch, listener):
