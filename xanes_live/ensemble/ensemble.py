@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from xanes_live.descriptor import find_peaks, first_shell, shell_votes
+from xanes_live.descriptor import combine_votes, find_peaks, first_shell, shell_votes
 from xanes_live.domain import Array, FirstShell, ModelInfo, Prediction
 from xanes_live.ensemble.engine import Engine
 from xanes_live.ensemble.registry import ModelFolder, read_model, unsaved
@@ -22,6 +23,35 @@ if TYPE_CHECKING:
 
 CHUNK = 4096
 """Spectra computed at a time: bounds memory whatever the size of a map."""
+
+
+class Rows(Protocol):
+    """A two-dimensional array of which parts can be read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+        ...
+
+    def __getitem__(self, rows: slice) -> ArrayLike:
+        """Return some rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Predictions of consecutive spectra."""
+
+    start: int
+    """Row of the first."""
+    mean: Array
+    """G2, shape (k, n_g2)."""
+    sigma: Array
+    """Standard deviation over members, shape (k, n_g2)."""
+    first_shell: Array
+    """Distance, Å, shape (k,); NaN where there is none."""
+    first_shell_sigma: Array
+    """Its standard deviation over members, Å, shape (k,)."""
 
 
 def choose_device(device: str = "auto") -> torch.device:
@@ -147,14 +177,48 @@ class Ensemble:
 
     def outputs(self, mu: ArrayLike) -> Array:
         """Return all outputs of all members, shape (n, n_members, n_g2 + n_heads)."""
-        spectra = self._checked(mu)
-        total = self.model.architecture.n_total
-        result = np.empty((len(spectra), self.n_members, total))
-        for start in range(0, len(spectra), CHUNK):
-            batch = torch.from_numpy(spectra[start : start + CHUNK]).to(self.device)
-            said = self.engine(batch).transpose(0, 1)
-            result[start : start + CHUNK] = said.cpu().numpy()
+        spectra = np.atleast_2d(np.asarray(mu))
+        result = np.empty((len(spectra), self.n_members, self.model.architecture.n_total))
+        for start, said in self._blocks(spectra):
+            result[start : start + len(said)] = said
         return result
+
+    def stream(self, mu: Rows) -> Iterator[Block]:
+        """Predict spectra too many to be held, a block at a time.
+
+        Parameters
+        ----------
+        mu
+            Anything with a shape (n, n_grid) whose rows can be sliced: a memory-mapped array, a
+            Tiled array, ….
+
+        Yields
+        ------
+        Block
+            In order; memory stays that of one block.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`predict`.
+        """
+        size = len(self.radius)
+        for start, said in self._blocks(mu):
+            mean, sigma = moments(said[..., :size])
+            shell, shell_sigma = combine_votes(self.votes(said))
+            offset = self.calibration.get("first_shell", {}).get("offset", 0.0)
+            yield Block(start, mean, sigma, shell + offset, shell_sigma)
+
+    def _blocks(self, mu: Rows) -> Iterator[tuple[int, Array]]:
+        """Yield the first row and all outputs of each block, (k, n_members, n_total)."""
+        if len(mu.shape) != 2 or mu.shape[1] != len(self.energy):
+            raise ValueError(f"spectra of shape (n, {len(self.energy)}) wanted, not {mu.shape}")
+        for start in range(0, mu.shape[0], CHUNK):
+            rows = np.array(mu[start : start + CHUNK], dtype=np.float32)  # of our own: writable
+            if not np.isfinite(rows).all():
+                raise ValueError("spectra must be finite")
+            said = self.engine(torch.from_numpy(rows).to(self.device)).transpose(0, 1)
+            yield start, said.cpu().numpy().astype(np.float64)
 
     def votes(self, outputs: Array) -> Array:
         """Return each member's first-shell distance, Å, shape (n, n_members).
@@ -174,16 +238,6 @@ class Ensemble:
             scale=settings.get("scale", 1.0),
             floor=settings.get("floor", 0.0),
         )
-
-    def _checked(self, mu: ArrayLike) -> NDArray[np.float32]:
-        spectra = np.atleast_2d(np.asarray(mu, dtype=np.float32))
-        if spectra.ndim != 2 or spectra.shape[1] != len(self.energy):
-            raise ValueError(
-                f"spectra of shape (n, {len(self.energy)}) wanted, not {spectra.shape}"
-            )
-        if not np.isfinite(spectra).all():
-            raise ValueError("spectra must be finite")
-        return np.ascontiguousarray(spectra)
 
 
 def moments(members: Array) -> tuple[Array, Array]:

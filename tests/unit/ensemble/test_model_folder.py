@@ -132,6 +132,24 @@ def test_one_spectrum_as_in_a_batch(ensemble):
     assert ensemble.predict(np.empty((0, 60))) == ()
 
 
+def test_streamed_is_predicted(ensemble, tmp_path, monkeypatch):
+    monkeypatch.setattr("xanes_live.ensemble.ensemble.CHUNK", 7)
+    x = spectra(20).astype(np.float32)
+    np.save(tmp_path / "map.npy", x)
+    on_disk = np.load(tmp_path / "map.npy", mmap_mode="r")
+    blocks = list(ensemble.stream(on_disk))
+    assert [b.start for b in blocks] == [0, 7, 14]
+    predictions = ensemble.predict(x)
+    np.testing.assert_allclose(
+        np.concatenate([b.mean for b in blocks]), [p.mean for p in predictions], rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        np.concatenate([b.first_shell for b in blocks]),
+        [p.first_shell.r for p in predictions],
+        rtol=1e-5,
+    )
+
+
 @pytest.mark.parametrize("bad", [np.ones((2, 59)), np.ones((2, 2, 60)), np.full((1, 60), np.nan)])
 def test_what_does_not_fit_is_refused(ensemble, bad):
     with pytest.raises(ValueError, match="spectra"):
