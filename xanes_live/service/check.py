@@ -18,9 +18,16 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from xanes_live.config import API_KEY_VARIABLE, Config, MetricsConfig, load
+from xanes_live.config import (
+    API_KEY_VARIABLE,
+    READER_KEY_VARIABLE,
+    Config,
+    MetricsConfig,
+    load,
+)
 from xanes_live.errors import ConfigurationError, XanesLiveError
 from xanes_live.publish.address import inside
+from xanes_live.service.check_reader import reader_findings
 from xanes_live.service.check_source import source_findings
 from xanes_live.service.check_tiled import tiled_findings
 from xanes_live.service.finding import Finding, Level
@@ -35,7 +42,8 @@ def check_command(path: Path | None, *, listen_s: float) -> int:
         config = load(path)
     except ConfigurationError as error:
         return _report([Finding.bad("configuration", str(error), "correct it; see the reference")])
-    return _report(findings(config, path, listen_s), config.tiled_key())
+    secrets = (config.tiled_key(), os.environ.get(READER_KEY_VARIABLE))
+    return _report(findings(config, path, listen_s), secrets)
 
 
 def findings(config: Config, path: Path | None, listen_s: float) -> Iterator[Finding]:
@@ -46,14 +54,16 @@ def findings(config: Config, path: Path | None, listen_s: float) -> Iterator[Fin
     yield from state_findings(config.service.state_directory)
     yield from running_findings(config.metrics)
     yield from tiled_findings(config)
+    yield from reader_findings(config.tiled)
 
 
-def _report(found: Iterable[Finding], secret: str | None = None) -> int:
+def _report(found: Iterable[Finding], secrets: Iterable[str | None] = ()) -> int:
     worst = Level.GOOD
     for finding in found:
         line = finding.line().replace("\n", " ")
-        # Belt and braces: no test puts the key into a finding, but messages of servers might.
-        sys.stdout.write((line.replace(secret, "***") if secret else line) + "\n")
+        for secret in filter(None, secrets):  # no test says one, but messages of servers might
+            line = line.replace(secret, "***")
+        sys.stdout.write(line + "\n")
         sys.stdout.flush()
         worst = max(worst, finding.level)
     return 1 if worst is Level.BAD else 0

@@ -17,10 +17,17 @@ import zmq
 from prometheus_client import CollectorRegistry
 
 from tests import factories
-from xanes_live.config import API_KEY_VARIABLE, MetricsConfig, SourceConfig, parse
+from xanes_live.config import (
+    API_KEY_VARIABLE,
+    READER_KEY_VARIABLE,
+    MetricsConfig,
+    SourceConfig,
+    parse,
+)
 from xanes_live.documents.wire import publisher_serializer
 from xanes_live.errors import UnknownModelError
 from xanes_live.service import check
+from xanes_live.service.check_reader import reader_findings
 from xanes_live.service.check_source import kafka_findings, listened, receive, source_findings
 from xanes_live.service.check_tiled import NEEDED, clock_findings, tiled_findings
 from xanes_live.service.endpoint import Endpoint
@@ -236,6 +243,7 @@ def look(tiled: Tiled, key: str = KEY, **settings) -> list[Finding]:
 @pytest.fixture(autouse=True)
 def _no_key_in_the_environment(monkeypatch):
     monkeypatch.delenv(API_KEY_VARIABLE, raising=False)
+    monkeypatch.delenv(READER_KEY_VARIABLE, raising=False)
 
 
 def test_a_server_as_it_should_be():
@@ -336,6 +344,30 @@ def test_nobody_answers():
     finding = only(tiled_findings(config, httpx.MockTransport(fail)))
     assert finding.level is Level.BAD
     assert "connection refused" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "levels", "words"),
+    [
+        ({"scopes": ["read:metadata", "read:data"]}, [Level.GOOD, Level.GOOD], "reads /raw"),
+        ({}, [Level.NOTE, Level.GOOD, Level.GOOD], "create:node"),
+        ({"nodes": {"raw": {}}, "scopes": []}, [Level.BAD, Level.GOOD], "does not see /sandbox"),
+    ],
+)
+def test_the_readers_key(monkeypatch, changes, levels, words):
+    monkeypatch.setenv(READER_KEY_VARIABLE, KEY)
+    config = parse({"tiled": {"uri": "http://tiled"}}).tiled
+    found = list(reader_findings(config, httpx.MockTransport(Tiled(**changes))))
+    assert [f.level for f in found] == levels
+    assert any(words in f.text for f in found)
+
+
+def test_a_readers_key_that_is_none(monkeypatch):
+    config = parse({"tiled": {"uri": "http://tiled"}}).tiled
+    assert list(reader_findings(config, httpx.MockTransport(Tiled()))) == []
+    monkeypatch.setenv(READER_KEY_VARIABLE, "ab" * 36)
+    finding = only(reader_findings(config, httpx.MockTransport(Tiled())))
+    assert "does not know it" in finding.text
 
 
 def test_a_server_without_a_clock_is_not_judged():
