@@ -19,6 +19,8 @@ from xanes_live.reduction.signals import NAMES, USES, Readings, Signal
 _AUTOMATIC = (Mode.GIVEN, Mode.TRANSMISSION, Mode.FLUORESCENCE)
 """Modes considered unless another is asked for, in order of preference."""
 _LEAST_POINTS = 10
+_SPIKES = 7
+"""Points of the running median; it takes out runs of three."""
 _CLEAR = 50.0
 """Edge step over noise from which transmission needs no comparison: it has no self-absorption."""
 _THICK = 0.05
@@ -112,13 +114,21 @@ def _merit(energy: Array, signal: Signal, scan: Scan) -> _Merit:
     good = signal.valid
     if good.sum() < _LEAST_POINTS:
         return _Merit(0.0, 0.0)
-    e, mu = energy[good], signal.mu[good]
+    e, raw = energy[good], signal.mu[good]
+    mu = _without_spikes(raw)
     guess = float(find_e0(e, mu))
     e0 = locate_edge(e, mu, guess, scan.element, scan.edge, scan.e0_announced).e0
     if not np.isfinite(e0):
         return _Merit(0.0, 0.0)
     step = rise_at(e, mu, e0).step
-    return _Merit(step, step / max(float(noise_level(e, mu, e0)), 1e-6 * step))
+    return _Merit(step, step / max(float(noise_level(e, raw, e0)), 1e-6 * step))
+
+
+def _without_spikes(mu: Array) -> Array:
+    """Return the running median, so that spoiled points do not decide between signals."""
+    half = _SPIKES // 2
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(mu, half, mode="edge"), _SPIKES)
+    return np.asarray(np.median(windows, axis=1), dtype=np.float64)
 
 
 def _only(mode: Mode, found: Mapping[Mode, Signal], readings: Readings, *, reaches: bool) -> Choice:
