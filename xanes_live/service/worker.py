@@ -21,7 +21,7 @@ from typing import Protocol
 from xanes_live import log
 from xanes_live.config import Config
 from xanes_live.documents.complete import needs_rereading
-from xanes_live.documents.run import Problem, ProblemKind, RunRecord
+from xanes_live.documents.run import RunRecord
 from xanes_live.domain import Declined, Result
 from xanes_live.pipeline import Predictors
 from xanes_live.publish.document import Node
@@ -89,7 +89,7 @@ class Worker:
         try:
             self._queue.put_nowait(record)
         except queue.Full:
-            self._overflow.append(_without_data(record))
+            self._overflow.append(record.without_data())
 
     def start(self) -> None:
         """Start the thread."""
@@ -220,9 +220,3 @@ class Worker:
 
     def _count(self, **changes: object) -> None:
         self._state = replace(self._state, **changes)  # type: ignore[arg-type]
-
-
-def _without_data(record: RunRecord) -> RunRecord:
-    """Keep only what is needed to find the run again."""
-    full = Problem(ProblemKind.TRUNCATED, "too many runs were waiting")
-    return replace(record, streams={}, external=(), problems=(*record.problems, full))
