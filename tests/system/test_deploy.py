@@ -5,6 +5,7 @@ import stat
 import subprocess
 import threading
 import tomllib
+from contextlib import closing
 
 import httpx
 import numpy as np
@@ -30,9 +31,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.skipif(not stack_module.AVAILABLE, reason=stack_module.REASON),
-    # Tiled's client hands its connections over to threads that end with the interpreter
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 RESULTS = "sandbox/xanes_live"
@@ -85,10 +83,16 @@ def raw_uid(stack):
 
 def store_scan(stack) -> str:
     from bluesky_tiled_plugins import TiledWriter
-    from event_model import compose_run
     from tiled.client import from_uri
 
-    writer = TiledWriter(from_uri(stack.uri, api_key=stack.key("writer"))["raw"])
+    client = from_uri(stack.uri, api_key=stack.key("writer"))
+    with closing(client.context.http_client):
+        return store(TiledWriter(client["raw"]))
+
+
+def store(writer) -> str:
+    from event_model import compose_run
+
     channels = factories.channels(n_points=60)
     columns = {"dcm_energy": channels.energy, "ic0": channels.i0, "ic1": channels.it}
     run = compose_run(
@@ -217,10 +221,10 @@ def test_searches_work_on_postgresql(config, publisher, results):
 
 
 def test_raw_runs_are_read_again_and_caught_up(config, raw_uid):
-    raw = RawRuns(config.tiled, config.tiled_key())
-    records = {record.uid: record for record in raw.unpredicted(0.0, set())}
-    assert raw_uid in records
-    whole = raw.reread(records[raw_uid])
+    with closing(RawRuns(config.tiled, config.tiled_key())) as raw:
+        records = {record.uid: record for record in raw.unpredicted(0.0, set())}
+        assert raw_uid in records
+        whole = raw.reread(records[raw_uid])
     assert whole is not None
     np.testing.assert_allclose(
         whole.streams["primary"].columns["dcm_energy"], factories.energies(60)
@@ -293,7 +297,8 @@ def test_subscriptions_survive_a_restart_of_tiled(stack, config, publisher, resu
     # Redis, not Tiled, kept what was said before the crash, and goes on counting
     heard = heard_from_the_first_on(stack)
     assert {"before", "after"} <= set(heard)
-    assert redis.Redis.from_url(stack.environment["REDIS_URI"]).dbsize() > 0
+    with redis.Redis.from_url(stack.environment["REDIS_URI"]) as cache:
+        assert cache.dbsize() > 0
 
 
 def test_a_rotated_key_is_worthless(stack):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,7 @@ def look(uri: str, key: str | None, raw_path: str | None, count: int) -> Found:
         return Found(path)
     try:
         root = connect(TiledConfig(uri=uri), key)
-        with faults():
+        with closing(root.context.http_client), faults():
             return _look(root, raw_path, count)
     except RefusedError:
         return Found(path, words=(f"{uri} wants a key that may read: no runs were looked at",))
