@@ -21,6 +21,8 @@ from xanes_live.reduction.sweep import Order
 
 NAMES = {"i0": "I0", "it": "It", "ir": "Ir", "fluorescence": "the fluorescence detector", "mu": "μ"}
 """What an operator calls the channels."""
+_ABSURD = 1e30
+"""Larger readings are not readings."""
 _INVERTED = 0.95
 """Fraction of negative readings from which a channel counts as inverted."""
 USES: dict[Mode, tuple[str, ...]] = {
@@ -82,7 +84,7 @@ def read_channels(
         raw = getattr(channels, role)
         if raw is None or np.shape(raw) != channels.energy.shape:
             continue
-        raw = order.apply(raw)
+        raw = order.apply(_sane(raw))
         counts[role] = upright(raw - dark.get(role, 0.0))
         quality[role] = channel_quality(counts[role], raw, beamline.saturation.get(role))
         fraction = saturated_fraction(raw, beamline.saturation.get(role))
@@ -90,8 +92,14 @@ def read_channels(
         flags[role] = () if flag is None else (flag,)
     _read_fluorescence(channels, order, beamline, dark, counts, quality, flags)
     if channels.mu is not None and channels.mu.shape == channels.energy.shape:
-        counts["mu"] = order.apply(channels.mu)
+        counts["mu"] = order.apply(_sane(channels.mu))
     return Readings(order.energy, counts, quality, flags)
+
+
+def _sane(readings: Array) -> Array:
+    """Return readings with NaN for what no detector reads, so that sums and squares stay finite."""
+    values = np.asarray(readings, dtype=np.float64)
+    return np.where(np.abs(values) < _ABSURD, values, np.nan)
 
 
 def upright(counts: Array) -> Array:
@@ -120,7 +128,7 @@ def _read_fluorescence(
     elements = np.atleast_2d(channels.fluorescence)
     if elements.shape[-1] != channels.energy.size:
         return
-    raw = order.apply(elements)
+    raw = order.apply(_sane(elements))
     summed = sum_elements(
         order.energy,
         np.stack([upright(element - dark.get("fluorescence", 0.0)) for element in raw]),
@@ -155,13 +163,14 @@ def _signal(mode: Mode, readings: Readings) -> Signal | None:
     values = [readings.counts[role] for role in roles]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if mode is Mode.GIVEN:
-            mu, valid = values[0], np.isfinite(values[0])
+            mu, valid = values[0], np.ones(values[0].size, dtype=np.bool_)
         elif mode is Mode.FLUORESCENCE:
             mu = values[1] / values[0]
-            valid = (values[0] > 0) & np.isfinite(mu)
+            valid = values[0] > 0
         else:
             mu = np.log(values[0] / values[1])
-            valid = (values[0] > 0) & (values[1] > 0) & np.isfinite(mu)
+            valid = (values[0] > 0) & (values[1] > 0)
+    valid &= np.abs(mu) < _ABSURD
     counters = {role: readings.counts[role] for role in roles if role != "mu"}
     if mode is Mode.GIVEN and "i0" in readings.counts:
         counters["i0"] = readings.counts["i0"]

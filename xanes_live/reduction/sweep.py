@@ -15,6 +15,8 @@ from xanes_live.domain import Array
 
 SAME = 5e-4
 """Energies nearer than this are the same point, eV (the smallest step larch accepts)."""
+_HIGHEST = 1e7
+"""Larger numbers are no X-ray energies, eV."""
 _TREMBLE = 0.2
 """Fraction of the usual step below which neighbours in a sweep that trembles are one point."""
 _TURN = 0.05
@@ -74,7 +76,7 @@ def put_in_order(energy: Array) -> Order:
     Order
         With no points at all when no energy is a positive number.
     """
-    good = np.flatnonzero(np.isfinite(energy) & (energy > 0))
+    good = np.flatnonzero((energy > 0) & (energy < _HIGHEST))
     dropped = energy.size - good.size
     e = np.asarray(energy, dtype=np.float64)[good]
     steps = np.diff(e)
