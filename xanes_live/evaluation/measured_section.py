@@ -101,12 +101,24 @@ def _scores(measured: MeasuredSet, p: Predictions, subject: Subject) -> dict[str
         "sigma_correlation": scores.correlation(p.shell_sigma[use], np.abs(error)),
     }
     if known.any():
-        mean = subject.data.g2.mean(axis=0)
+        mean = _mean_of_others(measured)[known]
         for name, region in (("near", (0.0, BEYOND[0])), ("beyond", BEYOND)):
             result[f"g2_{name}_against_mean"] = scores.g2_skill(
                 radius, p.mean[known], measured.g2[known], mean, region
             )
     return result
+
+
+def _mean_of_others(measured: MeasuredSet) -> Array:
+    """Return the mean known G2 of the other compounds, each counted once: a good guess."""
+    known = np.isfinite(measured.g2).all(axis=1) & measured.scored
+    names = sorted(set(measured.compound[known].tolist()))
+    own = {n: measured.g2[known & (measured.compound == n)].mean(axis=0) for n in names}
+    rows = [
+        np.mean([g2 for n, g2 in own.items() if n != compound] or [*own.values()], axis=0)
+        for compound in measured.compound.tolist()
+    ]
+    return np.array(rows)
 
 
 def _tables(
