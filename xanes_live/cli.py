@@ -18,6 +18,7 @@ from xanes_live import __version__, log
 from xanes_live.ensemble.cli_train import train_command
 from xanes_live.errors import XanesLiveError
 from xanes_live.evaluation.cli_evaluate import evaluate_command, measured_command
+from xanes_live.theory.cli_theory import theory_command
 
 app = typer.Typer(
     name="xanes-live",
@@ -217,6 +218,7 @@ def models() -> None:
         typer.echo(f"{name}\t{info.element} {info.edge}\tversion {info.version}\t{info.hash}")
 
 
+app.command("theory")(theory_command)
 app.command("train")(train_command)
 app.command("measured")(measured_command)
 app.command("evaluate")(evaluate_command)

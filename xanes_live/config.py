@@ -146,9 +146,9 @@ class ModelConfig(Section):
 class ConfidenceConfig(Section):
     """Thresholds of the colours."""
 
-    amber_half_width: float = Field(0.20, gt=0)
+    amber_half_width: float = Field(0.25, gt=0)
     """Half-width of the first-shell 95 % interval (Å) from which a result is at best amber."""
-    red_half_width: float = Field(0.50, gt=0)
+    red_half_width: float = Field(0.60, gt=0)
     """Half-width of the first-shell 95 % interval (Å) from which it is red."""
 
 

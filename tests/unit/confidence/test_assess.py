@@ -36,8 +36,8 @@ def with_half_width(half, r=2.0):
     ("half", "expected", "code"),
     [
         (0.05, Confidence.GREEN, None),
-        (0.21, Confidence.AMBER, "ensemble_spread"),
-        (0.51, Confidence.RED, "ensemble_spread_large"),
+        (0.26, Confidence.AMBER, "ensemble_spread"),
+        (0.61, Confidence.RED, "ensemble_spread_large"),
         (np.nan, Confidence.RED, "ensemble_spread_large"),
     ],
 )
