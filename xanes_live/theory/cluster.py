@@ -59,7 +59,7 @@ def lmax_of(number: int) -> int:
 
 
 def make_cluster(
-    atoms: Atoms, absorber: int, radius: float = 8.0, *, solid: bool | None = None
+    atoms: Atoms, absorber: int, radius: float = 7.5, *, solid: bool | None = None
 ) -> Cluster:
     """Cut the cluster within `radius` of an absorber.
 

@@ -25,6 +25,8 @@ from xanes_live.theory.scattering import Problem, absorber_traces
 
 Complex = NDArray[np.complex128]
 Mesh = Literal["auto", "feff", "fine", "fast"]
+CLUSTER = 7.5
+"""Å, of the cluster a crystal is represented by, as in the FEFF10 runs compared with."""
 DENSE = 0.1
 """eV between nodes of the contour integral on our own meshes."""
 OUTPUT = 0.2
@@ -175,12 +177,15 @@ def prepare(
     fermi: float | FermiModel | None = None,
     mesh: Mesh = "auto",
     solid: bool | None = None,
+    cluster_radius: float = CLUSTER,
 ) -> Prepared:
-    """Run FEFF8L for one absorber; parameters as :func:`compute_xanes`.
+    """Run FEFF8L for one absorber; parameters as :func:`compute_xanes`, and two more.
 
-    `solid` says whether a non-periodic structure is cut from a solid; None finds out.
+    `solid` says whether a non-periodic structure is cut from a solid; None finds out. A crystal
+    gives its atoms within `cluster_radius` (Å) to the potentials; the proportion of elements in it
+    moves the interstitial potential by 0.1 to 0.2 eV.
     """
-    cluster = make_cluster(atoms, absorber, max(8.0, fms_radius), solid=solid)
+    cluster = make_cluster(atoms, absorber, max(cluster_radius, fms_radius), solid=solid)
     used: ScfSettings | None = None
     kmax = _mesh_end(energies, mesh)
     if scf_radius is None:

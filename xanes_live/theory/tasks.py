@@ -17,6 +17,7 @@ from xanes_live.theory.fermi import fermi_model
 from xanes_live.theory.harmonics import Array
 from xanes_live.theory.spectrum import finish, prepare
 from xanes_live.theory.store import Record
+from xanes_live.theory.structures import CUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def scf_radius(atoms: Atoms, absorber: int, solid: bool | None) -> float:
 
     5 for molecules; for crystals 3.6 or what it takes to hold one atom of each element, up to 5.5.
     """
-    cluster = make_cluster(atoms, absorber, solid=solid)
+    cluster = make_cluster(atoms, absorber, CUT, solid=solid)
     if not cluster.solid:
         return 5.0
     distance = np.linalg.norm(cluster.positions, axis=1)
@@ -102,6 +103,7 @@ def _compute(task: Task, settings: Settings) -> Record:
         fermi=None if scf else fermi_model(),
         mesh=settings.mesh,
         solid=task.solid,
+        cluster_radius=CUT,  # distorted copies are cut out with it, and E_F was fitted with it
     )
     spectrum = finish([prepared], energies)[0]
     _check(spectrum.mu)

@@ -83,6 +83,12 @@ def test_feff10_with_crystals_and_self_consistency(cases: dict, name: str, feff:
     assert rms(ours.mu, case["mu"]) < 5e-4
 
 
+@pytest.mark.slow
+def test_periodic_crystal_against_feff10(cases: dict, feff: None) -> None:
+    ours = compute_xanes(bulk("FeO", "rocksalt", a=4.307), 0, scf_radius=None)
+    assert rms(ours.mu, cases["FeO"]["mu"]) < 5e-4
+
+
 def test_turning_moving_and_renumbering(cases: dict, feff: None) -> None:
     atoms = atoms_of(cases["FeCO5"])
     atoms.positions += np.random.default_rng(0).normal(0, 0.05, atoms.positions.shape)
@@ -97,7 +103,7 @@ def test_turning_moving_and_renumbering(cases: dict, feff: None) -> None:
 
 def test_periodic_crystal_is_its_cluster(feff: None) -> None:
     crystal = bulk("TiC", "rocksalt", a=4.33)
-    cluster = make_cluster(crystal, 0)
+    cluster = make_cluster(crystal, 0, 7.5)
     free = Atoms(cluster.numbers, cluster.positions)
     periodic, cut = compute_many([(crystal, 0), (free, 0)], scf_radius=None, fms_radius=3.2)
     assert np.abs(periodic.mu - cut.mu).max() < 1e-6
