@@ -148,7 +148,7 @@ class Publisher:
             for i in range(n_spectra)
         )
         now = time.time() - age_s
-        given = {"scan_id": self.scan_id, "sample": "goethite", "time": now - 60, "stop_time": now}
+        given = {"scan_id": self.scan_id, "sample": "goethite", "time": now - 0.5, "stop_time": now}
         result = factories.result(spectra=spectra, uid=uid, **(given | scan))
         key = result_key(uid, None, result.model.hash, result.config_hash)
         return node(dataclasses.replace(result, key=key), self.config)
@@ -160,7 +160,7 @@ class Publisher:
 
     def decline(self, **scan: Any) -> str:
         now = time.time()
-        given = {"uid": str(uuid.uuid4()), "time": now - 60, "stop_time": now}
+        given = {"uid": str(uuid.uuid4()), "time": now - 0.5, "stop_time": now}
         made = declined_node(factories.declined(**(given | scan)), self.config)
         self.put(made.key, made.metadata)
         return made.key

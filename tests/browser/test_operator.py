@@ -85,9 +85,9 @@ def test_a_scan_appears_grows_ends_and_is_followed_by_its_result(server, raw_run
     run.finish()
     shows(page, "scan-state", "being computed")
     assert points(page) == GRID.size
-    publisher.publish(uid=run.uid, r=2.07, sample="live goethite", age_s=-60)
+    publisher.publish(uid=run.uid, r=2.07, sample="live goethite")
     shows(page, "distance", "2.07")
-    shows(page, "scan-state", "result below")
+    shows(page, "scan-state", "result shown")
     page.get_by_test_id("tab-raw").click()
     page.wait_for_selector("[data-testid=raw-it] canvas")
     page.wait_for_selector("[data-testid=raw-i0] canvas")

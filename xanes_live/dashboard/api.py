@@ -125,8 +125,10 @@ async def _raw(request: Request) -> Response:
     context = of(request)
     index = int(number(_integer(request.query_params.get("index", "0"))) or 0)
     shown = await context.feed.detail(request.path_params["key"])
-    run = await context.raw.find(shown["raw_uid"])
-    record = await context.raw.record(run)
+    try:
+        record = await context.raw.record(await context.raw.find(shown["raw_uid"]))
+    except NotThereError:
+        raise NotThereError("the raw run is not in Tiled (yet)") from None
     scan = await asyncio.to_thread(recognised, record, context.config)
     if not isinstance(scan, Scan) or not scan.sweeps:
         raise NotThereError("the raw run cannot be read as an absorption scan")

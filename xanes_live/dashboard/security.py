@@ -26,6 +26,8 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    # Asked for again each time (by ETag), so that an update of the server is an update of the page.
+    "Cache-Control": "no-cache",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 _SAFE = {"GET", "HEAD"}

@@ -156,7 +156,7 @@ def _routes() -> list[BaseRoute]:
 
 
 async def _index(_: Request) -> Response:
-    return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+    return FileResponse(STATIC / "index.html")
 
 
 async def _live(websocket: WebSocket) -> None:

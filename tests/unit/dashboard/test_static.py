@@ -38,6 +38,13 @@ def test_every_import_is_there():
             assert (STATIC / name).is_file(), f"{path.name} imports {name}"
 
 
+def test_every_module_is_fetched_at_once():
+    """Or else each level of imports costs another round trip before the first plot."""
+    page = (STATIC / "index.html").read_text()
+    named = set(re.findall(r'modulepreload" href="static/([\w.]+)"', page))
+    assert named == {p.name for p in STATIC.glob("*.js")} - {"main.js"}
+
+
 def test_vendored_code_carries_its_licence():
     folder = STATIC / "vendor" / "uplot"
     assert "MIT" in (folder / "LICENSE").read_text()

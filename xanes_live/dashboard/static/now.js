@@ -8,7 +8,7 @@ import { liveModel } from "./models.js";
 import { ResultView } from "./result.js";
 
 const STATES = {
-  running: "scan in progress", processing: "ended, result is being computed", done: "ended, result below",
+  running: "scan in progress", processing: "ended, result is being computed", done: "ended, result shown",
   ignored: "ended; not an absorption scan", abandoned: "never ended", idle: "no scan seen yet",
 };
 
@@ -44,7 +44,9 @@ export class NowView {
 
   #scan(scan) {
     this.scan = scan;
-    say(this.state, STATES[scan.state] ?? scan.state);
+    // A service may be ahead of the writer of the raw runs by more than one scan.
+    const behind = scan.state === "done" && this.app.link.parts.result?.raw_uid !== scan.uid;
+    say(this.state, behind ? "ended, result in the history" : STATES[scan.state] ?? scan.state);
     this.state.dataset.state = scan.state;
     this.live.set(liveModel(scan));
     this.progress.hidden = !(scan.state === "running" && isNumber(scan.of) && scan.of > 0);
