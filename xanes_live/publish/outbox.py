@@ -5,15 +5,18 @@ The journal is a write-ahead log without a sync for each commit (``synchronous=N
 survives the end of this process however it comes; only a power cut can take the last results, and
 those are found again from the raw runs at the next start.
 
-Every method is one SQL statement in a transaction of its own on one connection that SQLite itself
-serialises, so any thread may call any method.
+Every method is one SQL statement in a transaction of its own, on a connection of the calling
+thread's own, so any thread may call any method. (One connection for all will not do: Python hands
+one prepared statement to two threads that ask the same, and each then gets rows of the other.)
 """
 
 from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 import time
+import weakref
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -87,16 +90,38 @@ class Outbox:
     def __init__(self, path: Path, keep_done: int = 20_000) -> None:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._keep_done = keep_done
+        self._path, self._keep_done = path, keep_done
+        self._own = threading.local()
+        self._closed = False
+        # Weak: the connection of a thread that has ended goes with it.
+        self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()
         try:
-            self._db = _open(path)
+            _prepare(self._db)
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise  # locked, or the disk: not the file's fault
+            self._drop()
             aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
             path.replace(aside)
             log.event(_log, logging.ERROR, "damaged outbox set aside", file=aside, error=error)
-            self._db = _open(path)
+            _prepare(self._db)
+
+    @property
+    def _db(self) -> _Connection:
+        """The calling thread's connection."""
+        db: _Connection | None = getattr(self._own, "db", None)
+        if db is None:
+            if self._closed:
+                raise sqlite3.ProgrammingError("the outbox is closed")
+            db = _connect(self._path)
+            self._own.db = db
+            self._connections.add(db)
+        return db
+
+    def _drop(self) -> None:
+        for db in list(self._connections):
+            db.close()
+        self._own = threading.local()
 
     def put(self, node: Node) -> bool:
         """Keep `node` until it is published; False if it is waiting already.
@@ -194,23 +219,29 @@ class Outbox:
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
+        self._closed = True
+        self._drop()
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    # Serialised by SQLite (threadsafety 3), autocommit: see the module's text.
-    db = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
-    try:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=NORMAL")
-        db.execute(_TABLE)
-        db.execute("CREATE INDEX IF NOT EXISTS by_state ON outbox (state, not_before)")
-        # What had to wait when the last process ended is tried at once by this one.
-        db.execute("UPDATE outbox SET not_before = 0 WHERE state != 'done'")
-    except sqlite3.DatabaseError:
-        db.close()
-        raise
+class _Connection(sqlite3.Connection):
+    """A connection that can be referred to weakly."""
+
+
+def _connect(path: Path) -> _Connection:
+    # Autocommit; closed by whichever thread closes the outbox.
+    db = sqlite3.connect(
+        path, timeout=30.0, isolation_level=None, check_same_thread=False, factory=_Connection
+    )
+    db.execute("PRAGMA synchronous=NORMAL")
     return db
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute(_TABLE)
+    db.execute("CREATE INDEX IF NOT EXISTS by_state ON outbox (state, not_before)")
+    # What had to wait when the last process ended is tried at once by this one.
+    db.execute("UPDATE outbox SET not_before = 0 WHERE state != 'done'")
 
 
 def _item(key: str, state: str, whole: int, document: bytes, arrays: bytes, attempts: int) -> Item:

@@ -1,3 +1,4 @@
+import gc
 import signal
 import sqlite3
 import subprocess
@@ -119,6 +120,43 @@ def test_payloads_of_published_results_are_dropped(outbox):
     outbox.mark("a", State.DONE)
     rows = outbox._db.execute("SELECT document, arrays FROM outbox").fetchall()
     assert rows == [(None, None)]
+
+
+def test_threads_that_ask_the_same_get_whole_answers(outbox):
+    for n in range(30):
+        outbox.put(node_of(f"k{n}"))
+        if n % 2:
+            outbox.mark(f"k{n}", State.DONE)
+    ended, faults = threading.Event(), []
+
+    def ask():
+        while not ended.is_set():
+            try:
+                counts = outbox.counts()
+                assert counts.pending + counts.done + counts.arrays == 30
+                assert outbox.next(State.PENDING) is not None
+            except Exception as error:  # noqa: BLE001 - told at the end
+                faults.append(error)
+                return
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for n in range(300):
+        outbox.mark(f"k{2 * (n % 14)}", State.ARRAYS if n % 2 else State.PENDING)
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+
+
+def test_connections_of_ended_threads_are_let_go(outbox):
+    for _ in range(5):
+        thread = threading.Thread(target=outbox.counts)
+        thread.start()
+        thread.join()
+    gc.collect()
+    assert len(outbox._connections) == 1
 
 
 def test_many_threads_put_at_once(outbox):
