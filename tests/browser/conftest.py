@@ -23,7 +23,9 @@ def pytest_collection_modifyitems(items):
             item.add_marker("browser")
 
 
-@pytest.fixture(scope="session")
+# Playwright keeps an event loop running in this thread until it is closed; no other test may find
+# it there, so the browser lasts as long as one file.
+@pytest.fixture(scope="module")
 def chromium():
     if find_chromium() is None:
         pytest.skip("there is no Chromium on this machine")
