@@ -11,6 +11,8 @@ import logging
 import sys
 import time
 
+from xanes_live.errors import ConfigurationError
+
 _SECRET = ("key", "token", "password", "secret", "authorization")
 _HARMLESS = ("result_key", "data_key", "keys_seen")
 
@@ -61,7 +63,15 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str = "INFO", *, as_json: bool = False) -> None:
-    """Send this package's log to standard error; for command lines only."""
+    """Send this package's log to standard error; for command lines only.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such level.
+    """
+    if level.upper() not in logging.getLevelNamesMapping():
+        raise ConfigurationError(f"log level {level!r}: expected DEBUG, INFO, WARNING or ERROR")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if as_json else LineFormatter())
     root = logging.getLogger("xanes_live")

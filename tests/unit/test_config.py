@@ -4,6 +4,7 @@ import pytest
 
 from xanes_live.config import API_KEY_VARIABLE, Config, load, parse
 from xanes_live.errors import ConfigurationError
+from xanes_live.log import configure
 
 
 def test_defaults_need_no_file():
@@ -51,6 +52,13 @@ def test_missing_file_is_one_sentence(tmp_path):
         load(tmp_path / "none.toml")
 
 
+def test_a_file_that_is_no_text_is_one_sentence(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigurationError, match=r"a\.toml: not a text file"):
+        load(path)
+
+
 def test_hash_follows_what_changes_numbers_and_nothing_else():
     base = Config().hash()
     assert parse({"tiled": {"uri": "http://other:1"}}).hash() == base
@@ -66,3 +74,8 @@ def test_secrets_do_not_show(monkeypatch):
     assert config.tiled_key() == "s3cret"
     monkeypatch.setenv(API_KEY_VARIABLE, "fromenv")
     assert config.tiled_key() == "fromenv"
+
+
+def test_an_unknown_log_level_is_one_sentence():
+    with pytest.raises(ConfigurationError, match="log level 'LOUD': expected DEBUG"):
+        configure("LOUD")
