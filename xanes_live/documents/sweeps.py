@@ -16,6 +16,9 @@ overlap of a step scan's regions stay far below it, and a sweep that covers less
 _MANY = 20_000
 _FLY_BACK = 0.25
 """A sweep with fewer points than this part of the median is the way back to the start."""
+_LEG = 8
+"""Points on average below which what lies between the turns is no sweep: the points were taken in
+no order, and together they are one spectrum."""
 _RESIDUE = 0.05
 """A sweep over less than this part of the range is what was read while the axis turned round."""
 
@@ -44,7 +47,10 @@ def split(energy: Array) -> list[NDArray[np.intp]]:
     span = float(values.max() - values.min())
     if span <= 0:
         return [_filled(finite)]
-    bounds = [0, *(t + 1 for t in _turns(values, _TURN * span)), values.size]
+    turns = _turns(values, _TURN * span)
+    if len(turns) > 1 and (len(turns) + 1) * _LEG > values.size:
+        return [_filled(finite)]
+    bounds = [0, *(t + 1 for t in turns), values.size]
     pieces = [finite[a:b] for a, b in pairwise(bounds)]
     return [_filled(piece) for piece in _whole(_with_lone_starts(pieces), energy, span)]
 

@@ -21,6 +21,9 @@ _TREMBLE = 0.2
 """Fraction of the usual step below which neighbours in a sweep that trembles are one point."""
 _TURN = 0.05
 """Fraction of the scanned range that a sweep must go back by to count as having turned."""
+_LEG = 8
+"""Points on average from which the stretches between turns are passes over the same energies; where
+they are shorter, the points were taken, or written, in no order at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,8 @@ def _starts(e: Array, e_sorted: Array, rearranged: bool) -> NDArray[np.intp]:
     tolerance = SAME
     if rearranged:
         legs = _legs(e)
+        if len(legs) * _LEG > e.size:
+            return _first_of_runs(np.diff(e_sorted) >= SAME)
         if len(legs) > 1:
             return _cells(e_sorted, np.unique(e[max(legs, key=lambda leg: leg.stop - leg.start)]))
         steps = np.abs(np.diff(e))

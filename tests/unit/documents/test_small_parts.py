@@ -329,6 +329,11 @@ def test_a_million_points_of_an_oscillating_axis():
     assert max(abs(len(p) - 50_000) for p in pieces) < 2_000
 
 
+def test_points_in_no_order_are_one_sweep():
+    pieces = split(np.random.default_rng(0).permutation(GRID))
+    assert [len(p) for p in pieces] == [len(GRID)]
+
+
 @pytest.mark.parametrize("energy", [np.zeros(0), np.full(4, np.nan)])
 def test_no_energies_no_sweeps(energy):
     assert split(energy) == []

@@ -90,3 +90,9 @@ def test_anything_comes_out_strictly_increasing(energies):
         # the mean over all raw points is the mean of the groups, weighted
         counts = np.diff(np.append(order.starts, order.picked.size))
         np.testing.assert_allclose(order.energy @ counts, good.sum(), rtol=1e-12)
+
+
+def test_points_in_no_order_are_sorted_and_kept_apart():
+    order = put_in_order(np.random.default_rng(2).permutation(GRID))
+    np.testing.assert_array_equal(order.energy, GRID)
+    assert (order.merged, order.rearranged) == (0, True)
