@@ -210,11 +210,14 @@ def _candidate(stream: Stream, context: Context, key: str) -> Axis | None:
         d = spacing(stream, context) if points >= 0.5 * _CLEAR and unit != "other" else None
         energy = None if d is None else from_angle(column, unit, d)
         return None if energy is None else Axis(key, energy, points)
-    elif unit == "other":
-        return None
     else:
         points = named.get("energy", 0.0) + scanned
         energy = energies(column, "", context.edge_energy)
+    if unit == "other" and energy is not None:
+        # motor records keep 'mm' when nobody changes it
+        axis = Axis(key, energy, points - 5.0)
+        clear = named.get("energy", 0.0) >= _CLEAR
+        return axis if clear and _crosses_announced_edge(axis, context) else None
     if energy is None:
         return None
     axis = Axis(key, energy, points)

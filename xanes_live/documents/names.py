@@ -33,11 +33,14 @@ def _rules(*rows: tuple[str, float, str]) -> tuple[Rule, ...]:
 ENERGY = _rules(
     ("energy", 10, r"(?:mono|photon|dcm|pgm|hhm)?_?energy(?:dcm|mono|ev|kev)?|energydcm"),
     ("energy", 8, r"en|ene|enrg|nrj|hv|eev|ekev"),
-    ("energy", 6, r"ev|kev"),
+    ("energy", 6, r"ev|kev|e_v|ke_v"),
     ("energy", 6, r"^e"),
     ("energy", 3, r"mono\d?|dcm|hhm|pgm|monochromator"),
     ("angle", 10, r"bragg\d?|(?:mono|dcm|hhm)_(?:theta|angle|th)|theta_?z?c|dcmtheta|braggangle"),
     ("angle", 4, r"theta|angle"),
+    # an energy that the motor of the Bragg angle reports; 'energy_bragg' is the angle of an energy
+    ("energy", 30, r"bragg_(?:energy|en|ev|kev|e|erdbk(?:_ao)?)"),
+    ("angle", -40, r"bragg_(?:energy|en|ev|kev|e|erdbk(?:_ao)?)"),
     # the readback is what was measured, the rest what was wished for
     ("energy", -3, r"setpoint|sp|demand|target|requested|request|cmd|nominal|user_setpoint"),
     ("energy", 1, r"readback|rbv|achieved|actual|measured|encoder|enc\d?"),

@@ -287,6 +287,19 @@ def test_an_energy_is_preferred_to_an_angle():
     np.testing.assert_array_equal(scan(documents, d_spacing=3.1356).sweeps[0].energy, E + 1.0)
 
 
+def test_the_unit_of_a_motor_record_nobody_set_does_not_hide_an_energy():
+    columns = {"energy": E, "energy_gap": E / 1e3, "i0": VALUES["i0"], "it": VALUES["it"]}
+    millimetres = {key: {"units": "mm"} for key in ("energy", "energy_gap")}
+    documents = runs.documents(columns, runs.FE, keys=millimetres)
+    assert_channels(scan(documents).sweeps[0], "i0 it")
+
+
+def test_millimetres_that_cross_no_edge_are_no_energy():
+    columns = {"energy_jack": E - 7000, "i0": VALUES["i0"], "it": VALUES["it"]}
+    result = found(runs.documents(columns, runs.FE, keys={"energy_jack": {"units": "mm"}}))
+    assert isinstance(result, Declined)
+
+
 def test_configured_angle():
     columns = {"axis7": ANGLES, "a": VALUES["i0"], "b": VALUES["it"]}
     config = {"energy": "axis7", "energy_units": "deg", "d_spacing": 3.1356, "i0": "a", "it": "b"}

@@ -56,6 +56,18 @@ def test_settings_are_no_channels(name):
     assert channel_points(name) == {}
 
 
+@pytest.mark.parametrize("name", ["bragg_energy", "kohzu_bragg_energy_rbv", "BraggERdbk", "eV"])
+def test_energies_of_other_names(name):
+    points = energy_points(name)
+    assert points["energy"] >= 6 > points.get("angle", 0)
+
+
+@pytest.mark.parametrize("name", ["energy_bragg", "bragg", "dcm_bragg_readback", "mono_theta"])
+def test_angles_of_the_energy_are_angles(name):
+    points = energy_points(name)
+    assert points["angle"] >= 6 > points.get("energy", 0)
+
+
 @pytest.mark.parametrize("name", ["ring_energy", "emission_energy", "e0", "sample_x", "dcm_pitch"])
 def test_other_energies_are_not_the_monochromators(name):
     assert max(energy_points(name).values(), default=0) <= 0
