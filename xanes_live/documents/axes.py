@@ -14,7 +14,7 @@ from xanes_live.documents import metadata
 from xanes_live.documents.leaves import clean, flat
 from xanes_live.documents.names import best_owner, energy_points, words
 from xanes_live.documents.run import RunRecord, Stream
-from xanes_live.documents.units import ENERGY_UNITS, energies, from_angle, unit_of
+from xanes_live.documents.units import ENERGY_UNITS, energies, from_angle, positive, unit_of
 from xanes_live.domain import Array
 
 MIN_SPAN = 5.0
@@ -183,7 +183,7 @@ def _converted(
 ) -> Array | None:
     """Return a configured column in eV."""
     if believe in ENERGY_UNITS:
-        return column * (1e3 if believe == "keV" else 1.0)
+        return positive(column * (1e3 if believe == "keV" else 1.0))
     angle = unit in ("deg", "rad", "mdeg", "mrad") or (
         not unit and "angle" in energy_points(key) and context.config.d_spacing is not None
     )

@@ -47,9 +47,10 @@ def energies(values: Array, unit: str, near: float | None = None) -> Array | Non
     Returns
     -------
     ndarray or None
-        Same shape as `values`; None if they are no photon energies in any unit.
+        Same shape as `values`, NaN where they are not positive; None if they are no photon
+        energies in any unit.
     """
-    finite = values[np.isfinite(values)]
+    finite = values[np.isfinite(values) & (values > 0)]
     if finite.size == 0:
         return None
     middle = float(np.median(finite))
@@ -59,7 +60,12 @@ def energies(values: Array, unit: str, near: float | None = None) -> Array | Non
     if near is not None:
         close = [s for s in good if 0.5 * near < middle * s < 2.0 * near]
         good = close or (good if unit in ENERGY_UNITS else [])
-    return values * good[0] if good else None
+    return positive(values * good[0]) if good else None
+
+
+def positive(energy: Array) -> Array:
+    """Return `energy` with NaN for what is no energy: the 0 and −1 of a read-out that failed."""
+    return np.where(energy > 0, energy, np.nan)
 
 
 def from_angle(values: Array, unit: str, d_spacing: float) -> Array | None:

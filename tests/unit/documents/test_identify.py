@@ -300,6 +300,18 @@ def test_millimetres_that_cross_no_edge_are_no_energy():
     assert isinstance(result, Declined)
 
 
+@pytest.mark.parametrize("config", [{}, {"energy": "energy", "energy_units": "eV"}])
+@pytest.mark.parametrize("bad", [0.0, -1.0, np.nan])
+@pytest.mark.parametrize("start", [{}, runs.FE])
+def test_energies_that_were_not_read_do_not_cut_the_scan_up(bad, start, config):
+    energy = np.where(np.arange(E.size) % 17 == 5, bad, E)
+    columns = {"energy": energy, "i0": VALUES["i0"], "it": VALUES["it"]}
+    (sweep,) = scan(runs.documents(columns, start), **config).sweeps
+    known = np.isfinite(sweep.energy)
+    np.testing.assert_array_equal(sweep.energy[known], E[energy == E])
+    np.testing.assert_array_equal(sweep.i0[known], VALUES["i0"][energy == E])
+
+
 def test_configured_angle():
     columns = {"axis7": ANGLES, "a": VALUES["i0"], "b": VALUES["it"]}
     config = {"energy": "axis7", "energy_units": "deg", "d_spacing": 3.1356, "i0": "a", "it": "b"}
