@@ -38,7 +38,7 @@ from xanes_live.publish.writer import Publisher
 from xanes_live.service.handle import Outcome, handle
 from xanes_live.service.raw import RawRuns, close
 from xanes_live.service.selection import Selection
-from xanes_live.service.service import load_predictors
+from xanes_live.service.service import load_predictors, state_directory
 
 FLUSH_S = 300.0
 """How long the end of a replay waits for Tiled to take what is left."""
@@ -178,8 +178,7 @@ class _Books:
         *,
         publish: bool,
     ) -> _Books:
-        directory = Path(config.service.state_directory)
-        directory.mkdir(parents=True, exist_ok=True)
+        directory = state_directory(config)
         outbox = Outbox(directory / "outbox.sqlite")
         stack.callback(outbox.close)
         publisher = None

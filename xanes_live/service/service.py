@@ -6,6 +6,7 @@ source thread ──► XanesCallback ──► queue ──► worker thread �
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -67,6 +68,25 @@ def load_predictors(config: Config) -> Predictors:
     return predictors
 
 
+def state_directory(config: Config) -> Path:
+    """Return the directory of the outbox, made if need be.
+
+    Raises
+    ------
+    ConfigurationError
+        If nothing can be written there.
+    """
+    directory = Path(config.service.state_directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        said = f"service.state_directory {directory}: {error.strerror}"
+        raise ConfigurationError(said) from None
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"service.state_directory {directory}: may not be written to")
+    return directory
+
+
 def make_source(config: SourceConfig) -> Source | None:
     """Make the configured document source; None for kind 'none'."""
     if config.kind == "zmq":
@@ -91,9 +111,7 @@ class Service:
     ) -> None:
         self.config = config
         self.predictors = load_predictors(config) if predictors is None else predictors
-        directory = Path(config.service.state_directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        self.outbox = Outbox(directory / "outbox.sqlite")
+        self.outbox = Outbox(state_directory(config) / "outbox.sqlite")
         self.latency = Latency()
         self.publisher = Publisher(
             config.tiled, config.tiled_key(), self.outbox, on_complete=self.latency.complete
