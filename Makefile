@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo demo-once test lint bench clean constraints help
+.PHONY: demo demo-once test lint bench screenshots clean constraints help
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,12 @@ lint: $(VENV)/.dev  ## style, types, layers
 
 bench: $(VENV)/.dev  ## benchmarks: ratios against a baseline in the same run
 	@for f in tests/benchmarks/bench_*.py; do echo "== $$f"; $(BIN)/python $$f || exit 1; done
+
+screenshots: $(VENV)/.dev  ## the README's pictures, from a running demonstration: make screenshots URL=http://127.0.0.1:…/
+	@$(BIN)/python -m tests.browser.screenshots --url $(URL) --out $(VENV)/screenshots
+	@cp $(VENV)/screenshots/now.png docs/img/page-now.png
+	@cp $(VENV)/screenshots/sweeps.png docs/img/page-sweeps.png
+	@$(BIN)/xanes-live predict xanes_live/demo/data/FeO_rt_01.xdi --plot docs/img/feo.png
 
 constraints: $(VENV)/.dev  ## write the installed versions to constraints.txt
 	@{ echo "# Every version this project is tested with, for pip's --constraint."; \

@@ -157,7 +157,8 @@ def test_mutilated_documents_give_the_numbers_of_whole_ones(place, service, resu
     assert numbers(both[0]) == numbers(both[1]) == numbers(found)
 
 
-def test_a_truncated_run_that_tiled_has_not_is_told_so(service, results):
+def test_a_truncated_run_that_tiled_has_not_is_told_so(service, results, monkeypatch):
+    monkeypatch.setattr("xanes_live.service.worker.REREAD_DELAYS_S", (0.1, 0.2, 0.4))
     whole = xas(PLAIN, {**FE, "sample": "gone"})
     feed(service, [d for i, d in enumerate(whole) if d[0] != "event" or i % 5])
     settled(service)
