@@ -73,7 +73,7 @@ class Context:
     @property
     def announced(self) -> bool:
         """Whether the start document alone makes this an absorption scan."""
-        elsewhere = self.scanned and all(_STAGE.search(words(name)) for name in self.scanned)
+        elsewhere = self.scanned and all(is_stage(name) for name in self.scanned)
         named = bool(self.element and self.edge and self.scans_energy)
         return named or (self.xas_plan and not elsewhere)
 
@@ -87,12 +87,19 @@ class Axis:
     """eV, shape (n_events,) or (n_events, n_points)."""
     points: float
     """How sure it is, in the points of :mod:`xanes_live.documents.names`."""
+    guessed: bool = False
+    """The name did not tell; the values did."""
 
     @property
     def span(self) -> float:
         """Range of the energies, eV; 0 when there are none."""
         finite = self.energy[np.isfinite(self.energy)]
         return float(np.ptp(finite)) if finite.size else 0.0
+
+
+def is_stage(name: str) -> bool:
+    """Tell whether a name is that of a position, a time or a detector."""
+    return _STAGE.search(words(name)) is not None
 
 
 def find_axis(stream: Stream, context: Context) -> Axis | None:
@@ -228,7 +235,7 @@ def _candidate(stream: Stream, context: Context, key: str) -> Axis | None:
 
 def _crosses_announced_edge(axis: Axis, context: Context) -> bool:
     """Whether a scanned axis without a telling name passes over the announced edge."""
-    if context.edge_energy is None or _STAGE.search(words(axis.key)) or axis.span > 4000:
+    if context.edge_energy is None or is_stage(axis.key) or axis.span > 4000:
         return False
     return bool(np.nanmin(axis.energy) < context.edge_energy < np.nanmax(axis.energy))
 

@@ -217,6 +217,15 @@ def _by_data(
     return found
 
 
+def shows_edge(stream: Stream, axis: Axis, roles: Roles, context: Context) -> bool:
+    """Tell whether channels rise at an edge, so clearly that nothing else would do."""
+    signal = stream.columns[roles.mu] if roles.mu is not None else _mu(stream, axis, roles)
+    if signal.shape != axis.energy.shape:
+        return False
+    edges = expected_energies(axis.energy, context)
+    return any(contrast(axis.energy, signal, edge) > _CLEAR_EDGE for edge in edges)
+
+
 def _alone(stream: Stream, axis: Axis, keys: Sequence[str], edge: float) -> dict[str, float]:
     """Return how clearly each signal by itself rises (+) or falls (−) at an edge.
 

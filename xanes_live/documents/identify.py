@@ -165,8 +165,9 @@ def _flags(record: RunRecord, reading: Reading) -> Iterable[Flag]:
             yield make("data_truncated", reason=problem.detail)
     if record.recovered:
         yield make("data_recovered", count=record.recovered)
-    if reading.roles.guessed:
-        yield make("channels_guessed", roles=_named(reading.roles))
+    energy = reading.axis.key if reading.axis is not None and reading.axis.guessed else ""
+    if reading.roles.guessed or energy:
+        yield make("channels_guessed", roles=_named(reading.roles, energy))
 
 
 def _ended_badly(record: RunRecord, points: int) -> Flag | None:
@@ -209,8 +210,8 @@ def _is_channel(key: str) -> bool:
     return bool(channel_points(key)) or max(energy_points(key).values(), default=0.0) > 0
 
 
-def _named(roles: Roles) -> str:
-    pairs = [("I0", roles.i0), ("It", roles.it), ("Ir", roles.ir)]
+def _named(roles: Roles, energy: str) -> str:
+    pairs = [("energy", energy or None), ("I0", roles.i0), ("It", roles.it), ("Ir", roles.ir)]
     found = [f"{role} = {key}" for role, key in pairs if key is not None]
     if roles.fluorescence:
         found.append(f"fluorescence = {' + '.join(roles.fluorescence)}")

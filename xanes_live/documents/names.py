@@ -58,6 +58,8 @@ ENERGY = _rules(
     ("energy", -20, r"bragg\d?|theta|angle|pitch|roll|yaw|crystal|temperature|temp|height|bend"),
     ("energy", -6, r"undulator|und|id|gap|epu|ivu\d*|u\d{2}"),
 )
+_AGAINST = -4.0
+"""Points from which a rule says that a name is not that of the monochromator's energy."""
 CHANNELS = _rules(
     ("i0", 10, r"i0|io|izero|i00|i_0|ic0|i0up|ion0|i0detector|itot0"),
     ("i0", 10, r"ion(?:ization|isation)?_?(?:chamber|ch)?_?0|chamber_?0"),
@@ -128,6 +130,15 @@ def energy_points(name: str, owner: str = "") -> dict[str, float]:
         Name of the device it belongs to, which counts for less.
     """
     return _points(ENERGY, name, owner)
+
+
+def is_other_energy(name: str) -> bool:
+    """Tell whether a name is that of an angle, a setting, or the energy of something else."""
+    found = words(name)
+    against = (
+        r.points if r.role == "energy" else -r.points for r in ENERGY if r.pattern.search(found)
+    )
+    return min(against, default=0.0) <= _AGAINST
 
 
 def is_reading(name: str) -> bool:

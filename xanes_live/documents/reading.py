@@ -13,6 +13,7 @@ from xanes_live.documents.axes import Axis, Context, find_axis, missing_spacing
 from xanes_live.documents.channels import Roles, find_roles, is_spectrum
 from xanes_live.documents.run import RunRecord, Stream
 from xanes_live.documents.sweeps import by_grid, split
+from xanes_live.documents.unnamed import guess_axis
 from xanes_live.domain import Array, Channels
 
 _ASIDE = re.compile(r"baseline|monitor|dark|background|config|interlock", re.IGNORECASE)
@@ -54,9 +55,12 @@ def read(record: RunRecord, context: Context) -> Reading | None:
 
 def _reading(stream: Stream, context: Context) -> Reading:
     axis = find_axis(stream, context)
-    if axis is None:
+    if axis is not None:
+        roles = find_roles(stream, axis, context)
+    elif (guessed := guess_axis(stream, context)) is not None:
+        axis, roles = guessed
+    else:
         return Reading(stream, lacking=_no_axis(stream, context))
-    roles = find_roles(stream, axis, context)
     return Reading(
         stream, axis, roles, "" if roles.complete else _no_channels(stream, roles, context)
     )

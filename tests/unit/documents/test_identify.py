@@ -335,6 +335,62 @@ def test_an_axis_without_a_telling_name_over_the_announced_edge():
     assert "I0 = det1" in result.flags[0].message
 
 
+UNNAMED = {
+    "edge announced": runs.FE,
+    "plan alone": {"plan_name": "xas_scan"},
+    "element alone": {"plan_name": "xas_scan", "element": "Fe"},
+    "another plan": {**runs.FE, "plan_name": "fly"},
+}
+
+
+@pytest.mark.parametrize("start", UNNAMED)
+@pytest.mark.parametrize("key", ["e_mono", "vmono", "a"])
+@pytest.mark.parametrize("scale", [1.0, 1e-3])
+@pytest.mark.parametrize("way", [1, -1])
+def test_an_energy_without_a_telling_name_is_recognised_by_its_values(start, key, scale, way):
+    columns = {"aux": np.linspace(1, 2, len(E)), key: E * scale, "i0": VALUES["i0"]}
+    columns["it"] = VALUES["it"]
+    documents = runs.documents({k: c[::way] for k, c in columns.items()}, UNNAMED[start])
+    result = scan(documents)
+    np.testing.assert_allclose(result.sweeps[0].energy, E[::way], rtol=1e-12)
+    np.testing.assert_allclose(result.sweeps[0].it, VALUES["it"][::way])
+    assert (result.element, result.edge) == ("Fe", "K")
+    assert codes(result) == ["channels_guessed"]
+    assert f"energy = {key}" in result.flags[0].message
+
+
+@pytest.mark.parametrize("arrays", [True, False])
+def test_an_energy_without_a_telling_name_that_is_swept_back_and_forth(arrays):
+    energies = sweep_values(4, back=True)
+    values = [runs.readings(e) for e in energies]
+    columns = {"vmono": energies} | {k: [v[k] for v in values] for k in ("i0", "it")}
+    if not arrays:
+        columns = {k: np.concatenate(v) for k, v in columns.items()}
+    assert len(scan(runs.documents(columns, runs.FE)).sweeps) == 4
+
+
+NO_ENERGY = {
+    "emission": {"emission_energy": np.linspace(7050, 7150, 60), "energy": np.full(60, 7300.0)},
+    "spectrometer": {"xes_en": np.linspace(7050, 7150, 60)},
+    "fixed incident energy": {"vspec": np.linspace(7050, 7150, 60), "energy": np.full(60, 7300.0)},
+    "stage": {"stage_y": np.linspace(6900, 7500, 60)},
+    "clock": {"elapsed": np.linspace(0, 60, 60)},
+    "gap": {"ivu": np.linspace(6.9, 7.3, 60)},
+    "delay": {"delay": np.linspace(6900, 7500, 60)},
+    "noise": {"alpha": np.random.default_rng(0).normal(7112, 30, 60)},
+}
+
+
+@pytest.mark.parametrize("kind", NO_ENERGY)
+@pytest.mark.parametrize("motor", [True, False])
+def test_what_crosses_the_edge_by_chance_is_no_energy(kind, motor):
+    rng = np.random.default_rng(1)
+    detectors = {"i0": rng.normal(1e5, 50, 60), "if": rng.normal(1e4, 30, 60)}
+    moving = next(iter(NO_ENERGY[kind]))
+    start = {**runs.FE, "plan_name": "scan", **({"motors": [f"{moving}_m"]} if motor else {})}
+    assert found(runs.documents({**NO_ENERGY[kind], **detectors}, start)) is None
+
+
 @pytest.mark.parametrize("signal", ["it", "f0"])
 @pytest.mark.parametrize("order", [1, -1])
 def test_channels_without_telling_names_are_recognised_by_their_data(signal, order):
