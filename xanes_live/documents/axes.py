@@ -206,17 +206,20 @@ def _candidate(stream: Stream, context: Context, key: str) -> Axis | None:
     owner = owner_of(stream, key)
     unit = unit_of(stream.data_key(key).get("units"))
     named = energy_points(key, owner)
+    angle = named.get("angle", 0.0)
     scanned = 4.0 if key in context.scanned or owner in context.scanned else 0.0
     if unit in ENERGY_UNITS and named.get("energy", 0.0) > -5:
         points = named.get("energy", 0.0) + 6.0 + scanned
         energy = energies(column, unit, context.edge_energy)
-    elif unit in ("deg", "rad", "mdeg", "mrad") or named.get("angle", 0) > named.get("energy", 0):
+    elif unit in ("deg", "rad", "mdeg", "mrad") or angle > max(named.get("energy", 0.0), 0.0):
         # an energy, where there is one, is better than an angle
         meant = 4.0 if context.config.d_spacing is not None else 0.0
-        points = 0.5 * (named.get("angle", 0.0) + scanned + meant)
+        points = 0.5 * (angle + scanned + meant)
         d = spacing(stream, context) if points >= 0.5 * _CLEAR and unit != "other" else None
         energy = None if d is None else from_angle(column, unit, d)
         return None if energy is None else Axis(key, energy, points)
+    elif named.get("energy", 0.0) <= -5:
+        return None  # of something else
     else:
         points = named.get("energy", 0.0) + scanned
         energy = energies(column, "", context.edge_energy)

@@ -48,8 +48,10 @@ ENERGY = _rules(
     (
         "energy",
         -20,
-        r"emission|spectrometer|analy[sz]er|xes|ring|storage|beam_energy|loss|transfer",
+        r"emission|spectrometer|analy[sz]er|xes|ring|storage|loss|transfer",
     ),
+    # the storage ring's, unless it is scanned
+    ("energy", -14, r"beam_energy"),
     (
         "energy",
         -20,

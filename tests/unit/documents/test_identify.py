@@ -335,6 +335,37 @@ def test_an_axis_without_a_telling_name_over_the_announced_edge():
     assert "I0 = det1" in result.flags[0].message
 
 
+@pytest.mark.parametrize("unit", ["keV", "eV", ""])
+@pytest.mark.parametrize("said", ["motors", "hints"])
+@pytest.mark.parametrize("plan", ["scan", "xas_scan"])
+def test_the_beam_energy_is_the_energy_where_it_is_scanned(unit, said, plan):
+    columns = {"beam_energy": E if unit == "eV" else E / 1e3, "i0": VALUES["i0"]}
+    columns["it"] = VALUES["it"]
+    scanned = {
+        "motors": {"motors": ["beam_energy"]},
+        "hints": {"hints": {"dimensions": [(["beam_energy"], "primary")]}},
+    }
+    keys = {"beam_energy": {"units": unit}} if unit else {}
+    start = {**runs.FE, "plan_name": plan, **scanned[said]}
+    assert_channels(scan(runs.documents(columns, start, keys=keys)).sweeps[0], "i0 it")
+
+
+@pytest.mark.parametrize("unit", ["keV", "eV", ""])
+def test_the_energy_of_something_else_is_none_though_it_is_scanned(unit):
+    columns = {"emission_energy": E if unit == "eV" else E / 1e3, "i0": VALUES["i0"]}
+    columns["it"] = VALUES["it"]
+    keys = {"emission_energy": {"units": unit}} if unit else {}
+    start = {**runs.FE, "plan_name": "scan", "motors": ["emission_energy"]}
+    assert found(runs.documents(columns, start, keys=keys)) is None
+
+
+def test_the_beam_energy_is_the_storage_rings_where_it_is_not_scanned():
+    columns = {"beam_energy": E + 9, "energy": E, "i0": VALUES["i0"], "it": VALUES["it"]}
+    start = {**runs.FE, "motors": ["energy"]}
+    keys = {"beam_energy": {"units": "eV"}}
+    assert_channels(scan(runs.documents(columns, start, keys=keys)).sweeps[0], "i0 it")
+
+
 UNNAMED = {
     "edge announced": runs.FE,
     "plan alone": {"plan_name": "xas_scan"},
