@@ -14,6 +14,7 @@ from xanes_live.documents import metadata
 from xanes_live.documents.leaves import clean, flat
 from xanes_live.documents.names import best_owner, energy_points, words
 from xanes_live.documents.run import RunRecord, Stream
+from xanes_live.documents.spikes import without_spikes
 from xanes_live.documents.units import ENERGY_UNITS, energies, from_angle, positive, unit_of
 from xanes_live.domain import Array
 
@@ -181,8 +182,13 @@ def _configured(stream: Stream, context: Context, key: str) -> Axis | None:
         return None
     unit = context.config.energy_units or unit_of(stream.data_key(key).get("units"))
     energy = _converted(stream, context, column, unit, key, believe=context.config.energy_units)
-    axis = None if energy is None else Axis(key, energy, 100.0)
+    axis = None if energy is None else Axis(key, without_spikes(energy), 100.0)
     return axis if axis is not None and _moves(axis, context) else None
+
+
+def _energies(column: Array, unit: str, context: Context) -> Array | None:
+    found = energies(column, unit, context.edge_energy)
+    return None if found is None else without_spikes(found)
 
 
 def _converted(
@@ -210,19 +216,19 @@ def _candidate(stream: Stream, context: Context, key: str) -> Axis | None:
     scanned = 4.0 if key in context.scanned or owner in context.scanned else 0.0
     if unit in ENERGY_UNITS and named.get("energy", 0.0) > -5:
         points = named.get("energy", 0.0) + 6.0 + scanned
-        energy = energies(column, unit, context.edge_energy)
+        energy = _energies(column, unit, context)
     elif unit in ("deg", "rad", "mdeg", "mrad") or angle > max(named.get("energy", 0.0), 0.0):
         # an energy, where there is one, is better than an angle
         meant = 4.0 if context.config.d_spacing is not None else 0.0
         points = 0.5 * (angle + scanned + meant)
         d = spacing(stream, context) if points >= 0.5 * _CLEAR and unit != "other" else None
         energy = None if d is None else from_angle(column, unit, d)
-        return None if energy is None else Axis(key, energy, points)
+        return None if energy is None else Axis(key, without_spikes(energy), points)
     elif named.get("energy", 0.0) <= -5:
         return None  # of something else
     else:
         points = named.get("energy", 0.0) + scanned
-        energy = energies(column, "", context.edge_energy)
+        energy = _energies(column, "", context)
     if unit == "other" and energy is not None:
         # motor records keep 'mm' when nobody changes it
         axis = Axis(key, energy, points - 5.0)

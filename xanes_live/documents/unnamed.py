@@ -10,6 +10,7 @@ from xanes_live.documents.axes import MIN_SPAN, Axis, Context, is_stage, owner_o
 from xanes_live.documents.channels import Roles, find_roles, shows_edge
 from xanes_live.documents.names import channel_points, energy_points, is_other_energy, is_reading
 from xanes_live.documents.run import Stream
+from xanes_live.documents.spikes import without_spikes
 from xanes_live.documents.sweeps import split
 from xanes_live.documents.units import ENERGY_UNITS, energies, unit_of
 from xanes_live.domain import Array
@@ -65,6 +66,7 @@ def _axes(stream: Stream, context: Context) -> Iterator[Axis]:
         energy = energies(column, unit, context.edge_energy) if column.ndim in (1, 2) else None
         if energy is None:
             continue
+        energy = without_spikes(energy)
         points = energy_points(key, owner_of(stream, key)).get("energy", 0.0)
         axis = Axis(key, energy, points, guessed=True)
         if MIN_SPAN <= axis.span <= _WIDEST and _crosses(energy, context) and _swept(energy):

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from tests import runs
-from xanes_live.config import BeamlineConfig
+from xanes_live.config import BeamlineConfig, ReductionConfig
 from xanes_live.documents.callback import assemble
 from xanes_live.documents.identify import identify
+from xanes_live.documents.spikes import without_spikes
 from xanes_live.domain import Channels, Declined, Mode, Scan
+from xanes_live.reduction.channels import spectra_from_scan
 
 E = 7112.0 + runs.GRID
 VALUES = {"energy": E, **runs.readings(E)}
@@ -310,6 +312,64 @@ def test_energies_that_were_not_read_do_not_cut_the_scan_up(bad, start, config):
     known = np.isfinite(sweep.energy)
     np.testing.assert_array_equal(sweep.energy[known], E[energy == E])
     np.testing.assert_array_equal(sweep.i0[known], VALUES["i0"][energy == E])
+
+
+SPIKES = {
+    "one": {20: 9999.0},
+    "one below": {20: 5000.0},
+    "two": {20: 5000.0, 90: 9999.0},
+    "several in a row": {60: 5000.0, 61: 5000.1, 62: 9999.0},
+    "inside the range": {20: 7200.0, 120: 7000.0},
+    "close together": {70: 9999.0, 72: 5000.0, 75: 5000.0},
+    "coarse part": {170: 9999.0},
+    "first": {0: 5000.0},
+    "last": {-1: 9999.0},
+}
+
+
+@pytest.mark.parametrize("where", SPIKES)
+@pytest.mark.parametrize("key", ["energy", "e_mono", "configured"])
+@pytest.mark.parametrize("way", [1, -1])
+def test_energies_that_jump_out_of_the_scan_and_come_back_are_unknown(where, key, way):
+    energy = E[::way].copy()
+    for index, value in SPIKES[where].items():
+        energy[index] = value
+    columns = {key: energy, "i0": VALUES["i0"][::way], "it": VALUES["it"][::way]}
+    config = {"energy": key, "energy_units": "eV"} if key == "configured" else {}
+    (sweep,) = scan(runs.documents(columns, runs.FE), **config).sweeps
+    good = energy == E[::way]
+    np.testing.assert_array_equal(sweep.energy[np.isfinite(sweep.energy)], E[::way][good])
+    np.testing.assert_array_equal(sweep.it[np.isfinite(sweep.energy)], columns["it"][good])
+
+
+def test_spikes_are_counted_among_the_points_dropped():
+    energy = E.copy()
+    energy[[20, 90]] = 5000.0, 9999.0
+    columns = {"energy": energy, "i0": VALUES["i0"], "it": VALUES["it"]}
+    result = scan(runs.documents(columns, runs.FE))
+    (spectrum,) = spectra_from_scan(result, BeamlineConfig(), ReductionConfig())
+    assert "2 points dropped (no valid energy)" in [flag.message for flag in spectrum.flags]
+
+
+NO_SPIKES = {
+    "step scan": E,
+    "jitter": E + np.random.default_rng(0).normal(0, 0.5, len(E)),
+    "back and forth": np.concatenate([np.linspace(7050, 7250, 9), np.linspace(7250, 7050, 9)[1:]]),
+    "saw-tooth": np.tile(np.linspace(7050, 7250, 30), 4),
+    "saw-tooth with fly-back": np.tile([*np.linspace(7050, 7250, 30), 7180.0, 7110.0], 4),
+    "no order": np.random.default_rng(0).permutation(np.linspace(7050, 7250, 60)),
+    "two in turn": np.tile([7100.0, 7130.0], 20),
+    "hopping": np.concatenate([np.full(50, 7000.0), [7130.0], np.full(50, 7000.0)]),
+    "dwelling": np.repeat(np.arange(7000.0, 7300, 25), 5),
+    "few": np.array([7000.0, 7100.0, 9999.0, 7200.0]),
+}
+
+
+@pytest.mark.parametrize("kind", NO_SPIKES)
+def test_other_ways_of_moving_the_energy_are_no_spikes(kind):
+    energy = NO_SPIKES[kind]
+    np.testing.assert_array_equal(without_spikes(energy), energy)
+    np.testing.assert_array_equal(without_spikes(np.stack([energy, energy])), [energy, energy])
 
 
 def test_configured_angle():
