@@ -11,6 +11,7 @@ import numpy as np
 from xanes_live.documents.absorber import expected_energies
 from xanes_live.documents.axes import Axis, Context, owner_of
 from xanes_live.documents.contrast import contrast, transmission, yield_
+from xanes_live.documents.lengths import reach
 from xanes_live.documents.names import channel_points, family, is_reading, words
 from xanes_live.documents.run import Stream
 from xanes_live.documents.units import unit_of
@@ -54,10 +55,21 @@ class Roles:
 
 def find_roles(stream: Stream, axis: Axis, context: Context) -> Roles:
     """Return which key plays which role, from configuration, names, and at last the data."""
+    roles = _find(stream, axis, context, loose=False)
+    if roles.complete or axis.energy.ndim == 1:
+        return roles
+    # what is as long as the energy is preferred to what is nearly so, such as a detector's spectra
+    uneven = _find(stream, axis, context, loose=True)
+    return uneven if uneven.complete else roles
+
+
+def _find(stream: Stream, axis: Axis, context: Context, *, loose: bool) -> Roles:
     usable = [
         key
         for key, column in stream.columns.items()
-        if key != axis.key and fits(column, axis.energy) and not _is_energy(stream, key)
+        if key != axis.key
+        and fits(column, axis.energy, loose=loose)
+        and not _is_energy(stream, key)
     ]
     roles = _configured(_by_name(stream, axis, context, usable), stream, context)
     if roles.complete:
@@ -65,14 +77,24 @@ def find_roles(stream: Stream, axis: Axis, context: Context) -> Roles:
     return _by_data(stream, axis, context, usable, roles)
 
 
-def fits(column: Array, energy: Array) -> bool:
-    """Whether `column` holds one reading, or one for each detector element, at each energy."""
+def fits(column: Array, energy: Array, *, loose: bool = False) -> bool:
+    """Whether `column` holds one reading, or one for each detector element, at each energy.
+
+    Parameters
+    ----------
+    column, energy
+        One row an event.
+    loose
+        Whether arrays may be a few per cent shorter or longer than the energies.
+    """
     if column.shape[:1] != energy.shape[:1]:
         return False
     if energy.ndim == 1:
         return column.ndim <= 2
     points = energy.shape[1]
-    return column.ndim in (2, 3) and any(abs(n - points) <= 2 for n in column.shape[1:])
+    return column.ndim in (2, 3) and any(
+        abs(n - points) <= reach(points, loose=loose) for n in column.shape[1:]
+    )
 
 
 def _is_energy(stream: Stream, key: str) -> bool:

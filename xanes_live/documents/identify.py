@@ -16,7 +16,7 @@ from xanes_live.documents.channels import Roles
 from xanes_live.documents.external import read_external
 from xanes_live.documents.leaves import number_of, sample
 from xanes_live.documents.names import channel_points, energy_points
-from xanes_live.documents.reading import Reading, dark, read, sweeps
+from xanes_live.documents.reading import Reading, dark, read, sweeps, uneven
 from xanes_live.documents.run import Problem, ProblemKind, RunRecord, announced_events
 from xanes_live.domain import Channels, Declined, Flag, Scan
 from xanes_live.edges import Edge
@@ -168,6 +168,8 @@ def _flags(record: RunRecord, reading: Reading) -> Iterable[Flag]:
     energy = reading.axis.key if reading.axis is not None and reading.axis.guessed else ""
     if reading.roles.guessed or energy:
         yield make("channels_guessed", roles=_named(reading.roles, energy))
+    if left_out := uneven(reading):
+        yield make("points_dropped", count=left_out, reason="channels of different length")
 
 
 def _ended_badly(record: RunRecord, points: int) -> Flag | None:

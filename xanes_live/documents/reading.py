@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from xanes_live.documents.axes import Axis, Context, find_axis, missing_spacing
 from xanes_live.documents.channels import Roles, find_roles, is_spectrum
+from xanes_live.documents.lengths import common
 from xanes_live.documents.run import RunRecord, Stream
 from xanes_live.documents.sweeps import by_grid, split
 from xanes_live.documents.unnamed import guess_axis
@@ -95,19 +96,39 @@ def sweeps(reading: Reading, context: Context) -> tuple[Channels, ...]:
     axis, roles = reading.axis, reading.roles
     if axis is None:
         return ()
-    used = {key: reading.stream.columns[key] for key in roles.keys}
-    columns = {key: c for key, c in used.items() if not is_spectrum(c, axis.energy)}
     if axis.energy.ndim == 1:
+        columns = _used(reading.stream, axis, roles)
         upright = {key: np.moveaxis(column, 0, -1) for key, column in columns.items()}
         pieces = _grid(axis.energy, context) or split(axis.energy)
         found = [_channels(axis.energy[p], upright, roles, p) for p in pieces]
     else:
-        found = [
-            _channels(energy[p], _of_event(columns, i, energy), roles, p)
-            for i, energy in enumerate(axis.energy)
-            for p in split(energy)
-        ]
+        found = []
+        for energy, columns in _events(reading.stream, axis, roles):
+            n, _ = common(energy, columns.values())
+            cut = {key: column[..., :n] for key, column in columns.items()}
+            found += [_channels(energy[p], cut, roles, p) for p in split(energy[:n])]
     return tuple(found[:_MAX_SWEEPS])
+
+
+def uneven(reading: Reading) -> int:
+    """Return how many samples are left out because the arrays of a sweep differ in length."""
+    axis = reading.axis
+    if axis is None or axis.energy.ndim == 1:
+        return 0
+    events = _events(reading.stream, axis, reading.roles)
+    return sum(common(energy, columns.values())[1] for energy, columns in events)
+
+
+def _used(stream: Stream, axis: Axis, roles: Roles) -> dict[str, Array]:
+    used = {key: stream.columns[key] for key in roles.keys}
+    return {key: c for key, c in used.items() if not is_spectrum(c, axis.energy)}
+
+
+def _events(stream: Stream, axis: Axis, roles: Roles) -> Iterator[tuple[Array, dict[str, Array]]]:
+    """Yield the energies and the channels of each event that holds arrays."""
+    columns = _used(stream, axis, roles)
+    for i, energy in enumerate(axis.energy):
+        yield energy, _of_event(columns, i, energy)
 
 
 def _grid(energy: Array, context: Context) -> list[NDArray[np.intp]]:
@@ -125,7 +146,8 @@ def _of_event(columns: Mapping[str, Array], i: int, energy: Array) -> dict[str, 
     found = {}
     for key, column in columns.items():
         value = column[i]
-        across = value.ndim == 2 and abs(value.shape[1] - energy.size) > 2
+        off = [abs(n - energy.size) for n in value.shape]
+        across = value.ndim == 2 and off[0] < off[1]
         found[key] = value.T if across else value
     return found
 

@@ -618,6 +618,54 @@ def test_sweeps_of_unequal_length():
     np.testing.assert_array_equal(result.sweeps[2].it, values[2]["it"])
 
 
+@pytest.mark.parametrize("role", ["i0", "it"])
+@pytest.mark.parametrize("off", [-12, -3, -1, 1, 3, 12])
+@pytest.mark.parametrize("n_sweeps", [1, 3])
+def test_arrays_a_few_samples_shorter_or_longer_are_cut(role, off, n_sweeps):
+    energy = np.linspace(7050, 7250, 500)
+    values = runs.readings(np.linspace(7050, 7250 + 12 * 0.4, 520))
+    lengths = {"energy": 500, "i0": 500, "it": 500, role: 500 + off}
+    columns = {k: [{**values, "energy": energy}[k][:n]] * n_sweeps for k, n in lengths.items()}
+    result = scan(runs.documents(columns, runs.FE))
+    n = min(lengths.values())
+    assert len(result.sweeps) == n_sweeps
+    for sweep in result.sweeps:
+        np.testing.assert_array_equal(sweep.energy, energy[:n])
+        np.testing.assert_array_equal(sweep.i0, values["i0"][:n])
+        np.testing.assert_array_equal(sweep.it, values["it"][:n])
+    assert codes(result) == ["points_dropped"]
+    count = abs(off) * n_sweeps
+    assert result.flags[0].message == f"{count} points dropped (channels of different length)"
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_elements_of_a_detector_that_stopped_early_are_cut(axis):
+    energy, values = np.linspace(7050, 7250, 500), runs.readings(np.linspace(7050, 7250, 500))
+    elements = np.stack([values[f"f{k}"][:490] for k in range(4)], axis=axis)
+    columns = {"energy": [energy], "i0": [values["i0"]], "sdd": [elements]}
+    (sweep,) = scan(runs.documents(columns, runs.FE)).sweeps
+    assert sweep.fluorescence.shape == (4, 490)
+    np.testing.assert_array_equal(sweep.fluorescence[2], values["f2"][:490])
+    assert len(sweep.energy) == len(sweep.i0) == 490
+
+
+def test_arrays_of_quite_another_length_are_not_of_the_scan():
+    energy, values = np.linspace(7050, 7250, 500), runs.readings(np.linspace(7050, 7250, 500))
+    columns = {"energy": [energy], "i0": [values["i0"][:450]], "it": [values["it"]]}
+    result = found(runs.documents(columns, runs.FE))
+    assert isinstance(result, Declined)
+    assert "no I0" in result.flag.message
+
+
+def test_a_spectrum_nearly_as_long_as_the_scan_does_not_replace_a_channel():
+    energy, values = np.linspace(7050, 7250, 500), runs.readings(np.linspace(7050, 7250, 500))
+    columns = {"energy": [energy], "i0": [values["i0"]], "it": [values["it"]]}
+    columns["sdd_mca"] = [np.ones(512)]
+    (sweep,) = scan(runs.documents(columns, runs.FE)).sweeps
+    assert sweep.fluorescence is None
+    assert len(sweep.energy) == 500
+
+
 @pytest.mark.parametrize("axis", [1, 2])
 def test_array_events_of_a_detector_of_many_elements(axis):
     energies = sweep_values(3, back=False)
