@@ -5,10 +5,12 @@ source thread ──► XanesCallback ──► queue ──► worker thread �
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +34,13 @@ from xanes_live.service.worker import Worker
 _log = log.get(__name__)
 
 CATCH_UP = "xanes-catch-up"
+CATCH_UP_WAITS_S = (5.0, 10.0, 30.0, 60.0)
+"""Pauses between looks for runs without a result, the last one again and again: a beamline may
+store its runs in Tiled long after they ended."""
+REMEMBERED = 10_000
+"""Runs known to have been taken by this process, the latest ones."""
+LOOK_BACK_S = 3600.0
+"""How far back every look but the first goes."""
 SOURCE_FAILED_S = 30.0
 """A source that failed so recently counts as not running."""
 
@@ -117,9 +126,11 @@ class Service:
             config.tiled, config.tiled_key(), self.outbox, on_complete=self.latency.complete
         )
         self.raw = RawRuns(config.tiled, config.tiled_key())
+        self.past = RawRuns(config.tiled, config.tiled_key())
         self.worker = Worker(config, self.predictors, self._publish, self.raw.reread)
+        self._handed: deque[str] = deque(maxlen=REMEMBERED)
         self.callback = XanesCallback(
-            self.worker.submit,
+            self.submit,
             max_runs=config.service.max_runs,
             max_points=config.service.max_points,
             stale_s=config.service.stale_s,
@@ -141,7 +152,8 @@ class Service:
         return self
 
     def submit(self, record: RunRecord) -> None:
-        """Hand over a finished run (in-process use)."""
+        """Hand over a finished run; never blocks."""
+        self._handed.append(record.uid)
         self.worker.submit(record)
 
     @property
@@ -165,6 +177,7 @@ class Service:
         self.worker.stop(timeout_s)
         self.publisher.stop(timeout_s)
         self.raw.close()
+        self.past.close()
         self.outbox.close()
 
     def __enter__(self) -> Self:
@@ -200,16 +213,21 @@ class Service:
                 self._stop.wait(1.0)
 
     def _catch_up(self) -> None:
-        """Process runs that ended while nobody listened; waits for Tiled as long as it takes."""
+        """Process runs that ended while nobody listened; looks again from time to time."""
         since = time.time() - self.config.service.catch_up_s
+        waits = itertools.chain(CATCH_UP_WAITS_S, itertools.repeat(CATCH_UP_WAITS_S[-1]))
         while not self._stop.is_set():
             try:
-                for record in self.raw.unpredicted(since, self.outbox.known_uids()):
-                    if self._stop.is_set():
-                        return
-                    self.worker.submit(record)
+                self._look_back(since)
+                since = max(since, time.time() - LOOK_BACK_S)
             except Exception as error:  # noqa: BLE001 - any kind of outage
                 log.event(_log, logging.WARNING, "catch-up waits for Tiled", error=repr(error))
-                self._stop.wait(5.0)
-            else:
+            self._stop.wait(next(waits))
+
+    def _look_back(self, since: float) -> None:
+        known = self.outbox.known_uids().union(self._handed)
+        for record in self.past.unpredicted(since, known):
+            if self._stop.is_set():
                 return
+            log.event(_log, logging.INFO, "run without a result found", uid=record.uid)
+            self.submit(record)
