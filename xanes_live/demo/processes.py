@@ -46,10 +46,12 @@ class Child:
         self.name, self._command = name, list(command)
         self.log = directory / f"{name}.log"
         self._environment = {**os.environ, **(environment or {})}
+        self.starts = 0
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> Self:
         """Start the process, or start it again."""
+        self.starts += 1
         with self.log.open("a") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own commands
                 self._command,

@@ -14,9 +14,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,22 @@ from xanes_live.demo.programme import select
 from xanes_live.demo.table import LiveTable
 from xanes_live.demo.verdict import Taken, compare, show
 from xanes_live.documents.zmq import start_proxy
+from xanes_live.errors import XanesLiveError
 from xanes_live.service.tiled_server import TiledServer
 
 RESULTS = "sandbox/xanes_live"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """How long after the last scan results are waited for."""
+
+REVIVALS = 5
+"""How often a process that has ended is started again."""
 
 Event = tuple[str, Any, float]
 """Kind, content, and when it was seen (s since the epoch)."""
+
+
+class DemoError(XanesLiveError, RuntimeError):
+    """The demonstration cannot go on; the message ends with a log's tail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,8 @@ class Place:
     tiled: TiledServer
     zmq_in: str
     zmq_out: str
+    children: list[Child] = field(default_factory=list)
+    """Processes that are started again when they end."""
 
 
 def run_demo(*, once: bool, directory: Path | None, programme: str = "full") -> int:
@@ -84,8 +94,9 @@ def _start(home: Path, stack: ExitStack, console: Console) -> Place:
     console.print("Starting the service …", end=" ")
     service = stack.enter_context(_service(place))
     if not service.wait_line("ready"):
-        raise RuntimeError(f"the service did not start:\n{service.tail()}")
+        raise DemoError(f"the service did not start:\n{service.tail()}")
     _drain(service)
+    place.children.append(service)
     console.print(f"listening to the proxy at {zmq_out}")
     return place
 
@@ -140,7 +151,7 @@ def _watch(place: Place, stack: ExitStack, console: Console, *, once: bool, prog
     stack.callback(watch.close)
     if not once:  # nobody looks at a page that is gone in a minute
         (port,) = _free_ports(1)
-        stack.enter_context(_page(place, port))
+        place.children.append(stack.enter_context(_page(place, port)))
         console.print(f"The operator's page: http://127.0.0.1:{port}/")
     beamline = stack.enter_context(_beamline(place, once=once, programme=programme))
     threading.Thread(target=_read, args=(beamline, events), daemon=True).start()
@@ -150,7 +161,7 @@ def _watch(place: Place, stack: ExitStack, console: Console, *, once: bool, prog
         "Scans come in from a simulated beamline that plays back measured spectra; "
         "Ctrl-C ends everything.\n"
     )
-    taken = _follow(events, LiveTable(console), programme)
+    taken = _follow(events, LiveTable(console), programme, lambda: _revive(place, console))
     if beamline.returncode not in {None, 0}:
         console.print(f"the beamline ended with {beamline.returncode}:\n{beamline.tail()}")
     if not once:
@@ -163,13 +174,37 @@ def _watch(place: Place, stack: ExitStack, console: Console, *, once: bool, prog
     return 0 if good else 1
 
 
-def _follow(events: queue.Queue[Event], table: LiveTable, programme: str) -> list[Taken]:
+def _revive(place: Place, console: Console) -> None:
+    """Start again what has ended.
+
+    Raises
+    ------
+    XanesLiveError
+        If it keeps ending.
+    """
+    if not place.tiled.running:
+        console.print("[yellow]Tiled has ended and is started again.[/]")
+        place.tiled.start()
+    for child in place.children:
+        if child.returncode is None:
+            continue
+        if child.starts > REVIVALS:
+            raise DemoError(f"the {child.name} keeps ending:\n{child.tail()}")
+        console.print(f"[yellow]The {child.name} has ended and is started again.[/]")
+        child.start()
+        _drain(child)
+
+
+def _follow(
+    events: queue.Queue[Event], table: LiveTable, programme: str, revive: Callable[[], None]
+) -> list[Taken]:
     """Print results until the beamline is done and every expected one is there, or late."""
     entries = {entry.name: entry for entry in select(programme)}
     taken: list[Taken] = []
     seen: set[str] = set()
     deadline: float | None = None
     while deadline is None or time.monotonic() < deadline:
+        revive()
         try:
             kind, content, moment = events.get(timeout=0.2)
         except queue.Empty:
