@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
 
 from xanes_live.documents.axes import MIN_SPAN, Axis, Context, is_stage, owner_of
 from xanes_live.documents.channels import Roles, find_roles, shows_edge
-from xanes_live.documents.names import channel_points, energy_points, is_other_energy, is_reading
+from xanes_live.documents.names import (
+    channel_points,
+    energy_points,
+    is_other_energy,
+    is_reading,
+    words,
+)
 from xanes_live.documents.run import Stream
 from xanes_live.documents.spikes import without_spikes
 from xanes_live.documents.sweeps import split
@@ -24,6 +31,8 @@ _FEWEST = 8
 _IN_ORDER = 0.99
 """Correlation of value and order above which a sweep is monotonic, read-back jitter aside."""
 _CLEAR_NAME = 6.0
+_WISHED = re.compile(r"_(?:set|val|demand|target|requested|request|cmd|nominal)_")
+"""Words of a key that holds where the energy was sent, not where it was."""
 
 
 def guess_axis(stream: Stream, context: Context) -> tuple[Axis, Roles] | None:
@@ -68,6 +77,8 @@ def _axes(stream: Stream, context: Context) -> Iterator[Axis]:
             continue
         energy = without_spikes(energy)
         points = energy_points(key, owner_of(stream, key)).get("energy", 0.0)
+        if _WISHED.search(words(key)):
+            points -= 3.0
         axis = Axis(key, energy, points, guessed=True)
         if MIN_SPAN <= axis.span <= _WIDEST and _crosses(energy, context) and _swept(energy):
             yield axis

@@ -460,6 +460,11 @@ def test_an_energy_without_a_telling_name_that_is_swept_back_and_forth(arrays):
     assert len(scan(runs.documents(columns, runs.FE)).sweeps) == 4
 
 
+def test_of_two_energies_without_a_telling_name_the_one_reached_is_taken():
+    columns = {"e_mono_set": E, "e_mono": E + 0.1, "i0": VALUES["i0"], "it": VALUES["it"]}
+    np.testing.assert_array_equal(scan(runs.documents(columns, runs.FE)).sweeps[0].energy, E + 0.1)
+
+
 NO_ENERGY = {
     "emission": {"emission_energy": np.linspace(7050, 7150, 60), "energy": np.full(60, 7300.0)},
     "spectrometer": {"xes_en": np.linspace(7050, 7150, 60)},
