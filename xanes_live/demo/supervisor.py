@@ -22,7 +22,7 @@ from typing import Any
 
 from rich.console import Console
 
-from xanes_live.client import Results, connect
+from xanes_live.client import connect
 from xanes_live.config import API_KEY_VARIABLE, READER_KEY_VARIABLE
 from xanes_live.demo.beamline import KEY_VARIABLE
 from xanes_live.demo.processes import Child
@@ -247,6 +247,3 @@ def _free_ports(count: int) -> list[int]:
     for s in sockets:
         s.close()
     return ports
-
-
-__all__ = ["Place", "Results", "run_demo"]

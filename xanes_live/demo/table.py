@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from xanes_live.service.words import interval
+
 WIDTHS = {
     "time": 8,
     "scan": 5,
@@ -50,13 +52,14 @@ def cells(metadata: Mapping[str, Any], readable: float) -> tuple[str, ...]:
     """Return one line of the table; unknown values are a dash."""
     stop = metadata.get("stop_time") or 0.0
     flags = metadata.get("flags") or []
+    shell = metadata.get("first_shell") or {}
     return (
         time.strftime("%H:%M:%S", time.localtime(readable)),
         str(metadata.get("scan_id") or "–"),
         str(metadata.get("sample") or "–"),
         number(metadata.get("e0"), 2),
         number(metadata.get("edge_step"), 3),
-        shell(metadata.get("first_shell")),
+        interval(*(shell.get(name) for name in ("r", "low", "high"))),
         MARKS.get(str(metadata.get("confidence")), "declined"),
         str(flags[0]["message"]) if flags else "",
         f"{(readable - stop) * 1e3:.0f}" if stop else "–",
@@ -66,10 +69,3 @@ def cells(metadata: Mapping[str, Any], readable: float) -> tuple[str, ...]:
 def number(value: object, digits: int) -> str:
     """Return `value` with `digits` decimals, or a dash."""
     return f"{value:.{digits}f}" if isinstance(value, int | float) else "–"
-
-
-def shell(value: Mapping[str, Any] | None) -> str:
-    """Return '2.03 (1.98–2.08)', or a dash."""
-    if not value or value.get("r") is None:
-        return "–"
-    return f"{value['r']:.2f} ({number(value.get('low'), 2)}–{number(value.get('high'), 2)})"

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from xanes_live.errors import ConfigurationError, MissingDependencyError
-from xanes_live.service.predict import Row, interval
+from xanes_live.service.predict import Row
+from xanes_live.service.words import interval
 
 COLOURS = {"green": "#1a7f37", "amber": "#b35900", "red": "#c62828"}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from xanes_live.errors import ReadError
 from xanes_live.flags import by_importance, make
 from xanes_live.pipeline import Predictors, process
 from xanes_live.service.service import load_predictors
+from xanes_live.service.words import interval
 
 COLOUR = {Confidence.GREEN: "green", Confidence.AMBER: "yellow", Confidence.RED: "red"}
 MARK = {Confidence.GREEN: "●", Confidence.AMBER: "▲", Confidence.RED: "■"}
@@ -146,10 +146,3 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"[{colour}]{MARK[row.confidence]} {row.confidence.value}[/]",
         why,
     )
-
-
-def interval(r: float, low: float, high: float) -> str:
-    """Return '2.03 (1.98–2.08)', or '–' when there is no distance."""
-    if not math.isfinite(r):
-        return "–"
-    return f"{r:.2f} ({low:.2f}–{high:.2f})" if math.isfinite(low + high) else f"{r:.2f}"

@@ -52,16 +52,22 @@ class RawRuns:
         """
         from tiled.queries import Comparison  # noqa: PLC0415 - slow to import
 
-        skip = known | {uid for _, uid in self.published()}
         with faults():
             recent = self.container().search(Comparison("ge", "start.time", since))
-            nodes = list(recent.values())
-        for node in nodes:
-            start, stop = node.metadata.get("start"), node.metadata.get("stop")
-            if not isinstance(start, dict) or not stop or start.get("uid") in skip:
+            ended = {
+                str(node.metadata["start"].get("uid")): node
+                for node in recent.values()
+                if isinstance(node.metadata.get("start"), dict) and node.metadata.get("stop")
+            }
+        if not ended.keys() - known:
+            return  # every minute's case: the results need not be listed
+        published = {uid for _, uid in self.published()}
+        for uid, node in ended.items():
+            if uid in known or uid in published:
                 continue
             missing = Problem(ProblemKind.TRUNCATED, "ended while the service was not running")
-            yield RunRecord(str(start.get("uid")), start, dict(stop), problems=(missing,))
+            start, stop = dict(node.metadata["start"]), dict(node.metadata["stop"])
+            yield RunRecord(uid, start, stop, problems=(missing,))
 
     def published(self) -> Iterator[tuple[str, str]]:
         """Yield key and raw uid of every complete result, with a few small requests.
