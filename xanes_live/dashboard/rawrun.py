@@ -12,6 +12,7 @@ import numpy as np
 from xanes_live.dashboard.runs import Run
 from xanes_live.dashboard.safe import mapping
 from xanes_live.dashboard.tiled import TiledReader
+from xanes_live.documents.assembly import latest_of_each
 from xanes_live.documents.run import RunRecord, Stream
 from xanes_live.domain import Array
 
@@ -122,17 +123,17 @@ def _numeric(table: Mapping[str, Any]) -> dict[str, Array]:
 
 
 def _assembled(layout: _Layout, columns: dict[str, Array]) -> Stream:
-    """Return the stream in the order of seq_num, without Tiled's own columns."""
+    """Return the stream in the order of seq_num, each once, without Tiled's own columns."""
     length = max((len(c) for c in columns.values() if c.ndim), default=0)
     seq_num = columns.pop("seq_num", np.arange(1.0, length + 1.0))
     time = columns.pop("time", np.full(len(seq_num), np.nan))
-    order = np.argsort(seq_num, kind="stable")
+    keep = latest_of_each(seq_num, time)
     data_keys = mapping(layout.descriptor.get("data_keys"))
     kept = {
-        key: column[order] if len(column) == len(order) else column
+        key: column[keep] if len(column) == len(seq_num) else column
         for key, column in columns.items()
         if key in data_keys or not key.startswith("ts_")
     }
     return Stream(
-        layout.name, (layout.descriptor,), kept, seq_num[order].astype(np.int64), time[order]
+        layout.name, (layout.descriptor,), kept, seq_num[keep].astype(np.int64), time[keep]
     )

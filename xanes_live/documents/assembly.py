@@ -152,7 +152,7 @@ def merged(name: str, blocks: Sequence[Block]) -> Stream:
     parts = [block.columns for block in blocks]
     seq = np.concatenate([np.array(p.seq, np.int64) for p in parts])
     time = np.concatenate([np.array(p.time, np.float64) for p in parts])
-    keep = _latest_of_each(seq, time)
+    keep = latest_of_each(seq, time)
     keys = dict.fromkeys(key for part in parts for key in part.keys())  # noqa: SIM118 - a method
     columns = {key: _joined([(p.column(key), len(p.seq)) for p in parts])[keep] for key in keys}
     descriptors = tuple(b.descriptor for b in blocks if b.descriptor is not None)
@@ -216,7 +216,24 @@ def _is_external(descriptor: Document | None, key: str) -> bool:
     return isinstance(entry, Mapping) and "external" in entry
 
 
-def _latest_of_each(seq: NDArray[np.int64], time: Array) -> NDArray[np.intp]:
+def latest_of_each(seq: NDArray[np.int64] | Array, time: Array) -> NDArray[np.intp]:
+    """Return the rows to keep, in the order of seq_num: of each number the one with the latest time.
+
+    Of rows that agree in both the first stays: a Tiled writer whose request was carried out and not
+    answered sends the same rows again.
+
+    Parameters
+    ----------
+    seq
+        seq_num, shape (n_rows,).
+    time
+        Event times, s since the epoch, shape (n_rows,); NaN counts as earliest.
+
+    Returns
+    -------
+    ndarray
+        Row indices, shape (n_kept,).
+    """
     arrival = np.arange(len(seq))
     # ties of seq and time: the first to arrive comes last and stays
     order = np.lexsort((-arrival, np.nan_to_num(time, nan=-np.inf), seq))

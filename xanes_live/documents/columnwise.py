@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from xanes_live.documents.assembly import latest_of_each
 from xanes_live.documents.external import with_column
 from xanes_live.documents.run import Problem, ProblemKind, RunRecord, Stream, missing_events
 from xanes_live.domain import Array
@@ -84,13 +85,15 @@ def _with_table(stream: Stream, client: Any, table: Any) -> Stream:  # noqa: ANN
     n = len(table)
     seq = numbers(table["seq_num"].to_numpy()) if "seq_num" in table else None
     time = numbers(table["time"].to_numpy()) if "time" in table else None
-    order = np.argsort(np.arange(1, n + 1) if seq is None else seq, kind="stable")
+    seq = np.arange(1.0, n + 1.0) if seq is None else seq
+    time = np.full(n, np.nan) if time is None else time
+    keep = latest_of_each(seq, time)  # an append that was retried may be there twice
     return Stream(
         stream.name,
         stream.descriptors,
-        {key: column[order] for key, column in columns.items()},
-        (np.arange(1, n + 1) if seq is None else seq[order]).astype(np.int64),
-        np.full(n, np.nan) if time is None else time[order],
+        {key: column[keep] for key, column in columns.items()},
+        seq[keep].astype(np.int64),
+        time[keep],
     )
 
 

@@ -60,6 +60,36 @@ def test_the_record_is_what_the_service_would_have_seen():
     assert "words" not in stream.columns
 
 
+def test_rows_that_were_appended_twice_are_read_once():
+    tiled = FakeRun(GRID.size)
+    once = tiled.table
+
+    async def twice(path):
+        table = await once(path)
+        return {key: [*rows, *rows[7:12]] for key, rows in table.items()}
+
+    tiled.table = twice
+    stream = record_of(tiled).streams["primary"]
+    np.testing.assert_array_equal(stream.seq_num, np.arange(1, GRID.size + 1))
+    np.testing.assert_array_equal(stream.columns["mono"], GRID)
+    assert len(stream.time) == GRID.size
+
+
+def test_of_a_point_taken_again_under_its_number_the_later_counts():
+    tiled = FakeRun(GRID.size)
+    once = tiled.table
+
+    async def again(path):
+        table = await once(path)
+        later = {**{k: [v[0]] for k, v in table.items()}, "time": [1.8e9], "i0": [-1.0]}
+        return {key: [*rows, *later[key]] for key, rows in table.items()}
+
+    tiled.table = again
+    stream = record_of(tiled).streams["primary"]
+    assert len(stream.seq_num) == GRID.size
+    assert stream.columns["i0"][-1] == -1.0
+
+
 @pytest.mark.parametrize("share", [0.06, 0.2, 0.4, 0.7, 1.0])
 def test_points_are_drawn_as_they_arrive(share):
     n = int(share * GRID.size)

@@ -75,6 +75,18 @@ def test_a_run_comes_back_as_it_was(raw, archived, kind, refusal):
         same(found, live)
 
 
+@pytest.mark.parametrize("refusal", [None, 406])
+def test_rows_that_were_appended_twice_are_read_once(raw, write, refusal):
+    documents = runs.xas(runs.PLAIN, runs.FE)
+    live = assemble(documents)
+    write([*documents[:12], *documents[7:12], *documents[12:]])
+    run = find_run(raw, live.uid)
+    assert len(run["primary"].base["internal"].read()) == runs.GRID.size + 5
+    found = fetch(run if refusal is None else without_documents(run, refusal))
+    assert found.problems == ()
+    same(found, live)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("lost", ["start", "events", "descriptor", "everything", "stop"])
 def test_what_was_lost_is_re_read(raw, archived, kind, lost):
