@@ -217,7 +217,7 @@ def _is_external(descriptor: Document | None, key: str) -> bool:
 
 
 def latest_of_each(seq: NDArray[np.int64] | Array, time: Array) -> NDArray[np.intp]:
-    """Return the rows to keep, in the order of seq_num: of each number the one with the latest time.
+    """Return the rows to keep, in the order of seq_num: of each number the one of latest time.
 
     Of rows that agree in both the first stays: a Tiled writer whose request was carried out and not
     answered sends the same rows again.
