@@ -6,6 +6,7 @@ from xanes_live.descriptor.shell import (
     combine_votes,
     coordination,
     first_shell,
+    ligand,
     shell_distance,
     shell_votes,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "first_shell",
     "g2",
     "g2_from_distances",
+    "ligand",
     "neighbours",
     "shell_distance",
     "shell_votes",

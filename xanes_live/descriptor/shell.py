@@ -57,13 +57,35 @@ def coordination(distances: ArrayLike, numbers: ArrayLike) -> NDArray[np.int64]:
     return count
 
 
+def ligand(distances: ArrayLike, numbers: ArrayLike) -> NDArray[np.str_]:
+    """Return the symbol of the commonest element in the first shell, shape (...); '' for none.
+
+    Of two equally common ones the heavier. Parameters as in :func:`shell_distance`.
+    """
+    from ase.data import chemical_symbols  # noqa: PLC0415 - training only
+
+    r, inside = _first_shell_members(distances, numbers)
+    atoms = np.broadcast_to(np.asarray(numbers), r.shape)
+    order = np.argsort(_heavy(distances, numbers), axis=-1)
+    members = np.where(inside, np.take_along_axis(atoms, order, axis=-1), 0)
+    best, most = np.zeros(r.shape[:-1], dtype=np.int64), np.zeros(r.shape[:-1], dtype=np.int64)
+    for number in np.unique(members[members > 0]):
+        count = (members == number).sum(axis=-1)
+        best, most = np.where((count >= most) & (count > 0), number, best), np.maximum(count, most)
+    return np.where(best > 0, np.array(chemical_symbols)[best], "")
+
+
+def _heavy(distances: ArrayLike, numbers: ArrayLike) -> Array:
+    """Distances, NaN for hydrogen."""
+    r = np.asarray(distances, dtype=np.float64)
+    return np.where(np.broadcast_to(np.asarray(numbers) > 1, r.shape), r, np.nan)
+
+
 def _first_shell_members(
     distances: ArrayLike, numbers: ArrayLike
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Sorted distances (NaN last) and which of them belong to the first shell."""
-    r = np.asarray(distances, dtype=np.float64)
-    r = np.where(np.broadcast_to(np.asarray(numbers) > 1, r.shape), r, np.nan)
-    r = np.sort(r, axis=-1)
+    r = np.sort(_heavy(distances, numbers), axis=-1)
     step = np.diff(r, axis=-1, prepend=r[..., :1])
     inside = np.logical_and.accumulate(step <= GAP, axis=-1) & (r - r[..., :1] <= SPREAD)
     return r, inside

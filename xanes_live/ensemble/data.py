@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xanes_live.descriptor import G2Grid, coordination, g2_from_distances, shell_distance
+from xanes_live.descriptor import (
+    G2Grid,
+    coordination,
+    g2_from_distances,
+    ligand,
+    shell_distance,
+)
 from xanes_live.domain import Array
 
 
@@ -29,6 +35,8 @@ class TrainingSet:
     """Mean distance of the first shell, Å, shape (n,)."""
     coordination: Array
     """Neighbours in the first shell, shape (n,); NaN where unknown."""
+    ligand: NDArray[np.str_]
+    """Commonest element of the first shell, shape (n,); '' where unknown."""
     fermi: Array
     """Computed Fermi energy, eV, shape (n,)."""
     parent: NDArray[np.str_]
@@ -52,6 +60,7 @@ class TrainingSet:
             g2=self.g2[chosen],
             shell=self.shell[chosen],
             coordination=self.coordination[chosen],
+            ligand=self.ligand[chosen],
             fermi=self.fermi[chosen],
             parent=self.parent[chosen],
             source=self.source[chosen],
@@ -70,6 +79,7 @@ class TrainingSet:
                 "g2",
                 "shell",
                 "coordination",
+                "ligand",
                 "fermi",
                 "parent",
                 "source",
@@ -90,16 +100,36 @@ class TrainingSet:
         return replace(self, energy=energy, mu=mu.reshape(-1, len(energy)))
 
     def named(self, words: Sequence[str]) -> NDArray[np.bool_]:
-        """Return which spectra have a parent whose name contains one of `words` (any case)."""
-        lower = np.char.lower(self.parent)
-        hit = np.zeros(len(self), dtype=bool)
+        """Return which spectra have a parent whose name contains one of `words` (any case).
+
+        A word in braces is a composition: ``{CaFeSi2O6}`` names every parent called by a formula
+        of these elements in these ratios, in whatever order it is written.
+        """
+        names, which = np.unique(self.parent, return_inverse=True)
+        composed = [composition(str(name).rpartition(":")[2]) for name in names]
+        hit = np.zeros(len(names), dtype=bool)
         for word in words:
-            hit |= np.char.find(lower, word.lower()) >= 0
-        return hit
+            if word.startswith("{"):
+                wanted = composition(word.strip("{}"))
+                hit |= np.array([c is not None and c == wanted for c in composed])
+            else:
+                hit |= np.char.find(np.char.lower(names), word.lower()) >= 0
+        return np.asarray(hit[which])
 
     def without(self, words: Sequence[str]) -> TrainingSet:
         """Return the set without the spectra that :meth:`named` finds."""
         return self.take(~self.named(words))
+
+
+def composition(formula: str) -> str | None:
+    """Return a formula in one agreed way of writing, ratios reduced; None if it is none."""
+    from ase.formula import Formula  # noqa: PLC0415 - training only, and slow to import
+
+    try:
+        reduced: str = Formula(formula).reduce()[0].format("hill")
+    except ValueError:
+        return None
+    return reduced
 
 
 def split_by_parent(
@@ -148,6 +178,7 @@ def from_distances(
         g2=g2_from_distances(distances, numbers, grid),
         shell=shell_distance(distances, numbers),
         coordination=coordination(distances, numbers).astype(np.float64),
+        ligand=ligand(distances, numbers),
         fermi=np.asarray(fermi, dtype=np.float64),
         parent=parent,
         source=source,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from xanes_live.descriptor import G2Grid
 from xanes_live.domain import Array
-from xanes_live.ensemble.data import TrainingSet, from_distances
+from xanes_live.ensemble.data import TrainingSet, composition, from_distances
 from xanes_live.errors import ConfigurationError, MissingDependencyError, ReadError
 
 NAMES = ("parent", "source", "id")
@@ -73,6 +73,7 @@ def read_measured_set(path: Path, grid: G2Grid) -> TrainingSet:
     return TrainingSet(
         **{name: columns[name] for name in MEASURED},
         fermi=np.zeros(n),
+        ligand=np.full(n, ""),
         source=np.full(n, "measured"),
         measured=np.ones(n, dtype=bool),
         grid=grid,
@@ -169,5 +170,17 @@ def _set(
     fermi: Array,
     grid: G2Grid,
 ) -> TrainingSet:
-    names = (columns["parent"], columns["source"], columns["id"])
+    names = (_agreed(columns["parent"]), columns["source"], columns["id"])
     return from_distances(columns["energy"], columns["mu"], distances, numbers, fermi, names, grid)
+
+
+def _agreed(parents: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Write formulas among the names of crystals in one way, so that twins share one name."""
+    names, which = np.unique(parents, return_inverse=True)
+    agreed = []
+    for name in map(str, names):
+        collection, _, formula = name.rpartition(":")
+        agreed.append(
+            f"{collection}:{composition(formula) or formula}" if collection == "amcsd" else name
+        )
+    return np.array(agreed)[which]

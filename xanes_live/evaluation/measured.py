@@ -87,6 +87,7 @@ class MeasuredSet:
             g2=self.g2[chosen],
             shell=self.shell[chosen],
             coordination=np.full(n, np.nan),
+            ligand=np.full(n, ""),
             fermi=np.zeros(n),
             parent=np.array([f"measured:{c}" for c in self.compound[chosen]]),
             source=np.full(n, "measured"),

@@ -9,6 +9,7 @@ from xanes_live.descriptor import (
     coordination,
     first_shell,
     g2_from_distances,
+    ligand,
     shell_distance,
     shell_votes,
 )
@@ -98,3 +99,9 @@ def test_coordination():
     padded = [[2.0] * 6 + [np.nan] * 2, [2.22] * 4 + [2.378] * 4, [0.9, 1.9, 2.6] + [np.nan] * 5]
     numbers = np.array([[8] * 8, [8] * 8, [1, 8, 8] + [0] * 5])
     assert coordination(padded, numbers).tolist() == [6, 8, 1]
+
+
+def test_the_commonest_element_of_the_first_shell_is_named():
+    distances = [[1.9, 2.0, 2.1, 3.0, 0.98], [2.0, 2.1, np.nan, np.nan, np.nan], [np.nan] * 5]
+    numbers = [[8, 7, 8, 26, 1], [8, 16, 0, 0, 0], [0] * 5]
+    assert ligand(distances, numbers).tolist() == ["O", "S", ""]  # of two equals the heavier

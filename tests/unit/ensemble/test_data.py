@@ -124,3 +124,20 @@ def test_within_and_joined(toy_set):
     assert len(toy_set.joined(toy_set)) == 180
     with pytest.raises(ValueError, match="different energies"):
         toy_set.joined(part)
+
+
+def test_a_compound_is_found_by_its_composition_however_its_formula_is_written(tmp_path):
+    path = tmp_path / "data.npz"
+    export(path)
+    with np.load(path) as file:
+        content = dict(file)
+    content["parent"] = np.array(
+        ["amcsd:NaFeSi2O6", "amcsd:Si2FeNaO6", "amcsd:Fe2Si2O6", "alloy:Fe-bcc", "amcsd:Fe(OH)3"]
+    )
+    np.savez(path, **content)
+    data = read_training_set(path)
+    assert data.parent[0] == data.parent[1]  # never on both sides of a split
+    assert data.named(["{FeNaSi2O6}"]).tolist() == [True, True, False, False, False]
+    assert data.named(["{FeSiO3}"]).tolist() == [False, False, True, False, False]  # reduced
+    assert data.named(["{FeO3H3}", "alloy:fe-"]).tolist() == [False, False, False, True, True]
+    assert data.named(["{Fe}"]).tolist() == [False] * 5
