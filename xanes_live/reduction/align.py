@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xanes_live.config import ReductionConfig
 from xanes_live.domain import Array, Flag, NormalisedSpectrum, Spectrum
@@ -32,8 +33,8 @@ _RISEN = 0.08
 """Fraction of its whole rise that μ must have risen at the first inflection."""
 _WIDTHS = (2.0, 3.0)
 """Half widths of the local fits, eV; the energy must not depend on them."""
-_FINE = 0.1
-"""Step at which the slope is evaluated, eV."""
+_FINE, _ROUGH = 0.1, 0.4
+"""Steps at which the slope is evaluated near the inflections and to find them, eV."""
 _AGREE = 0.8
 """How far the energies found with both may differ, eV."""
 _NOISY = 0.05
@@ -122,37 +123,51 @@ def foil_energy(energy: Array, reference: Array, target: float) -> float | str:
 def _first_inflection(energy: Array, mu: Array, half_width: float) -> float:
     """Return the first high maximum of the slope of local cubic fits, between the points, eV.
 
-    NaN where the points are too sparse.
+    NaN where the points are too sparse. The slope is evaluated finely only where the metal's
+    inflections can be: near its steepest point.
     """
-    fine = np.arange(energy[2], energy[-3], _FINE)
-    here = np.searchsorted(energy, fine)
-    few = np.minimum(
-        here - np.searchsorted(energy, fine - half_width),
-        np.searchsorted(energy, fine + half_width) - here,
-    )
-    # beside a change of the step width a local fit has points on one side only
-    fine = fine[few >= 2]
+    rough = _supported(energy, np.arange(energy[2], energy[-3], _ROUGH), half_width)
+    if rough.size < 3:
+        return float("nan")
+    level, steep = _local_fits(energy, mu, rough, half_width)
+    steepest = float(rough[np.argmax(steep)])
+    before = level[rough < steepest - _DOUBLE]
+    low = float(np.median(before)) if before.size else float(level[0])
+    near = np.arange(steepest - _DOUBLE - 2.0 * _ROUGH, steepest + 2.0 * _ROUGH, _FINE)
+    fine = _supported(energy, near[(near >= energy[2]) & (near < energy[-3])], half_width)
     if fine.size < 3:
         return float("nan")
+    whole = float(level.max()) - low
     level, steep = _local_fits(energy, mu, fine, half_width)
-    top = _first_high(fine, level, steep, stricter=half_width > _WIDTHS[0])
+    risen = (level - low) / max(whole, 1e-300)
+    top = _first_high(fine, risen, steep, stricter=half_width > _WIDTHS[0])
     left, middle, right = steep[top - 1 : top + 2]
     bend = left - 2.0 * middle + right
     return float(fine[top] + (0.5 * _FINE * (left - right) / bend if bend < 0.0 else 0.0))
 
 
-def _first_high(fine: Array, level: Array, steep: Array, *, stricter: bool) -> int:
+def _supported(energy: Array, at: Array, half_width: float) -> Array:
+    """Return those of the energies `at` that have two points on either side within reach.
+
+    Beside a change of the step width a local fit has points on one side only.
+    """
+    here = np.searchsorted(energy, at)
+    few = np.minimum(
+        here - np.searchsorted(energy, at - half_width),
+        np.searchsorted(energy, at + half_width) - here,
+    )
+    return at[few >= 2]
+
+
+def _first_high(fine: Array, risen: Array, steep: Array, *, stricter: bool) -> int:
     """Return the index of the first maximum of the slope that is the metal's.
 
     A first maximum whose height is near the limit is one in one width and none in another, so that
     :func:`foil_energy` sees that it is not clear.
     """
     steepest = float(fine[np.argmax(steep)])
-    before = level[fine < steepest - _DOUBLE]
-    low = float(np.median(before)) if before.size else float(level[0])
     peaks = np.flatnonzero((steep[1:-1] >= steep[:-2]) & (steep[1:-1] > steep[2:])) + 1
-    risen = (level[peaks] - low) / max(float(level.max()) - low, 1e-300)
-    peaks = peaks[(fine[peaks] > steepest - _DOUBLE) & (risen > _RISEN)]
+    peaks = peaks[(fine[peaks] > steepest - _DOUBLE) & (risen[peaks] > _RISEN)]
     limit = _FIRST + (_MARGIN if stricter else -_MARGIN)
     high = peaks[steep[peaks] > limit * float(steep.max())]
     return int(high[0]) if high.size else int(np.clip(np.argmax(steep), 1, fine.size - 2))
@@ -164,15 +179,37 @@ def _local_fits(energy: Array, mu: Array, at: Array, half_width: float) -> tuple
     Points weigh (1 − |u|³)³, u their distance over the half width (W. S. Cleveland, *J. Am. Stat.
     Assoc.* 74, 829 (1979)); the half width grows where fewer than six points lie within it.
     """
-    distance = energy[None, :] - at[:, None]
+    near, taken = _neighbours(energy, at, half_width)
+    distance = np.where(taken, energy[near] - at[:, None], np.inf)
     sixth = np.partition(np.abs(distance), 5, axis=1)[:, 5]
     scale = np.maximum(half_width, 1.2 * sixth)[:, None]
-    u = distance / scale
-    root = np.sqrt(np.clip(1.0 - np.abs(u) ** 3, 0.0, None) ** 3)
+    u = np.where(taken, distance, 0.0) / scale
+    root = np.where(taken, np.sqrt(np.clip(1.0 - np.abs(u) ** 3, 0.0, None) ** 3), 0.0)
     design = root[:, :, None] * u[:, :, None] ** np.arange(4)
-    normal = np.einsum("gpi,gpj->gij", design, design)
-    solution = np.linalg.solve(normal, np.einsum("gpi,gp->gi", design, root * mu)[:, :, None])
+    transposed = design.transpose(0, 2, 1)
+    right = transposed @ (root * mu[near])[:, :, None]
+    solution = np.linalg.solve(transposed @ design, right)
     return solution[:, 0, 0], solution[:, 1, 0] / scale[:, 0]
+
+
+def _neighbours(
+    energy: Array, at: Array, half_width: float
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return the points that a fit may take: all within the half width, at least six a side.
+
+    Returns
+    -------
+    indices : shape (n_at, n_near)
+    taken : shape (n_at, n_near)
+        False where an index repeats because the data end.
+    """
+    here = np.searchsorted(energy, at)
+    left = int((here - np.searchsorted(energy, at - half_width)).max())
+    right = int((np.searchsorted(energy, at + half_width) - here).max())
+    reach = max(left, right, 6)
+    near = here[:, None] + np.arange(-reach, reach)
+    taken = (near >= 0) & (near < energy.size)
+    return np.clip(near, 0, energy.size - 1), taken
 
 
 def with_shift(normalised: NormalisedSpectrum, shift: float) -> NormalisedSpectrum:
