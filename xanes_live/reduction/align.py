@@ -184,11 +184,14 @@ def _local_fits(energy: Array, mu: Array, at: Array, half_width: float) -> tuple
     sixth = np.partition(np.abs(distance), 5, axis=1)[:, 5]
     scale = np.maximum(half_width, 1.2 * sixth)[:, None]
     u = np.where(taken, distance, 0.0) / scale
-    root = np.where(taken, np.sqrt(np.clip(1.0 - np.abs(u) ** 3, 0.0, None) ** 3), 0.0)
-    design = root[:, :, None] * u[:, :, None] ** np.arange(4)
-    transposed = design.transpose(0, 2, 1)
-    right = transposed @ (root * mu[near])[:, :, None]
-    solution = np.linalg.solve(transposed @ design, right)
+    kernel = np.where(taken, np.clip(1.0 - np.abs(u * u * u), 0.0, None), 0.0)
+    root = kernel * np.sqrt(kernel)
+    design = np.empty((at.size, 4, near.shape[1]))
+    design[:, 0] = root
+    for power in (1, 2, 3):  # faster than numpy's own powers
+        np.multiply(design[:, power - 1], u, out=design[:, power])
+    normal = design @ design.transpose(0, 2, 1)
+    solution = np.linalg.solve(normal, design @ (root * mu[near])[:, :, None])
     return solution[:, 0, 0], solution[:, 1, 0] / scale[:, 0]
 
 
