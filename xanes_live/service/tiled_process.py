@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,7 @@ def serve(directory: Path, port: int, readable: Sequence[Path], *, until_eof: bo
 
     (directory / "data").mkdir(parents=True, exist_ok=True)
     initialise(directory)
+    _queue_for_tables()
     password = secrets.token_hex(32)
     config = Config.model_validate(configuration(directory, readable, password))
     listener = _listen(port)
@@ -118,6 +120,23 @@ def serve(directory: Path, port: int, readable: Sequence[Path], *, until_eof: bo
     if until_eof:
         threading.Thread(target=_stop_at_eof, args=(server,), daemon=True).start()
     server.run(sockets=[listener])
+
+
+def _queue_for_tables() -> None:
+    """Let requests wait for the one connection to the tables instead of sharing it.
+
+    Tiled (0.2.20) gives the same DuckDB connection to all its threads: a table that is read while
+    rows are appended fails with 'No active transaction', and soon the process crashes.
+    """
+    from sqlalchemy.pool import Pool, QueuePool  # noqa: PLC0415
+    from tiled.storage import SQLStorage  # noqa: PLC0415
+
+    def pool(storage: SQLStorage) -> Pool:
+        creator = storage._adbc_connection.adbc_clone  # noqa: SLF001
+        return QueuePool(creator, pool_size=1, max_overflow=0, timeout=60.0)
+
+    SQLStorage._connection_pool = cached_property(pool)  # noqa: SLF001
+    SQLStorage._connection_pool.__set_name__(SQLStorage, "_connection_pool")  # noqa: SLF001
 
 
 def _listen(port: int) -> socket.socket:

@@ -1,6 +1,11 @@
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
+import pyarrow as pa
 import pytest
+from tiled.client import from_uri
 
 from xanes_live.service import tiled_process
 from xanes_live.service.tiled_server import TiledKeys, TiledServer, TiledServerError
@@ -45,3 +50,36 @@ def test_a_server_that_cannot_start_says_why(tmp_path):
         server.start()
     assert not server.running
     server.stop()
+
+
+ROWS = 5
+APPENDS = 12
+
+
+@pytest.mark.slow
+def test_a_table_can_be_read_while_it_grows(tmp_path):
+    """Tiled itself lets threads share a connection, which soon ends its process."""
+    schema = pa.schema([("seq_num", pa.int64())])
+    done = threading.Event()
+
+    def read(address, key):
+        codes = []
+        with httpx.Client(headers={"Authorization": f"Apikey {key}"}, timeout=60) as http:
+            while not done.is_set():
+                codes.append(http.get(address).status_code)
+        return set(codes)
+
+    with TiledServer(tmp_path) as server, ThreadPoolExecutor(2) as threads:
+        client = from_uri(server.uri, api_key=server.keys.writer, timeout=httpx.Timeout(60))
+        table = client["raw"].create_appendable_table(schema=schema, key="t")
+        address = f"{server.uri}/api/v1/table/full/raw/t?format=json"
+        readers = [threads.submit(read, address, server.keys.reader) for _ in range(2)]
+        try:
+            for first in range(0, ROWS * APPENDS, ROWS):
+                rows = {"seq_num": list(range(first, first + ROWS))}
+                table.append_partition(0, pa.table(rows, schema=schema))
+        finally:
+            done.set()
+        assert [reader.result(60) for reader in readers] == [{200}] * 2
+        assert sorted(table.read()["seq_num"]) == list(range(ROWS * APPENDS))
+        client.context.close()
