@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.browser.harness import ARGUMENTS, Publisher, find_chromium, free_port
+from tests.browser.harness import ARGUMENTS, PATIENCE_S, Publisher, find_chromium, free_port
 from tests.faketiled import FakeTiled
 
 pytest.importorskip("playwright", reason="the page is looked at through Playwright")
@@ -47,7 +47,7 @@ def look(chromium) -> Iterator:
         context = chromium.new_context(**({"viewport": {"width": 1440, "height": 900}} | options))
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(1e3 * PATIENCE_S)
         page.on("pageerror", lambda error: complaints.append(f"error {error}"))
         page.on("dialog", lambda dialog: complaints.append(f"dialog {dialog.message}"))
         page.on("console", lambda m: complaints.append(m.text) if "Policy" in m.text else None)
@@ -106,7 +106,7 @@ class LocalPage:
             done.set()
 
         self._loop.call_soon_threadsafe(call)
-        assert done.wait(10)
+        assert done.wait(PATIENCE_S)
 
     def put(self, key, metadata):
         self.do(self.tiled.put, PATH, key, metadata)
@@ -118,7 +118,7 @@ class LocalPage:
 
     def stop(self):
         self._server.should_exit = True
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
         self.publisher.close()
 
 

@@ -35,6 +35,8 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE_S = 90.0
+"""How long anything may take before a test says no: machines that run tests are busy."""
 _SERVE = """
 import json, os
 from pathlib import Path
@@ -46,6 +48,24 @@ o = json.loads(os.environ.pop("PAGE_OPTIONS"))
 config = load(Path(o["config"]) if o["config"] else None)
 run_dashboard("127.0.0.1", o["port"], o["uri"], o["key"], writer_key=o["writer"], config=config)
 """
+
+
+def expect(target: Any) -> Any:
+    """Return Playwright's assertions of `target`, which look again until they hold."""
+    from playwright.sync_api import expect as assertions
+
+    assertions.set_options(timeout=1e3 * PATIENCE_S)
+    return assertions(target)
+
+
+def shows(page: Any, testid: str, expected: Any) -> None:
+    """Wait until the text of `testid` contains `expected` (a string or a pattern)."""
+    expect(page.get_by_test_id(testid).first).to_contain_text(expected)
+
+
+def drawn(page: Any, key: str) -> None:
+    """Wait until the page has drawn the result `key` as the latest one."""
+    expect(page.locator("html")).to_have_attribute("data-drawn", key)
 
 
 def find_chromium() -> str | None:
@@ -92,13 +112,14 @@ class PageServer:
         )
         if self._log:
             output.close()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             try:
-                if httpx.get(self.url, trust_env=False).is_success:
+                if httpx.get(self.url, trust_env=False, timeout=PATIENCE_S).is_success:
                     return self
             except httpx.TransportError:
                 time.sleep(0.05)
+        self.kill()
         raise RuntimeError("the page server did not start")
 
     def kill(self) -> None:
@@ -127,7 +148,7 @@ class Publisher:
     """Puts results into Tiled with the service's key, one request each."""
 
     def __init__(self, uri: str, key: str) -> None:
-        self.config = Config.model_validate({"tiled": {"uri": uri}})
+        self.config = Config.model_validate({"tiled": {"uri": uri, "timeout_s": PATIENCE_S}})
         self.remote = Remote(self.config.tiled, key)
         self.scan_id = 100
 
@@ -201,6 +222,7 @@ class RawRun:
         self._documents = documents(columns, {"time": time.time(), **start})
         self.uid = self._documents[0][1]["uid"]
         self._at = 0
+        self.scan = dict(start)
 
     def advance(self, count: int) -> None:
         """Write the next `count` documents."""
@@ -210,7 +232,15 @@ class RawRun:
         self._at += count
 
     def finish(self) -> None:
+        """Write what is left; nothing if the run has ended."""
         self.advance(len(self._documents) - self._at)
+
+
+def raw_client(uri: str, key: str) -> Any:
+    """Return a client of the raw runs that waits rather than sends rows a second time."""
+    from tiled.client import from_uri
+
+    return from_uri(uri, api_key=key, timeout=httpx.Timeout(PATIENCE_S))["raw"]
 
 
 @contextmanager

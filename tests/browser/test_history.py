@@ -2,19 +2,23 @@
 
 import csv
 import io
+import re
 import time
 from datetime import UTC, datetime
 
 import pytest
 
-from tests.browser.harness import RED
+from tests.browser.harness import RED, expect
 from xanes_live.domain import Confidence
 
 SAMPLES = ("goethite", "hematite", "siderite", "pyrite")
 
 
 def fill(local, count, **options):
-    """Put results that differ in what one filters by; documents are shared, so this is quick."""
+    """Put results that differ in what one filters by; return the time of the last but a minute.
+
+    The documents are shared, so this is quick.
+    """
     now = time.time()
     kinds = {
         Confidence.GREEN: local.publisher.node(r=2.0),
@@ -37,18 +41,21 @@ def fill(local, count, **options):
 
     local.do(put_all)
     local.do(local.tiled.drop)  # as after an outage: everything is searched for
+    return now
 
 
 def count(page, expected):
-    page.wait_for_function(
-        "text => document.querySelector('[data-testid=count]')?.textContent.startsWith(text)",
-        arg=expected,
-    )
+    expect(page.get_by_test_id("count")).to_have_text(re.compile(f"^{expected}"))
 
 
 @pytest.fixture
-def history(local, look):
-    fill(local, 200)
+def filled(local):
+    """When the 200 results of the history were made, s since the epoch."""
+    return fill(local, 200)
+
+
+@pytest.fixture
+def history(local, look, filled):
     page = look(local.url + "#/history")
     count(page, "200 of 200")
     return page
@@ -63,7 +70,7 @@ def test_ten_thousand_results_are_a_list_of_few_rows(local, look):
     page.get_by_test_id("list").focus()
     page.keyboard.press("End")
     page.wait_for_selector("[data-testid=row]:has-text('#0')")
-    assert page.get_by_test_id("row").first.text_content() != first
+    expect(page.get_by_test_id("row").first).not_to_have_text(first)
     page.get_by_test_id("filter-text").fill("pyrite scan 7")
     page.wait_for_function(
         "() => /^[1-9]\\d* of 10000/"
@@ -90,7 +97,7 @@ def test_filters_of_text(history, control, value, expected):
     count(history, "200 of 200")
 
 
-def test_filters_of_colour_flag_edge_and_time(history):
+def test_filters_of_colour_flag_edge_and_time(history, filled):
     history.get_by_test_id("colour-green").uncheck()
     count(history, "40 of 200")
     history.get_by_test_id("clear").click()
@@ -99,7 +106,7 @@ def test_filters_of_colour_flag_edge_and_time(history):
     history.get_by_test_id("filter-flag").select_option("")
     history.get_by_test_id("filter-edge").select_option("Fe K")
     count(history, "200 of 200")
-    moment = datetime.fromtimestamp(time.time() - 60 * 10.5, UTC).astimezone()
+    moment = datetime.fromtimestamp(filled - 60 * 10.5, UTC).astimezone()
     since = moment.replace(tzinfo=None).isoformat(timespec="seconds")
     history.get_by_test_id("filter-from").fill(since)
     count(history, "10 of 200")
@@ -109,7 +116,7 @@ def test_several_are_selected_with_the_keyboard_and_laid_over_one_another(histor
     history.get_by_test_id("list").focus()
     for key in ("Space", "ArrowDown", "Space", "ArrowDown", "ArrowDown", "Space"):
         history.keyboard.press(key)
-    assert history.get_by_test_id("selected").text_content() == "3 selected"
+    expect(history.get_by_test_id("selected")).to_have_text("3 selected")
     for plot in ("overlay-spectra", "overlay-g2"):
         history.wait_for_function(
             "id => document.querySelectorAll(`[data-testid=${id}] .u-series`).length === 4",
@@ -125,14 +132,14 @@ def test_several_are_selected_with_the_keyboard_and_laid_over_one_another(histor
 def test_repeats_are_grouped_with_mean_and_scatter(history):
     history.get_by_label("repeats").check(force=True)
     history.wait_for_selector("[data-testid=group]")
-    assert history.get_by_test_id("group").count() == 4
+    expect(history.get_by_test_id("group")).to_have_count(4)
     merges = history.get_by_test_id("group-merge").all_text_contents()
     assert sorted(m.split()[0] for m in merges) == ["2.00", "2.01", "2.02", "2.03"]
     assert all("± 0.000" in m for m in merges)
     history.get_by_test_id("list").focus()
     history.keyboard.press("Home")
     history.keyboard.press("Space")
-    assert history.get_by_test_id("selected").text_content() == "50 selected"
+    expect(history.get_by_test_id("selected")).to_have_text("50 selected")
     history.keyboard.press("Enter")
     history.wait_for_selector("[data-testid=row]")
 
@@ -158,13 +165,14 @@ def test_trends_against_time_scan_and_a_number_of_the_run(history, local):
     )
     history.wait_for_function(points, arg="200")
     history.get_by_label("edge step").check(force=True)
-    assert "edge step" in history.get_by_test_id("trend").get_attribute("aria-label")
+    label = re.compile("edge step")
+    expect(history.get_by_test_id("trend")).to_have_attribute("aria-label", label)
 
 
 def test_new_results_join_the_list(history, local):
     local.publish(sample="brand new")
     count(history, "201 of 201")
-    assert "brand new" in history.get_by_test_id("row").first.text_content()
+    expect(history.get_by_test_id("row").first).to_contain_text("brand new")
 
 
 def test_enter_opens_a_result_and_escape_leads_back(history):
@@ -187,9 +195,9 @@ def test_keys_lead_everywhere(history):
     history.keyboard.press("Tab")
     history.get_by_test_id("list").focus()
     history.keyboard.press("?")
-    assert history.get_by_test_id("help").is_visible()
+    expect(history.get_by_test_id("help")).to_be_visible()
     history.keyboard.press("Escape")
-    assert not history.get_by_test_id("help").is_visible()
+    expect(history.get_by_test_id("help")).to_be_hidden()
 
 
 def test_the_list_as_a_file(history, local):
@@ -246,7 +254,7 @@ def test_without_a_writers_key_nothing_can_be_reprocessed(local, look):
     key = local.publish()
     page = look(f"{local.url}#/result/{key}")
     page.wait_for_selector("[data-testid=reprocess]:has-text('Not possible')")
-    assert not page.get_by_test_id("publish").is_visible()
+    expect(page.get_by_test_id("publish")).to_be_hidden()
     answer = page.evaluate(
         """key => fetch("api/reprocess", {
           method: "POST", headers: {"Content-Type": "application/json"},
