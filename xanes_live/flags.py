@@ -32,6 +32,16 @@ def _table(*rows: FlagKind) -> dict[str, FlagKind]:
 
 
 FLAGS: dict[str, FlagKind] = _table(
+    # Of flags of one severity the one listed first is shown first: what ended the scan, then what
+    # was wrong with the beam and the detectors, then with the energies, the edge and the ranges,
+    # then what the model makes of it. An operator wants the cause before its consequences.
+    FlagKind(
+        "internal_error",
+        ERROR,
+        "an internal error stopped this scan: {reason}",
+        "A defect in the software.",
+        "Report it with the run's uid; the raw data are untouched.",
+    ),
     # -- documents -------------------------------------------------------------------------
     FlagKind(
         "unreadable",
@@ -118,6 +128,13 @@ FLAGS: dict[str, FlagKind] = _table(
         "Raise service.max_points; replay the run.",
     ),
     FlagKind(
+        "scan_incomplete",
+        WARNING,
+        "{points} of {announced} announced points were taken",
+        "The plan was stopped (which Bluesky counts as success), or announced too many points.",
+        "Repeat the scan if its end is missing.",
+    ),
+    FlagKind(
         "start_missing",
         WARNING,
         "the beginning of the run was not received: sample and announced edge are not known",
@@ -152,6 +169,13 @@ FLAGS: dict[str, FlagKind] = _table(
         "{channel} has {count} invalid values (NaN, ≤ 0)",
         "Read-out errors or over-subtracted dark current.",
         "Check the detector and its offset.",
+    ),
+    FlagKind(
+        "over_absorption",
+        WARNING,
+        "self-absorption suspected: {reason}",
+        "Fluorescence of a thick, concentrated sample: what it absorbs most, it shows too weakly.",
+        "Measure in transmission, or dilute or thin the sample, or detect at grazing exit.",
     ),
     FlagKind(
         "detector_dead",
@@ -224,6 +248,13 @@ FLAGS: dict[str, FlagKind] = _table(
         "Check sample position and detector.",
     ),
     FlagKind(
+        "energy_scale_off",
+        WARNING,
+        "the energy scale seems wrong: {reason}",
+        "The monochromator lost its calibration, or a wrong crystal or offset is set.",
+        "Calibrate with a foil, or set reduction.align to 'foil' or 'fixed', and process again.",
+    ),
+    FlagKind(
         "edge_far",
         WARNING,
         "e0 {e0:.1f} eV is {offset:+.1f} eV from the tabulated edge",
@@ -257,6 +288,13 @@ FLAGS: dict[str, FlagKind] = _table(
         "edge step {step:.3g} is small",
         "Dilute or thin sample, or a large background.",
         "Longer counting, or fluorescence.",
+    ),
+    FlagKind(
+        "edge_step_unstable",
+        WARNING,
+        "the edge step depends on how it is normalised: {low:.3g} to {high:.3g} (±{percent:.0f} %)",
+        "A curved background, or strong structure at the ends of the scan.",
+        "Scan further on both sides, or set pre1 … norm2 in the [reduction] section.",
     ),
     FlagKind(
         "negative_edge_step",
@@ -300,6 +338,28 @@ FLAGS: dict[str, FlagKind] = _table(
         "Too few points to resolve the XANES.",
         "Use 0.5 eV steps or finer from −20 to +50 eV.",
     ),
+    # -- history: repeats of one sample ----------------------------------------------------
+    FlagKind(
+        "beam_damage",
+        WARNING,
+        "the repeats drift: {what} by {change} over {count} repeats ({chance})",
+        "The beam changes the sample, or it dries, melts or moves.",
+        "Use the first repeats only: {keep}. Attenuate or defocus the beam, or move the sample.",
+    ),
+    FlagKind(
+        "repeat_disagrees",
+        WARNING,
+        "repeat {which} does not agree with the other {others}: {times:.1f} times their scatter",
+        "The sample or the beam moved, a glitch, a bubble, or another sample.",
+        "Leave it out of the merge; look at its channels.",
+    ),
+    FlagKind(
+        "more_repeats_help",
+        INFO,
+        "one more repeat would narrow the interval by about {by:.3f} Å (now ±{half:.2f} Å)",
+        "The distance still depends on the noise of the merge.",
+        "Take another repeat if the distance has to be more certain.",
+    ),
     # -- ensemble and confidence -----------------------------------------------------------
     FlagKind(
         "no_first_shell",
@@ -323,11 +383,103 @@ FLAGS: dict[str, FlagKind] = _table(
         "Do not use the distance.",
     ),
     FlagKind(
-        "internal_error",
+        "first_shell_unlikely",
         ERROR,
-        "an internal error stopped this scan: {reason}",
-        "A defect in the software.",
-        "Report it with the run's uid; the raw data are untouched.",
+        "the distance is right within 0.1 Å with a probability of only {percent:.0f} %",
+        "The signals named next to it: a spectrum unlike those learnt from, or a damaged one.",
+        "Do not use the distance.",
+    ),
+    FlagKind(
+        "first_shell_uncertain",
+        WARNING,
+        "the distance is right within 0.1 Å with a probability of {percent:.0f} %",
+        "The signals named next to it.",
+        "Treat the distance as a guide; compare with a measured standard.",
+    ),
+    FlagKind(
+        "shell_ambiguous",
+        WARNING,
+        "spectra like this one leave the distance open by about {value:.2f} Å",
+        "Several structures give nearly this spectrum.",
+        "Compare with measured standards of the structures in question.",
+    ),
+    FlagKind(
+        "sensitive_to_shift",
+        WARNING,
+        "the distance moves by {value:.2f} Å when the energies are shifted by 1 to 2 eV",
+        "The prediction hangs on the energy scale.",
+        "Calibrate with a foil; trust differences between scans of one session only.",
+    ),
+    FlagKind(
+        "sensitive_to_broadening",
+        WARNING,
+        "the distance moves by {value:.2f} Å when the spectrum is broadened",
+        "The prediction hangs on fine structure that resolution or noise may have changed.",
+        "Measure with better resolution or longer.",
+    ),
+    FlagKind(
+        "peak_disagrees",
+        WARNING,
+        "the first peak of G2 lies {value:.2f} Å from the first-shell distance",
+        "The network contradicts itself: mixed, split or distorted shells, or an unknown kind.",
+        "Look at G2: there may be two distances.",
+    ),
+    FlagKind(
+        "novel",
+        WARNING,
+        "unlike the training spectra: differs by {value:.3f} rms from the nearest",
+        "A compound or a distortion of the spectrum that the model never met.",
+        "Compare with a measured standard; check normalisation and self-absorption.",
+    ),
+    FlagKind(
+        "neighbours_disagree",
+        WARNING,
+        "the most similar training spectra have first shells {value:.2f} Å from this or each other",
+        "Spectra of different structures look alike here.",
+        "Look at the nearest compounds and judge which is plausible.",
+    ),
+    FlagKind(
+        "cyclic_residual",
+        WARNING,
+        "the predicted structure does not lead back to the spectrum (residual {value:.1f} × usual)",
+        "The prediction does not explain what was measured.",
+        "See where in energy the residual lies; do not rely on the distance alone.",
+    ),
+    FlagKind(
+        "limit_soft",
+        WARNING,
+        "the first shell looks like sulfur, phosphorus or their kin ({percent:.0f} %)",
+        "Muffin-tin theory describes covalent Fe–S badly: such predictions can be wrong and sure.",
+        "Compare with a measured sulfide; expect errors of 0.1 to 0.2 Å.",
+    ),
+    FlagKind(
+        "limit_metallic",
+        WARNING,
+        "the first shell looks metallic ({percent:.0f} %)",
+        "Computed energies of metals are off by several eV, and the first two shells of a bcc metal "
+        "overlap: distances come out too short.",
+        "Use EXAFS or a measured standard for metals.",
+    ),
+    FlagKind(
+        "limit_linear_carbon",
+        WARNING,
+        "the first shell looks like carbonyl or cyanide ({percent:.0f} %)",
+        "Scattering along the line Fe–C–O or Fe–C–N is strong, and theory exaggerates it.",
+        "Expect a first shell that is too sure; compare with a measured standard.",
+    ),
+    FlagKind(
+        "limit_under_coordinated",
+        INFO,
+        "fewer than six neighbours (about {number:.1f})",
+        "Tetrahedral, planar and five-fold sites are rarer in training than octahedra.",
+        "",
+    ),
+    FlagKind(
+        "not_calibrated",
+        INFO,
+        "the model brings no verdict: the colour follows the members' spread alone",
+        "It was trained but not calibrated against known structures.",
+        "xanes-live calibrate",
     ),
 )
 
@@ -344,10 +496,41 @@ def make(code: str, **values: object) -> Flag:
     return Flag(kind.code, kind.severity, kind.message.format(**values), kind.remedy)
 
 
-_ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
+CAUSES = frozenset(
+    {
+        "channel_saturated",
+        "over_absorption",
+        "noisy",
+        "energy_scale_off",
+        "edge_far",
+        "small_edge_step",
+        "short_post_edge",
+        "grid_not_covered",
+        "scan_incomplete",
+    }
+)
+"""Warnings that each are reason enough for the model not to know what to make of a spectrum."""
+SYMPTOMS = frozenset({"no_first_shell", "ensemble_spread_large", "first_shell_unlikely"})
+"""Errors that only say that the model does not know what to make of a spectrum."""
+_ORDER = {Severity.ERROR: 0, Severity.WARNING: 2, Severity.INFO: 3}
+_RANK = {code: rank for rank, code in enumerate(FLAGS)}
 
 
 def by_importance(flags: tuple[Flag, ...]) -> tuple[Flag, ...]:
-    """Return `flags` without repeats of one message, most severe first, else in order."""
+    """Return `flags` without repeats of one message, in the order an operator wants them.
+
+    Errors, warnings, infos, and in the order of the table among equals; but a warning that says why
+    a model does not know what to make of a spectrum (:data:`CAUSES`) goes before the error that it
+    does not (:data:`SYMPTOMS`): it is what can be acted upon.
+    """
     unique = {(f.code, f.message): f for f in flags}
-    return tuple(sorted(unique.values(), key=lambda f: _ORDER[f.severity]))
+    return tuple(sorted(unique.values(), key=_importance))
+
+
+def _importance(flag: Flag) -> tuple[float, int]:
+    level: float = _ORDER[flag.severity]
+    if flag.code in SYMPTOMS:
+        level = 1
+    elif flag.code in CAUSES:
+        level = 0.5
+    return (level, _RANK.get(flag.code, len(_RANK)))

@@ -156,7 +156,7 @@ def _supported(energy: Array, at: Array, half_width: float) -> Array:
         here - np.searchsorted(energy, at - half_width),
         np.searchsorted(energy, at + half_width) - here,
     )
-    return at[few >= 2]
+    return np.asarray(at[few >= 2], dtype=np.float64)
 
 
 def _first_high(fine: Array, risen: Array, steep: Array, *, stricter: bool) -> int:
@@ -192,7 +192,8 @@ def _local_fits(energy: Array, mu: Array, at: Array, half_width: float) -> tuple
         np.multiply(design[:, power - 1], u, out=design[:, power])
     normal = design @ design.transpose(0, 2, 1)
     solution = np.linalg.solve(normal, design @ (root * mu[near])[:, :, None])
-    return solution[:, 0, 0], solution[:, 1, 0] / scale[:, 0]
+    level, steep = solution[:, 0, 0], solution[:, 1, 0] / scale[:, 0]
+    return np.asarray(level, np.float64), np.asarray(steep, np.float64)
 
 
 def _neighbours(

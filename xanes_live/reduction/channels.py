@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from xanes_live.config import BeamlineConfig, ReductionConfig
 from xanes_live.domain import Array, Channels, Flag, Mode, Scan, Spectrum, Unusable
 from xanes_live.flags import make
+from xanes_live.reduction.absorption import against_transmission
 from xanes_live.reduction.choice import choose
 from xanes_live.reduction.glitches import Excursion, find_excursions
 from xanes_live.reduction.locate import expected_energy
@@ -30,6 +31,10 @@ _MANY_LOST = 0.1
 """Fraction of the points whose loss spoils a spectrum wherever it is."""
 _FEW_INVALID = 0.02
 """Fraction of invalid readings up to which dropping them is worth no warning."""
+_FEW_MISSING = 0.02
+"""Fraction of the announced points that may be missing."""
+_EXPLAIN = {"scan_aborted", "scan_failed", "no_stop", "data_missing", "data_truncated"}
+"""Flags of a run that already say why points are missing."""
 _REFERENCE_GAPS = 0.05
 """Fraction of invalid points up to which the reference is interpolated."""
 
@@ -66,7 +71,7 @@ def _reduce(
     reduction: ReductionConfig,
 ) -> Spectrum | Unusable:
     order = put_in_order(sweep.energy)
-    flags = _order_flags(order)
+    flags = (*_count_flags(scan, sweep.energy.size), *_order_flags(order))
     if order.energy.size < MIN_POINTS:
         return Unusable(index, (*flags, make("too_few_points", count=order.energy.size)))
     readings = read_channels(sweep, order, scan, beamline)
@@ -76,7 +81,7 @@ def _reduce(
         return Unusable(index, flags)
     signal = choice.signal
     cleaned = _clean(readings, signal, scan, remove=reduction.deglitch)
-    flags = (*flags, *cleaned.flags)
+    flags = (*flags, *cleaned.flags, *against_transmission(readings, signal))
     energy = readings.energy[cleaned.kept]
     if energy.size < MIN_POINTS:
         return Unusable(index, (*flags, make("too_few_points", count=energy.size)))
@@ -96,6 +101,16 @@ def _reduce(
         e0_announced=scan.e0_announced,
         flags=flags,
     )
+
+
+def _count_flags(scan: Scan, points: int) -> tuple[Flag, ...]:
+    """Compare the points of a scan with those its start document announced."""
+    announced = scan.metadata.get("num_points")
+    if not isinstance(announced, int) or len(scan.sweeps) != 1:
+        return ()
+    if points >= (1.0 - _FEW_MISSING) * announced or _EXPLAIN & {f.code for f in scan.flags}:
+        return ()
+    return (make("scan_incomplete", points=points, announced=announced),)
 
 
 def _order_flags(order: Order) -> tuple[Flag, ...]:

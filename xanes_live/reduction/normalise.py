@@ -13,10 +13,13 @@ import numpy as np
 from xanes_live.config import ReductionConfig
 from xanes_live.domain import Array, Flag, Mode, NormalisedSpectrum, Spectrum, Unusable
 from xanes_live.flags import make
+from xanes_live.reduction.absorption import without_white_line
 from xanes_live.reduction.align import Shift, find_shift
 from xanes_live.reduction.background import PreEdge, pre_edge
 from xanes_live.reduction.edge import find_e0
+from xanes_live.reduction.energy_scale import scale_flags
 from xanes_live.reduction.locate import Located, locate_edge
+from xanes_live.reduction.stability import stability_flags
 from xanes_live.reduction.uncertainty import edge_step_error, post_edge_error, pre_edge_error
 
 __all__ = ["PreEdge", "normalise", "pre_edge"]
@@ -78,7 +81,7 @@ def _group(
     for i, spectrum in enumerate(spectra):
         flags = (*spectrum.flags, *shifts[i].flags, *located[i].flags)
         if i in fits:
-            results.append(_result(energy, spectrum, *fits[i], shifts[i], flags))
+            results.append(_result(energy, spectrum, *fits[i], shifts[i], flags, config))
         else:
             results.append(Unusable(spectrum.index, flags, spectrum))
     return results
@@ -140,6 +143,7 @@ def _result(
     row: int,
     shift: Shift,
     flags: tuple[Flag, ...],
+    config: ReductionConfig,
 ) -> NormalisedSpectrum | Unusable:
     """Make the result of one spectrum from the arrays of its group."""
     e0, step = float(fits.e0[row]), float(fits.edge_step[row])
@@ -168,7 +172,10 @@ def _result(
         ranges=ranges,
         spectrum=spectrum,
         flags=(*flags, *_range_flags(ranges), *_signal_flags(spectrum, fits, row, noise),
-               *_grid_flags(energy - e0)),
+               *_grid_flags(energy - e0),
+               *stability_flags(energy - e0, spectrum.mu, ranges, step, sigma),
+               *without_white_line(energy, fits.flat[row], e0, noise, spectrum),
+               *scale_flags(energy, fits.flat[row], spectrum, (noise, sigma / step), config)),
     )  # fmt: skip
 
 

@@ -146,7 +146,9 @@ def _read_fluorescence(
     else:
         counts["fluorescence"] = summed.total
         if all(q is Quality.SATURATED for q in summed.quality.values()):
-            notes.append(make("channel_saturated", channel=NAMES["fluorescence"], fraction=1.0))
+            level = beamline.saturation.get("fluorescence")
+            worst = max(saturated_fraction(element, level) for element in raw)
+            notes.append(make("channel_saturated", channel=NAMES["fluorescence"], fraction=worst))
     flags["fluorescence"] = tuple(notes)
 
 
