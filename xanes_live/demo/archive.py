@@ -22,9 +22,9 @@ from bluesky_tiled_plugins import TiledWriter
 from xanes_live import log
 from xanes_live.demo.nodes import Folder
 
-BATCH: Final = 1_000_000
-"""One table a stream, written whole when the run ends: a request costs 20–70 ms however many rows
-it carries, and a table that is written whole can be completed after an outage."""
+WHOLE: Final = 1_000_000
+"""Points a request: more than a run has, so that each table is written when the run ends. A request
+costs 20–70 ms however many rows it carries."""
 WAITS_S: Final = (0.5, 1.0, 2.0, 4.0)
 """Waits between attempts to reach Tiled; the last repeats for ever."""
 MAX_KEPT: Final = 2000
@@ -49,10 +49,12 @@ class Archive:
     ----------
     connect
         Returns a client of the container for raw runs; may raise while Tiled is away.
+    batch
+        Points that are written together while the run goes on.
     """
 
-    def __init__(self, connect: Callable[[], Any]) -> None:
-        self._connect = connect
+    def __init__(self, connect: Callable[[], Any], batch: int = WHOLE) -> None:
+        self._connect, self._batch = connect, batch
         self._client: Any = None
         self._queue: queue.SimpleQueue[Document] = queue.SimpleQueue()
         self._run: _Run | None = None
@@ -151,7 +153,7 @@ class Archive:
         try:
             if self._client is None:
                 self._client = Folder(self._connect())
-            writer = TiledWriter(self._client, batch_size=BATCH, max_array_size=0)
+            writer = TiledWriter(self._client, batch_size=self._batch, max_array_size=0)
         except Exception as error:  # noqa: BLE001  not reachable, not ready, no such container
             self._failed("", error)
             return None

@@ -148,7 +148,7 @@ class Beamline:
         return self._ended
 
 
-def _archive(uri: str, raw_path: str) -> Archive:
+def _archive(uri: str, raw_path: str, batch: int) -> Archive:
     # Tiled's client reads these when it is imported. With its defaults it tries for 45 s, in which
     # a run that fails would hold up the next.
     os.environ.setdefault("TILED_RETRY_ATTEMPTS", "3")
@@ -165,7 +165,7 @@ def _archive(uri: str, raw_path: str) -> Archive:
             node = node[part]
         return node
 
-    return Archive(connect)
+    return Archive(connect, batch) if batch else Archive(connect)
 
 
 def _publisher(address: str, serializer: Serializer) -> DocumentPublisher:
@@ -190,6 +190,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--pause", type=float, default=0.0, help="seconds between scans")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--time-scale", type=float, default=TIME_SCALE)
+    parser.add_argument(
+        "--batch", type=int, default=0, help="points written to Tiled at a time (0: a whole run)"
+    )
     parser.add_argument("--data", type=Path, help="where detectors write files (temporary)")
     parser.add_argument(
         "--drain",
@@ -246,7 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stack.callback(publisher.close)
             beamline.engine.subscribe(publisher)
         if options.tiled:
-            archive = _archive(options.tiled, options.raw_path)
+            archive = _archive(options.tiled, options.raw_path, options.batch)
             stack.callback(archive.close)
             beamline.engine.subscribe(archive)
         beamline.say("ready", entries=[entry.name for entry in entries], pid=os.getpid())

@@ -37,6 +37,9 @@ RESULTS = "sandbox/xanes_live"
 PATIENCE_S = 60.0
 """How long after the last scan results are waited for."""
 
+WATCHED = ["--loop", "--pause", "2", "--time-scale", "0.01", "--batch", "15"]
+"""Where somebody looks, a scan takes a few seconds and its points reach Tiled meanwhile."""
+
 REVIVALS = 5
 """How often a process that has ended is started again."""
 
@@ -140,7 +143,7 @@ def _beamline(place: Place, *, once: bool, programme: str) -> Child:
     data.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "xanes_live.demo.beamline", "--tiled", place.tiled.uri]
     command += ["--zmq", place.zmq_in, "--data", str(data), "--programme", programme]
-    command += ["--once"] if once else ["--loop", "--pause", "2"]
+    command += ["--once"] if once else WATCHED
     return Child("beamline", command, place.home, {KEY_VARIABLE: place.tiled.keys.writer})
 
 

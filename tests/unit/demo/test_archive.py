@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections import Counter
@@ -15,7 +16,7 @@ pytest.importorskip("tiled.server")
 
 from xanes_live.demo import archive
 from xanes_live.demo.archive import Archive
-from xanes_live.demo.programme import PROGRAMME
+from xanes_live.demo.programme import PROGRAMME, SHORT
 from xanes_live.service.tiled_server import TiledServer
 
 BY_NAME = {entry.name: entry for entry in PROGRAMME}
@@ -89,10 +90,11 @@ def feed(target, documents) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("batch", [archive.WHOLE, 7])
 @pytest.mark.parametrize("name", ["feo-too-short", "fes2-qexafs"])
-def test_a_run_is_stored_exactly(raw, measure, name: str) -> None:
-    documents = measure(BY_NAME[name])
-    target = Archive(raw)
+def test_a_run_is_stored_exactly(raw, measure, name: str, batch: int) -> None:
+    documents = measure(BY_NAME[name], seed=batch)
+    target = Archive(raw, batch)
     feed(target, documents)
     assert target.drain(30)
     target.close()
@@ -114,10 +116,67 @@ def test_external_data_can_be_read_through_tiled(raw, measure) -> None:
 
 
 @pytest.mark.slow
-def test_whichever_answer_is_lost_the_run_is_whole_in_the_end(raw, measure, monkeypatch) -> None:
+@pytest.mark.parametrize("k", [9, 12])
+def test_an_interrupted_array_is_whole_in_the_end(raw, measure, monkeypatch, k) -> None:
     monkeypatch.setattr(archive, "WAITS_S", (0.05,))
+    entry = dataclasses.replace(BY_NAME["goethite"], regions=SHORT)
+    documents = measure(entry, seed=k)
+    transports = []
+
+    def connect():
+        node = raw()
+        http = node.context.http_client
+        http._transport = Lost(http._transport, 0 if transports else k)
+        transports.append(http._transport)
+        return node
+
+    target = Archive(connect, 30)
+    feed(target, documents)
+    assert target.drain(60)
+    target.close()
+    assert transports[0].seen >= k
+    check(raw(), documents)
+
+
+@pytest.mark.slow
+def test_points_reach_tiled_while_the_run_goes_on(raw, measure) -> None:
+    documents = measure(BY_NAME["goethite"], seed=5)
+    events = [d for n, d in documents if n == "event"]
+    target = Archive(raw, 7)
+    feed(target, documents[: documents.index(("event", events[40]))])
+    assert settled(lambda: target.waiting and points(raw(), documents) >= 35)
+    feed(target, documents[documents.index(("event", events[40])) :])
+    assert target.drain(60)
+    target.close()
+    check(raw(), documents)
+
+
+def settled(condition) -> bool:
+    """Wait until `condition()` holds."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def points(container, documents) -> int:
+    try:
+        return len(container[documents[0][1]["uid"]]["primary"].base["internal"].read())
+    except KeyError:
+        return 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [archive.WHOLE, 7])
+def test_whichever_answer_is_lost_the_run_is_whole_in_the_end(
+    raw, measure, monkeypatch, batch
+) -> None:
+    monkeypatch.setattr(archive, "WAITS_S", (0.05,))
+    entry = BY_NAME["sample-alignment"]
     for k in range(1, 40):
-        documents = measure(BY_NAME["sample-alignment"], seed=k)
+        documents = measure(entry, seed=k + batch)
         transports = []
 
         def connect(k=k, transports=transports):
@@ -128,7 +187,7 @@ def test_whichever_answer_is_lost_the_run_is_whole_in_the_end(raw, measure, monk
             transports.append(http._transport)
             return node
 
-        target = Archive(connect)
+        target = Archive(connect, batch)
         feed(target, documents)
         assert target.drain(60)
         target.close()
