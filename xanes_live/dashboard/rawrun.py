@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xanes_live.dashboard.runs import Run
 from xanes_live.dashboard.safe import mapping
@@ -106,10 +107,12 @@ class RawRuns:
         for table in layout.tables:
             found = await self._reader.table(f"{path}/{table}")
             columns |= {str(k): v for k, v in _numeric(found).items()}
-        for key, structure in layout.arrays.items():
-            if np.prod(structure.get("shape") or [0]) <= MAX_COLUMN:
-                columns[key] = await self._reader.array(f"{path}/{key}", structure)
-        return _assembled(layout, columns)
+        arrays = {
+            key: await self._reader.array(f"{path}/{key}", structure)
+            for key, structure in layout.arrays.items()
+            if np.prod(structure.get("shape") or [0]) <= MAX_COLUMN
+        }
+        return _assembled(layout, columns, arrays)
 
 
 def _numeric(table: Mapping[str, Any]) -> dict[str, Array]:
@@ -122,18 +125,30 @@ def _numeric(table: Mapping[str, Any]) -> dict[str, Array]:
     return columns
 
 
-def _assembled(layout: _Layout, columns: dict[str, Array]) -> Stream:
+def _assembled(layout: _Layout, columns: dict[str, Array], arrays: Mapping[str, Array]) -> Stream:
     """Return the stream in the order of seq_num, each once, without Tiled's own columns."""
-    length = max((len(c) for c in columns.values() if c.ndim), default=0)
+    lengths = [len(c) for c in columns.values()] or [len(c) for c in arrays.values() if c.ndim]
+    length = max(lengths, default=0)
     seq_num = columns.pop("seq_num", np.arange(1.0, length + 1.0))
     time = columns.pop("time", np.full(len(seq_num), np.nan))
     keep = latest_of_each(seq_num, time)
+    seq = seq_num[keep].astype(np.int64)
     data_keys = mapping(layout.descriptor.get("data_keys"))
     kept = {
         key: column[keep] if len(column) == len(seq_num) else column
         for key, column in columns.items()
         if key in data_keys or not key.startswith("ts_")
     }
-    return Stream(
-        layout.name, (layout.descriptor,), kept, seq_num[keep].astype(np.int64), time[keep]
-    )
+    kept |= {key: _rows(array, seq) for key, array in arrays.items() if array.ndim}
+    return Stream(layout.name, (layout.descriptor,), kept, seq, time[keep])
+
+
+def _rows(array: Array, seq: NDArray[np.int64]) -> Array:
+    """Return the rows of an array that belong to `seq` (from 1), NaN for those not written yet.
+
+    While a run is written its arrays are a few rows ahead of its table, or behind it.
+    """
+    there = (seq >= 1) & (seq <= len(array))
+    rows = np.full((len(seq), *array.shape[1:]), np.nan)
+    rows[there] = array[seq[there] - 1]
+    return rows

@@ -75,6 +75,29 @@ def test_rows_that_were_appended_twice_are_read_once():
     assert len(stream.time) == GRID.size
 
 
+@pytest.mark.parametrize("ahead", [-3, 0, 5])
+def test_arrays_ahead_of_their_table_or_behind_it_keep_to_its_points(ahead):
+    n, tiled = 40, FakeRun(40)
+    there = np.arange(4.0 * (n + ahead)).reshape(-1, 4)
+    children = tiled.children
+
+    async def with_array(path):
+        found = await children(path)
+        if path == "raw/u":
+            return found
+        return [*found, {"key": "sdd", "structure_family": "array", "structure": {"shape": [1]}}]
+
+    async def array(path, structure):
+        return there
+
+    tiled.children, tiled.array = with_array, array
+    stream = record_of(tiled).streams["primary"]
+    assert stream.columns["sdd"].shape == (n, 4)
+    known = min(n, n + ahead)
+    np.testing.assert_array_equal(stream.columns["sdd"][:known], there[:known])
+    assert np.isnan(stream.columns["sdd"][known:]).all()
+
+
 def test_of_a_point_taken_again_under_its_number_the_later_counts():
     tiled = FakeRun(GRID.size)
     once = tiled.table
