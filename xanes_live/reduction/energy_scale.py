@@ -32,6 +32,8 @@ _LOWER_MARGIN = -1.0
 """What the lower level begins earlier by, eV: both must be late to call a spectrum late."""
 _BASELINE = (-35.0, -15.0)
 """Where the local baseline is fitted, eV relative to half height."""
+_SLOPE_FROM = 15
+"""Points from which the local baseline has a slope; with fewer, one bad point would make it."""
 _STAYS = (2.0, 0.7)
 """Range over which μ stays above this fraction of the level once it has begun, eV."""
 _FEWEST = 3
@@ -140,6 +142,8 @@ def absorption_begins(energy: Array, mu: Array, level: float) -> float:
 
 def _robust_line(x: Array, y: Array, at: Array) -> Array:
     """Return the line through the medians of both halves: one glitch among them is nothing."""
+    if x.size < _SLOPE_FROM:
+        return np.full(at.size, float(np.median(y)))
     left = x < float(np.median(x))
     run = float(np.median(x[~left]) - np.median(x[left]))
     slope = float(np.median(y[~left]) - np.median(y[left])) / run
