@@ -21,6 +21,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "tests/browser" in item.nodeid.replace("\\", "/"):
             item.add_marker("browser")
+            item.add_marker(pytest.mark.timeout(900))
 
 
 # Playwright keeps an event loop running in this thread until it is closed; no other test may find

@@ -35,7 +35,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE_S = 90.0
+PATIENCE_S = 180.0
 """How long anything may take before a test says no: machines that run tests are busy."""
 _SERVE = """
 import json, os

@@ -140,11 +140,16 @@ class Reprocessor:
         return found
 
     async def _record(self, uid: str) -> RunRecord:
-        if uid not in self._records:
-            self._records[uid] = await self._raw.record(await self._raw.find(uid))
+        """Return a run; only one that has ended, and so will not grow, is kept."""
+        if uid in self._records:
+            return self._records[uid]
+        run = await self._raw.find(uid)
+        record = await self._raw.record(run)
+        if run.stop is not None:
+            self._records[uid] = record
             while len(self._records) > _KEPT:
                 self._records.popitem(last=False)
-        return self._records[uid]
+        return record
 
     def _again(
         self, record: RunRecord, row: Mapping[str, Any], config: Config, wish: Request

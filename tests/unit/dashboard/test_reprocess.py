@@ -8,7 +8,9 @@ import pytest
 from xanes_live.config import Config, ReductionConfig
 from xanes_live.dashboard import reprocess as module
 from xanes_live.dashboard.reprocess import Changes, NotAllowedError, Reprocessor
+from xanes_live.dashboard.runs import Run
 from xanes_live.dashboard.tiled import TiledReader
+from xanes_live.documents.run import RunRecord
 
 
 def test_changes_are_settings_of_the_reduction():
@@ -56,3 +58,26 @@ def test_a_readers_key_is_found_out(monkeypatch, scopes, possible):
     asyncio.run(reprocessor.look_at_key())
     assert reprocessor.about()["possible"] is possible
     reprocessor.close()
+
+
+@pytest.mark.parametrize(("stop", "reads"), [(None, 2), ({"exit_status": "success"}, 1)])
+def test_only_runs_that_have_ended_are_kept(stop, reads):
+    class Raw:
+        read = 0
+
+        async def find(self, uid):
+            return Run(uid, {}, stop)
+
+        async def record(self, run):
+            self.read += 1
+            return RunRecord(run.uid, {}, run.stop)
+
+    async def twice():
+        raw = Raw()
+        reprocessor = Reprocessor(raw, Config(), "http://127.0.0.1:9", "key")
+        for _ in range(2):
+            assert (await reprocessor._record("u")).uid == "u"
+        reprocessor.close()
+        return raw.read
+
+    assert asyncio.run(twice()) == reads

@@ -122,6 +122,6 @@ export async function fetchJson(path, options = {}) {
     throw new Error("The page's own server does not answer.");
   }
   const content = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(content.error ?? `The server answered ${answer.status}.`);
+  if (!answer.ok) throw Object.assign(new Error(content.error ?? `The server answered ${answer.status}.`), { status: answer.status });
   return content;
 }

@@ -11,6 +11,7 @@ const FIELDS = [
   ["norm1", "post-edge from / eV", 1], ["norm2", "to", 1], ["nnorm", "order of the post-edge", 1],
 ];
 const WAIT_MS = 350;
+const AGAIN_MS = 3000;
 
 export class Reprocess {
   constructor(app, keys) {
@@ -72,6 +73,7 @@ export class Reprocess {
   #reset() {
     this.form.reset();
     clearTimeout(this.timer);
+    this.wish = null;
     this.publish.disabled = true;
     fill(this.out);
     this.chart.node.hidden = true;
@@ -89,7 +91,10 @@ export class Reprocess {
       const answer = await fetchJson("api/reprocess", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ keys, changes, publish }) });
       if (this.wish === wish) this.#show(answer, publish);
     } catch (error) {
-      if (this.wish === wish) say(this.note, error.message);
+      if (this.wish !== wish) return;
+      const again = !publish && error.status === 503;
+      say(this.note, `${error.message}${again ? " The preview is tried again." : ""}`);
+      if (again) this.timer = setTimeout(() => this.wish === wish && this.#ask(false), AGAIN_MS);
     }
   }
 
@@ -113,6 +118,7 @@ export class Reprocess {
 
   destroy() {
     clearTimeout(this.timer);
+    this.wish = null;
     release(this.node);
   }
 }
