@@ -1,0 +1,97 @@
+"""The energy scale is judged by the foil and by where absorption begins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests import measured, spoil
+from xanes_live.config import ReductionConfig
+from xanes_live.domain import Mode, Spectrum
+from xanes_live.reduction import normalise
+from xanes_live.reduction.energy_scale import absorption_begins
+
+IRON = [s for s in measured.spectra() if s.scan.element == "Fe"]
+CONFIG = ReductionConfig()
+
+
+def spectrum(s, **changes) -> Spectrum:
+    order = np.argsort(s.energy)
+    fields = {"mode": Mode.GIVEN, "noise": 1e-4} | changes
+    return Spectrum(s.energy[order], s.mu[order], element="Fe", edge="K", **fields)
+
+
+def moved(s, by: float, **changes) -> Spectrum:
+    source = spectrum(s, **changes)
+    return replace(source, energy=source.energy + by)
+
+
+def reason(source, config=CONFIG) -> str:
+    (result,) = normalise([source], config)
+    return " ".join(f.message for f in result.flags if f.code == "energy_scale_off")
+
+
+@pytest.mark.parametrize("s", IRON, ids=lambda s: s.name)
+def test_measured_spectra_begin_where_iron_begins(s):
+    assert reason(spectrum(s)) == ""
+
+
+@pytest.mark.parametrize("shift", [-5.0, 5.0])
+def test_a_shift_of_5_ev_is_seen_without_a_foil(shift):
+    seen = [s.name for s in IRON if reason(moved(s, shift))]
+    word = "earlier" if shift < 0 else "later"
+    assert all(word in reason(moved(s, shift)) for s in IRON if s.name in seen)
+    # where metals begin to absorb, 3 eV early, a late scale of 5 eV looks like a late compound
+    assert len(seen) >= 0.6 * len(IRON), seen
+
+
+@pytest.mark.parametrize("shift", [-5.0, 5.0])
+def test_a_shift_of_5_ev_is_always_seen_with_a_foil(shift):
+    for s in IRON:
+        source = moved(s, shift)
+        source = replace(source, reference=spoil.foil(source.energy - shift))
+        step = np.diff(source.energy[(source.energy > 7090.0) & (source.energy < 7130.0)])
+        if step.max() < 1.0:
+            assert f"{shift:+.0f}" in reason(source).replace(".0 eV from", " eV from"), s.name
+
+
+def test_a_foil_in_its_place_or_aligned_to_says_nothing():
+    s = measured.spectrum("Fe2O3")
+    there = spectrum(s, reference=spoil.foil(np.sort(s.energy)))
+    assert reason(there) == ""
+    off = replace(there, energy=there.energy + 5.0)
+    assert reason(off, ReductionConfig(align="foil")) == ""
+    assert "foil" in reason(off)
+
+
+def test_a_reference_with_a_white_line_is_no_foil():
+    s = measured.spectrum("Fe2O3")
+    source = spectrum(s)
+    assert "foil" not in reason(replace(source, reference=source.mu))
+
+
+def test_noise_and_short_scans_are_not_judged():
+    s = measured.spectrum("Fe2O3")
+    far = moved(s, 5.0)
+    assert reason(far)
+    assert reason(replace(far, noise=0.03 * 1.3)) == ""
+    kept = far.energy < 7150.0
+    assert reason(replace(far, energy=far.energy[kept], mu=far.mu[kept])) == ""
+
+
+def test_one_bad_point_is_not_the_beginning():
+    x = np.arange(7060.0, 7180.0, 0.5)
+    mu = 0.5 + np.arctan((x - 7120.0) / 0.7) / np.pi
+    begins = absorption_begins(x, mu, 0.05)
+    mu[60] += 0.3
+    assert absorption_begins(x, mu, 0.05) == pytest.approx(begins, abs=0.3)
+
+
+def test_it_cannot_be_told_without_an_edge_or_a_baseline():
+    x = np.arange(7060.0, 7180.0, 0.5)
+    assert np.isnan(absorption_begins(x, np.zeros(x.size), 0.03))
+    late = x[x > 7115.0]
+    mu = 0.5 + np.arctan((late - 7120.0) / 0.7) / np.pi
+    assert np.isnan(absorption_begins(late, mu, 0.03))

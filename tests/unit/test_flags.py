@@ -1,0 +1,46 @@
+"""Flags in the order an operator wants them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.factories import flag
+from xanes_live.flags import CAUSES, FLAGS, SYMPTOMS, by_importance, make
+
+
+def order(*codes: str) -> list[str]:
+    return [f.code for f in by_importance(tuple(flag(code) for code in codes))]
+
+
+def test_errors_come_before_warnings_and_notes():
+    assert order("aligned", "glitch", "no_edge") == ["no_edge", "glitch", "aligned"]
+
+
+def test_equals_come_in_the_order_of_the_table_whatever_order_they_were_found_in():
+    expected = ["scan_aborted", "dropout", "too_short"]
+    assert order("too_short", "dropout", "scan_aborted") == expected
+    assert order("dropout", "scan_aborted", "too_short") == expected
+
+
+def test_the_reason_for_an_unsure_model_comes_before_that_it_is_unsure():
+    assert order("ensemble_spread_large", "over_absorption")[0] == "over_absorption"
+    assert order("ensemble_spread_large", "glitch")[0] == "ensemble_spread_large"
+    assert order("ensemble_spread_large", "over_absorption", "dropout")[0] == "dropout"
+
+
+def test_one_message_is_said_once():
+    same = make("noisy", percent=3.0)
+    other = make("noisy", percent=4.0)
+    assert by_importance((same, other, same)) == (same, other)
+
+
+def test_a_flag_of_another_version_comes_last_among_equals():
+    from xanes_live.domain import Flag, Severity
+
+    strange = Flag("of_the_future", Severity.WARNING, "new")
+    assert by_importance((strange, flag("glitch")))[-1] == strange
+
+
+@pytest.mark.parametrize("code", sorted(CAUSES | SYMPTOMS))
+def test_codes_named_in_the_order_are_in_the_table(code):
+    assert code in FLAGS
