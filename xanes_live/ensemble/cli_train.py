@@ -32,12 +32,12 @@ def train_command(
         TimeRemainingColumn,
     )
 
-    from xanes_live.ensemble.recipe import Recipe
+    from xanes_live.ensemble.recipe import ForwardSection, Recipe
     from xanes_live.ensemble.train import train
     from xanes_live.ensemble.training import Progress as Report
 
     columns = (
-        TextColumn("epoch"),
+        TextColumn("{task.description}epoch"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("loss {task.fields[loss]:.4f}  {task.fields[rate]:.2f} s an epoch"),
@@ -46,18 +46,24 @@ def train_command(
     with Progress(*columns, console=Console(stderr=True)) as bar:
 
         def begin(settings: Recipe) -> Report:
-            task = bar.add_task("", total=settings.training.epochs, loss=float("nan"), rate=0.0)
+            return reporting("", settings.training.epochs)
+
+        def begin_forward(settings: ForwardSection) -> Report:
+            return reporting("forward ensemble: ", settings.epochs)
+
+        def reporting(what: str, total: int) -> Report:
+            task = bar.add_task(what, total=total, loss=float("nan"), rate=0.0)
             started: dict[str, float] = {}
 
             def report(epoch: int, loss: float) -> None:
                 first = int(started.setdefault("epoch", epoch - 1))
-                elapsed = bar.tasks[task].elapsed or 0.0
+                elapsed = next(t.elapsed for t in bar.tasks if t.id == task) or 0.0
                 bar.update(task, completed=epoch, loss=loss, rate=elapsed / (epoch - first))
 
             return report
 
         folder = train(
-            recipe, output, device=device, progress=begin, checkpoint=checkpoint,
-            fine_tune=fine_tune,
+            recipe, output, device=device, progress=begin, forward_progress=begin_forward,
+            checkpoint=checkpoint, fine_tune=fine_tune,
         )  # fmt: skip
     typer.echo(str(folder))

@@ -114,6 +114,27 @@ class ShellSection(Section):
     """Half-width when all members agree, Å."""
 
 
+class ForwardSection(Section):
+    """The way back: an ensemble from G2 to the spectrum, for the cyclic residual.
+
+    It learns from the same resamples as the reverse members.
+    """
+
+    members: int = Field(8, ge=1)
+    """At most as many as the reverse ensemble has."""
+    inputs: Literal["true", "predicted", "both"] = "predicted"
+    """G2 of the structures, G2 predicted by members that have not seen the spectrum, or half of
+    each."""
+    hidden: tuple[int, ...] = (128, 128)
+    components: int = Field(30, ge=1)
+    """Principal components of the spectra it answers in."""
+    epochs: int = Field(30, ge=1)
+    batch: int = Field(64, ge=1)
+    rate: float = Field(3e-3, gt=0)
+    showings: int = Field(4, ge=1)
+    """Different random changes of each spectrum whose predictions it learns from."""
+
+
 class Recipe(Section):
     """The whole recipe."""
 
@@ -126,6 +147,8 @@ class Recipe(Section):
     """None takes it from out-of-bag theory, which knows nothing of measured spectra."""
     augmentation: Augmentation = Augmentation()
     measured: MeasuredSection | None = None
+    forward: ForwardSection | None = None
+    """None trains no forward ensemble."""
 
     def weights(self) -> dict[str, float]:
         """Return the weight of each source when resampling, measured spectra included."""

@@ -1,8 +1,9 @@
 """Models on disk: where they are found, how they are written and read.
 
 A model is a folder: ``weights.safetensors``, ``model.toml`` (everything needed to use and to
-reproduce it), ``metrics.json``, ``card.md``. Models live in ``models/`` of a source tree and are
-packed into the wheel as ``xanes_live/_models``.
+reproduce it), perhaps ``forward.safetensors`` (the way back from G2 to the spectrum),
+``metrics.json``, ``card.md``. Models live in ``models/`` of a source tree and are packed into the
+wheel as ``xanes_live/_models``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from safetensors.torch import load_file
 
 from xanes_live.descriptor import G2Grid
 from xanes_live.domain import Array, ModelInfo
+from xanes_live.ensemble.forward import Forward
+from xanes_live.ensemble.forward_file import read_forward
 from xanes_live.ensemble.network import Architecture
 from xanes_live.ensemble.stacked import Stacked
 from xanes_live.errors import ModelFormatError, UnknownModelError
@@ -49,6 +52,8 @@ class ModelFolder:
     description: Mapping[str, Any]
     """All of model.toml."""
     network: Stacked
+    forward: Forward | None = None
+    """The way back from G2 to the spectrum; None if the model was trained without."""
 
 
 def model_roots() -> tuple[Path, ...]:
@@ -134,17 +139,19 @@ def _read_folder(path: Path, data: dict[str, Any]) -> ModelFolder:
     if digest != weights["sha256"]:
         raise ModelFormatError(f"{path}: weights are not those model.toml describes (sha256)")
     n_members = int(weights["members"])
+    grid = np.linspace(energy["start"], energy["stop"], energy["size"])
     return ModelFolder(
         path=path,
         info=ModelInfo(model["id"], model["version"], digest[:12], model["element"], model["edge"]),
         architecture=architecture,
         grid=G2Grid(**data["descriptor"]),
-        energy=np.linspace(energy["start"], energy["stop"], energy["size"]),
+        energy=grid,
         input_form=model["input_form"],
         n_members=n_members,
         calibration=data.get("calibration", {}),
         description=data,
         network=_load_network(path / WEIGHTS, architecture, n_members),
+        forward=read_forward(path, data["forward"], grid) if "forward" in data else None,
     )
 
 

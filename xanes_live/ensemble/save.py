@@ -15,6 +15,8 @@ from safetensors.torch import save
 
 from xanes_live import __version__
 from xanes_live.ensemble.data import TrainingSet
+from xanes_live.ensemble.forward import Forward
+from xanes_live.ensemble.forward_file import FORWARD, write_forward
 from xanes_live.ensemble.recipe import Recipe
 from xanes_live.ensemble.registry import DESCRIPTION, FORMAT, WEIGHTS, weights_hash
 from xanes_live.ensemble.stacked import Stacked
@@ -29,6 +31,7 @@ def write_model(
     *,
     data: Mapping[str, Any],
     calibration: Mapping[str, Any],
+    forward: Forward | None = None,
 ) -> None:
     """Write ``weights.safetensors`` and ``model.toml`` into `folder`, creating it if absent.
 
@@ -44,6 +47,8 @@ def write_model(
         What it was trained on: see :func:`describe_data`.
     calibration
         What becomes :attr:`xanes_live.ensemble.Ensemble.calibration`.
+    forward
+        The way back, if there is one: ``forward.safetensors``, or none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     dtype = STORED[recipe.model.stored]
@@ -74,6 +79,10 @@ def write_model(
         "recipe": recipe_as_stored(recipe),
         "versions": versions(),
     }
+    if forward is not None:
+        description["forward"] = write_forward(folder, forward, dtype)
+    else:
+        (folder / FORWARD).unlink(missing_ok=True)  # an earlier training's: of another model
     (folder / DESCRIPTION).write_text(tomli_w.dumps(description), encoding="utf-8")
 
 

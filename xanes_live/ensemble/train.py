@@ -18,7 +18,9 @@ from xanes_live.ensemble.calibration import band, coverage, shell_interval
 from xanes_live.ensemble.data import TrainingSet, file_hash, split_by_parent
 from xanes_live.ensemble.data_files import read_measured_set, read_training_set
 from xanes_live.ensemble.ensemble import choose_device
-from xanes_live.ensemble.recipe import MeasuredSection, Recipe, load_recipe
+from xanes_live.ensemble.forward import Forward
+from xanes_live.ensemble.forward_training import train_forward, wide_energy
+from xanes_live.ensemble.recipe import ForwardSection, MeasuredSection, Recipe, load_recipe
 from xanes_live.ensemble.save import describe_data, write_model
 from xanes_live.ensemble.training import Progress, Trained, Trainer
 
@@ -32,6 +34,7 @@ def train(
     *,
     device: str = "auto",
     progress: Callable[[Recipe], Progress] | None = None,
+    forward_progress: Callable[[ForwardSection], Progress] | None = None,
     checkpoint: Path | None = None,
     fine_tune: Path | None = None,
 ) -> Path:
@@ -47,6 +50,8 @@ def train(
         'auto', 'cpu', 'cuda', ….
     progress
         Makes the function called after each epoch.
+    forward_progress
+        The same for the forward ensemble, which is trained afterwards.
     checkpoint
         File to save to after each epoch, and to resume from if it exists.
     fine_tune
@@ -74,8 +79,11 @@ def train(
     trained = trainer.run(progress(recipe) if progress else None, checkpoint)
     unseen = out_of_bag(trainer, trained, data)
     calibration, scores = calibrate(unseen, data, recipe)
+    forward = forward_ensemble(trainer, trained, data, forward_progress)
     about = describe_data(data, file_hash(recipe.data.path), recipe.data.path.name)
-    write_model(output, trained.network, recipe, data=about, calibration=calibration)
+    write_model(
+        output, trained.network, recipe, data=about, calibration=calibration, forward=forward
+    )
     _update_metrics(output / "metrics.json", {"out_of_bag": scores, "loss": trained.losses[-1]})
     return output
 
@@ -107,6 +115,21 @@ def shown(data: TrainingSet, recipe: Recipe, energy: Array) -> NDArray[np.float3
             data.energy, data.mu[chosen], data.fermi[chosen], settings, energy
         )
     return result
+
+
+def forward_ensemble(
+    trainer: Trainer,
+    trained: Trained,
+    data: TrainingSet,
+    progress: Callable[[ForwardSection], Progress] | None = None,
+) -> Forward | None:
+    """Train the way back from G2 to the spectrum, if the recipe asks for it."""
+    section = trainer.recipe.forward
+    if section is None:
+        return None
+    spectra = shown(data, trainer.recipe, wide_energy(trainer.recipe))
+    report = progress(section) if progress else None
+    return train_forward(trainer, trained, data.g2, spectra, section, report)
 
 
 def out_of_bag(trainer: Trainer, trained: Trained, data: TrainingSet) -> dict[str, NDArray[Any]]:

@@ -1,0 +1,184 @@
+"""What a measured spectrum may differ by from the one its structure gives, fitted and taken out.
+
+G2 fixes neither the energy scale nor the edge step of a measurement. Before two spectra are
+compared, the returned one is therefore shifted, stretched, broadened and scaled to fit the
+measured one, within the widths that are usual; what is left is structure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from xanes_live.domain import Array
+
+NAMES = ("offset", "step", "slope", "shift", "stretch", "broadening", "far_broadening")
+"""The parameters, in the order of the columns."""
+WARP = slice(3, 5)
+"""Shift and stretch, which are not linear: what moves along the energies."""
+WIDTH: Mapping[str, float] = {
+    "offset": 0.02,
+    "step": 0.06,
+    "slope": 0.03,
+    "shift": 3.0,
+    "stretch": 0.08,
+    "broadening": 1.0,
+    "far_broadening": 8.0,
+}
+"""Standard deviation each is expected to have: in units of the edge step, relative, per 50 eV,
+eV, relative, and half a Gaussian's variance in eV² at all energies and far above the edge."""
+MISFIT = 0.15
+"""What they are weighed against: 0.03, the usual difference of a point that none of them explains,
+times √(475/20), since the 475 points of a spectrum hold about 20 independent numbers."""
+STEPS = 3
+"""Gauss-Newton steps: more change the median size of a residual by 1 %."""
+LARGEST = 1.0
+"""Largest change of shift and stretch in one step, in units of their widths."""
+FARTHEST = 2.5
+"""Largest shift and stretch, in units of their widths."""
+CHUNK = 256
+"""Spectra fitted at a time: bounds memory."""
+
+
+class Nuisance:
+    """The fit, for one pair of energy grids.
+
+    Parameters
+    ----------
+    energy
+        Energies of measured spectra, eV, equally spaced, shape (n_grid,).
+    wide
+        Energies of returned spectra, eV, the same spacing and reaching further, (n_wide,).
+    pivot
+        Energy that a stretch leaves where it is, eV.
+    rise
+        Energy above the pivot within which the far broadening rises, eV.
+    width
+        Width of each parameter.
+    """
+
+    def __init__(
+        self,
+        energy: Array,
+        wide: Array,
+        pivot: float,
+        rise: float,
+        width: Mapping[str, float] = WIDTH,
+    ) -> None:
+        self.energy, self.wide, self.pivot, self.rise = energy, wide, pivot, rise
+        self.width = dict(width)
+        above = np.clip(energy - pivot, 0, None)
+        self._scale = np.array([self.width[name] for name in NAMES])[:, None]
+        self._slope, self._far = above / 50.0, 1.0 - np.exp(-above / rise)
+        self._lever = energy - pivot
+        self._step = float(wide[1] - wide[0])
+        self._start = (energy - wide[0]) / self._step
+
+    def describe(self) -> dict[str, Any]:
+        """Return the settings as TOML types."""
+        return {"pivot": self.pivot, "rise": self.rise, "width": self.width}
+
+    def fit(self, mu: Array, returned: Array) -> tuple[Array, Array]:
+        """Fit returned spectra to measured ones.
+
+        Parameters
+        ----------
+        mu
+            Measured, on `energy`, shape (n, n_grid).
+        returned
+            Returned by the forward network, on `wide`, shape (n, n_wide).
+
+        Returns
+        -------
+        tuple of Array
+            Fitted spectra on `energy`, shape (n, n_grid), and the parameters in units of their
+            widths, shape (n, 7), in the order of `NAMES`.
+        """
+        parts = [
+            self._fit(mu[start : start + CHUNK], returned[start : start + CHUNK])
+            for start in range(0, max(len(mu), 1), CHUNK)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        fitted, parameters = zip(*parts, strict=True)
+        return np.concatenate(fitted), np.concatenate(parameters)
+
+    def _fit(self, mu: Array, returned: Array) -> tuple[Array, Array]:
+        curves = _derivatives(returned, self._step)
+        parameters = np.zeros((len(mu), len(NAMES)))
+        scale = parameters[:, WARP]
+        for _ in range(STEPS):
+            warped, columns = self._columns(curves, parameters)
+            change = _solved(columns, mu - warped, scale)[:, WARP]
+            scale += _bounded(change, LARGEST)
+            _bounded(scale, FARTHEST)
+        warped, columns = self._columns(curves, parameters)
+        columns[:, WARP] = 0.0  # done: the rest is linear
+        parameters += _solved(columns, mu - warped)
+        return warped + (parameters[:, None] @ columns)[:, 0], parameters
+
+    def _columns(self, curves: Array, parameters: Array) -> tuple[Array, Array]:
+        """Return warped spectra (n, n_grid) and what each parameter adds, (n, 7, n_grid)."""
+        spectrum, first, second = self._warped(curves, parameters)
+        columns = np.empty((len(spectrum), len(NAMES), len(self.energy)))
+        columns[:, 0] = 1.0
+        columns[:, 1] = spectrum
+        np.multiply(spectrum, self._slope, out=columns[:, 2])
+        columns[:, 3] = first
+        np.multiply(first, self._lever, out=columns[:, 4])
+        columns[:, 5] = second
+        np.multiply(second, self._far, out=columns[:, 6])
+        columns *= self._scale
+        return spectrum, columns
+
+    def _warped(self, curves: Array, parameters: Array) -> Array:
+        """Return spectra and their derivatives at shifted and stretched energies, (3, n, n_grid).
+
+        Linear between the points of `wide`, held at its ends.
+        """
+        n_wide = curves.shape[2]
+        shift, stretch = parameters[:, WARP].T * self._scale[WARP]
+        moved = shift[:, None] + stretch[:, None] * self._lever
+        at = self._start + moved / self._step
+        np.maximum(at, 0.0, out=at)
+        np.minimum(at, n_wide - 1.001, out=at)
+        low = at.astype(np.intp)
+        share = at - low
+        low += n_wide * np.arange(len(low))[:, None]
+        flat = curves.reshape(3, -1)
+        left = flat[:, low]
+        result: Array = left + share * (flat[:, low + 1] - left)
+        return result
+
+
+def _derivatives(curves: Array, step: float) -> Array:
+    """Return spectra, first and second derivative in eV⁻¹ and eV⁻², shape (3, n, n_wide)."""
+    result = np.zeros((3, *curves.shape))
+    result[0] = curves
+    np.subtract(curves[:, 2:], curves[:, :-2], out=result[1, :, 1:-1])
+    result[1] /= 2.0 * step
+    np.subtract(result[1, :, 2:], result[1, :, :-2], out=result[2, :, 1:-1])
+    result[2] /= 2.0 * step
+    return result
+
+
+def _bounded(values: Array, limit: float) -> Array:
+    """Cut values to ±limit in place (np.clip is several times slower for a few numbers)."""
+    np.maximum(values, -limit, out=values)
+    return np.minimum(values, limit, out=values)
+
+
+def _solved(columns: Array, difference: Array, start: Array | None = None) -> Array:
+    """Return the parameters of least squares, drawn to zero by their widths, shape (n, 7).
+
+    Those of the energy scale are changes from `start`, (n, 2), and drawn to zero with it.
+    """
+    turned = columns.transpose(0, 2, 1)
+    normal = columns @ turned + MISFIT**2 * np.eye(len(NAMES))
+    right = (columns @ difference[..., None])[..., 0]
+    if start is not None:
+        right[:, WARP] -= MISFIT**2 * start
+    parameters = np.linalg.solve(normal, right[..., None])[..., 0]
+    return np.asarray(parameters, dtype=np.float64)
