@@ -262,3 +262,26 @@ def test_a_wrong_description(folder, old, new):
     reworded(folder, old, new)
     with pytest.raises(ModelFormatError):
         read_model(folder)
+
+
+def test_the_command_line_trains_it_after_the_members(tmp_path, toy_set):
+    from typer.testing import CliRunner
+
+    from tests.unit.ensemble.test_model_folder import RECIPE
+    from xanes_live.cli import app
+
+    n = len(toy_set)
+    xyz = np.zeros((n, 6, 3))
+    xyz[:, 1:, 0] = toy_set.shell[:, None] + np.array([0.0, 0.0, 0.0, 0.0, 1.2])
+    np.savez(
+        tmp_path / "toy.npz", energy=toy_set.energy, mu=toy_set.mu.astype(np.float16), xyz=xyz,
+        z=np.tile([26, 8, 8, 8, 8, 26], (n, 1)), natoms=np.full(n, 6), id=toy_set.id,
+        parent=toy_set.parent, source=toy_set.source, emu=toy_set.fermi,
+    )  # fmt: skip
+    section = "[forward]\nmembers = 3\nepochs = 2\ncomponents = 4\nhidden = [8]\n"
+    (tmp_path / "recipe.toml").write_text(RECIPE + section)
+    said = CliRunner().invoke(app, ["train", str(tmp_path / "recipe.toml"), "--device", "cpu"])
+    assert said.exit_code == 0, said.output
+    model = read_model(tmp_path)
+    assert model.forward.n_members == 3
+    assert model.description["recipe"]["forward"]["epochs"] == 2
