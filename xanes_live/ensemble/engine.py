@@ -2,10 +2,10 @@
 
 Three formulations give the same numbers to float32 rounding:
 
-* ``batched`` – convolutions as matrix products over windows, all members in one product: fewest
-  calls, fastest for a few spectra;
-* ``by_member`` – one member after the other with the library's convolution: on a CPU the fastest
-  for many, because a member's activations stay in the cache;
+* ``batched`` – band matrices (:mod:`xanes_live.ensemble.layout`), all members in one product a
+  layer: fewest calls, fastest for a few spectra, and what a GPU wants at any size;
+* ``by_member`` – the same products one member after the other: on a CPU the fastest for many,
+  because a member's activations stay in the cache;
 * ``stacked`` – the training module itself, for networks with normalisation layers.
 
 The choice is a fixed table of measurements and not made at run time, so that a spectrum predicted
@@ -14,43 +14,104 @@ again on the same device in a batch of the same size gives the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.nn import functional
 
+from xanes_live.ensemble.bulk import Rows, gathered, overlapped
+from xanes_live.ensemble.graphs import TOP, Captured, Compute, Direct, Ladder, Slot
+from xanes_live.ensemble.layout import Layout, lay_out, suits
+from xanes_live.ensemble.linear import dense
+from xanes_live.ensemble.precision import LIMIT, Precision, error_in_sigmas, products_in, warn
 from xanes_live.ensemble.stacked import Stacked
 
-FEW = {"cpu": 32, "cuda": 4096}
-"""Up to so many spectra `batched` is faster than `by_member`.
+FEW = {"cpu": 32, "cuda": TOP}
+"""Up to so many spectra count as a small batch: `batched` on a CPU, a recorded graph on CUDA.
 
-CPU, one thread, median ms of loop / stacked / batched / by_member (paper's network, 15 members):
-1 spectrum 2.42 / 1.49 / 0.52 / 1.48; 8: 6.0 / 2.5 / 1.4 / 4.7; 32: 7.9 / 5.3 / 4.1 / 6.3;
-256: 35.9 / 29.4 / 28.2 / 31.2; 1024: 117 / 153 / 250 / 109 (on a busy machine).
+CPU, one core of an AMD EPYC 9005 (torch 2.13), ms of processor time, loop over the members' modules
+/ `batched` / `by_member`, 15 members:
+
+========  ====================  ====================
+spectra   channels 2, 4, 8      channels 8, 8, 8
+========  ====================  ====================
+1         1.72 / 0.27 / 2.27    1.78 / 0.46 / 2.22
+8         4.3 / 1.2 / 3.0       4.8 / 1.8 / 3.4
+32        6.1 / 2.9 / 3.7       8.0 / 5.7 / 5.6
+64        8.1 / 5.1 / 4.9       10.2 / 9.9 / 7.1
+256       23.9 / 26.0 / 12.5    32.2 / 41.9 / 21.6
+4096      778 / – / 201         991 / – / 343
+========  ====================  ====================
+
+For CUDA, not measured; larger batches take the same formulation in chunks and, where that is exact
+enough, in lower precision.
 """
-CHUNK = 256
-"""Spectra computed at a time in bulk: bounds memory and keeps activations in the cache."""
+CHUNK = {"cpu": 256, "cuda": 4096}
+"""Spectra computed at a time in bulk: bounds memory, and on a CPU keeps activations in the cache
+(4096 spectra as above in chunks of 64 / 128 / 256 / 512: 321 / 242 / 201 / 191 ms). For CUDA, not
+measured."""
+IN_FLIGHT = 2
+"""Chunks on a GPU at a time: one is computed while the next is copied."""
 
 
 class Engine:
-    """The members of a trained network, resident and ready.
+    """The members of a trained network, resident and ready. Not for several threads at a time.
 
     Parameters
     ----------
     network
         Trained, in evaluation mode, on the device to compute on.
+    precision
+        As for :meth:`use`.
     """
 
-    def __init__(self, network: Stacked) -> None:
+    def __init__(self, network: Stacked, precision: Precision = "float32") -> None:
         self.network = network.eval()
         self.architecture, self.n_members = network.architecture, network.n_members
         self.device = network.input_mean.device
-        self.simple = self.architecture.norm == "none" and len(self.architecture.channels) > 0
         self.few = FEW.get(self.device.type, FEW["cuda"])
-        if self.simple:
+        self.chunk = CHUNK.get(self.device.type, CHUNK["cuda"])
+        self.relu = isinstance(network.activation, nn.ReLU)
+        self.activation = nn.ReLU(inplace=True) if self.relu else network.activation
+        self.layout: Layout | None = None
+        self.precision: Precision = "float32"
+        self.error = 0.0
+        """Error of the lower precision last asked for, in σ of the ensemble."""
+        if suits(network.architecture):
             with torch.inference_mode():
-                self._lay_out(network)
+                self.layout = self._low = lay_out(network)
+                here = range(self.n_members) if self.device.type == "cpu" else ()
+                self._members = [_of_member(self.layout, k) for k in here]
+        self._lane: list[Slot] = []
+        self._ladder = Ladder(lambda size: self._captured(lambda x: (self._few(x),), size))
+        self._moments = Ladder(lambda size: self._captured(lambda x: moments(self._few(x)), size))
+        if precision != "float32":
+            self.use(precision)
+
+    def use(self, precision: Precision) -> None:
+        """Compute large batches in another precision from now on, if that is exact enough.
+
+        Parameters
+        ----------
+        precision
+            'float32'; or, for tensor cores, 'tf32' or 'bfloat16'. These are tried first and not
+            used where their error exceeds a tenth of the ensemble's own σ; a warning is logged.
+        """
+        self._set(precision)
+        self.error = error_in_sigmas(self.network, self._many) if precision != "float32" else 0.0
+        if not self.error <= LIMIT:
+            warn(precision, self.error)
+            self._set("float32")
+
+    def _set(self, precision: Precision) -> None:
+        self.precision, self._lane = precision, []
+        if self.layout is not None:
+            low = torch.bfloat16 if precision == "bfloat16" else torch.float32
+            with torch.inference_mode():
+                self._low = self.layout.to(low)
 
     def __call__(self, spectra: Tensor) -> Tensor:
         """Return what every member says.
@@ -65,87 +126,138 @@ class Engine:
         Tensor
             Shape (n_members, n, n_total).
         """
-        if not len(spectra):
-            return spectra.new_empty((self.n_members, 0, self.architecture.n_total))
+        n = len(spectra)
         with torch.inference_mode():
-            if len(spectra) <= self.few:
-                return self._few()(spectra)
-            parts = torch.split(spectra, CHUNK)
-            return torch.cat([self._many()(part) for part in parts], dim=1)
+            if not n:
+                return spectra.new_empty((self.n_members, 0, self.architecture.n_total))
+            if n <= self.few:
+                graphs = self.device.type == "cuda"
+                return self._ladder[n].on_device(spectra)[0] if graphs else self._few(spectra)
+            return torch.cat([self._many(part) for part in torch.split(spectra, self.chunk)], dim=1)
 
-    def _few(self) -> Callable[[Tensor], Tensor]:
-        return self.batched if self.simple else self.network
+    def moments(self, spectra: Rows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return mean and standard deviation (ddof = 1) over members, from host to host.
 
-    def _many(self) -> Callable[[Tensor], Tensor]:
-        if not self.simple:
-            return self.network
-        return self.by_member if self.device.type == "cpu" else self.batched
+        Chunks are computed while the next is copied, and only mean and σ come back.
 
-    def _lay_out(self, network: Stacked) -> None:
-        """Fold the scales of input and output into the weights and arrange them."""
-        conv, dense = network.weights("conv"), network.weights("dense")
-        first = conv[0][0] / network.input_scale
-        offset = functional.conv1d(
-            network.input_mean.view(1, 1, -1), first.flatten(0, 1), stride=self.architecture.stride
-        )  # (1, members·channels, length): what the mean spectrum would give
-        self.kernels = [first, *(w for w, _ in conv[1:])]
-        self.biases = [b for _, b in conv]
-        self.first_offset = self.biases[0].flatten().view(-1, 1) - offset[0]
-        last_weight, last_bias = dense[-1]
-        scale = network.output_scale
-        dense[-1] = (last_weight * scale[:, None], last_bias * scale + network.output_mean)
-        self.dense = [(w.transpose(1, 2).contiguous(), b.unsqueeze(1)) for w, b in dense]
-        self.windows = [
-            k.transpose(2, 3).flatten(2).transpose(1, 2).contiguous() for k in self.kernels
-        ]  # (members, kernel·c_in, c_out): windows of (length, channel) rows
-        self.first_columns = self.kernels[0].flatten(0, 1).flatten(1).t().contiguous()
-        self.first_rows = self.first_offset.t().contiguous()  # (length, members·channels)
-        self.entry = self._by_length_first(dense[0][0])
+        Parameters
+        ----------
+        spectra
+            Normalised μ, finite, shape (n, n_input): an array, or anything whose rows can be
+            sliced.
 
-    def _by_length_first(self, weight: Tensor) -> Tensor:
-        """Return the first dense weights for features ordered (length, channel)."""
-        channels, length = self.architecture.channels[-1], self.architecture.lengths()[-1]
-        m, out, _ = weight.shape
-        turned = weight.reshape(m, out, channels, length).transpose(2, 3)
-        return turned.reshape(m, out, -1).transpose(1, 2).contiguous()
+        Returns
+        -------
+        ndarray
+            Means, float32, shape (n, n_total).
+        ndarray
+            Standard deviations, of the same shape; zero for a single member.
+        """
+        shape = (spectra.shape[0], self.architecture.n_total)
+        with torch.inference_mode():
+            slots, chunk = self._slots(shape[0])
+            mean, sigma = gathered(overlapped(slots, spectra, chunk), (shape, shape))
+        return mean, sigma
 
-    def batched(self, spectra: Tensor) -> Tensor:
-        """All members in one matrix product per layer."""
-        a, m, n = self.architecture, self.n_members, len(spectra)
-        act = self.network.activation
-        rows = spectra.unfold(1, a.kernel, a.stride) @ self.first_columns + self.first_rows
-        hidden = act(rows).view(n, rows.shape[1], m, -1).permute(2, 0, 1, 3).contiguous()
-        for weight, bias in zip(self.windows[1:], self.biases[1:], strict=True):
-            channels = hidden.shape[3]
-            length = (hidden.shape[2] - a.kernel) // a.stride + 1
-            view = hidden.as_strided(
-                (m, n, length, a.kernel * channels),
-                (hidden.stride(0), hidden.stride(1), a.stride * channels, 1),
-            )  # overlapping windows, each contiguous in memory
-            flat = view.reshape(m, n * length, -1)
-            hidden = act(torch.baddbmm(bias.unsqueeze(1), flat, weight)).view(m, n, length, -1)
-        hidden = hidden.reshape(m, n, -1)
-        for k, (weight, bias) in enumerate(self.dense):
-            hidden = torch.baddbmm(bias, hidden, self.entry if k == 0 else weight)
-            hidden = act(hidden) if k < len(self.dense) - 1 else hidden
-        said: Tensor = hidden
+    def _slots(self, n: int) -> tuple[list[Slot], int]:
+        """Return what `n` spectra go through, and how many at a time."""
+        if self.device.type != "cuda":
+            compute = self._few if n <= self.few else self._many
+            return [Direct(lambda rows: moments(compute(rows)), self.device)], self.chunk
+        if n <= self.few:
+            return [self._moments[max(n, 1)]], self.few
+        if not self._lane:
+            lanes = range(IN_FLIGHT)
+            self._lane = [
+                self._captured(lambda x: moments(self._many(x)), self.chunk) for _ in lanes
+            ]
+        return self._lane, self.chunk
+
+    def _captured(self, compute: Compute, size: int) -> Captured:
+        return Captured(compute, size, self.architecture.n_input, self.device)
+
+    def _few(self, spectra: Tensor) -> Tensor:
+        """Compute a small batch at once, always in float32."""
+        return self._stacked(spectra) if self.layout is None else self.batched(spectra)
+
+    def _many(self, spectra: Tensor) -> Tensor:
+        """Compute a chunk of a large batch."""
+        if self.layout is None:
+            return self._stacked(spectra)
+        if self.device.type == "cpu" and self.precision == "float32":
+            return self.by_member(spectra)
+        with products_in(self.precision):
+            return self.batched(spectra, self._low)
+
+    def _stacked(self, spectra: Tensor) -> Tensor:
+        said: Tensor = self.network(spectra)
         return said
+
+    def batched(self, spectra: Tensor, layout: Layout | None = None) -> Tensor:
+        """All members in one matrix product per layer, in the precision of `layout`."""
+        layout = layout or self.whole()
+        hidden = self._tiled(spectra, layout).to(layout.bands[0].body.dtype)
+        hidden = hidden.expand(self.n_members, -1, -1)
+        for band in layout.bands:
+            out = torch.baddbmm(band.bias, hidden, band.body)
+            read, changed = band.reach
+            if changed:
+                out[:, :-1, -changed:] += torch.bmm(hidden[:, 1:, :read], band.halo)
+            hidden = self.activation(out)
+        hidden = hidden.view(self.n_members, len(spectra), -1)[..., : layout.features]
+        for weight, bias in layout.dense[:-1]:
+            hidden = self.activation(torch.baddbmm(bias, hidden, weight))
+        weight, bias = layout.dense[-1]
+        return torch.baddbmm(bias, hidden.to(weight.dtype), weight)
 
     def by_member(self, spectra: Tensor) -> Tensor:
-        """One member after the other."""
-        return torch.stack([self._member(k, spectra) for k in range(self.n_members)])
+        """One member after the other, on a CPU in float32."""
+        entry = self._tiled(spectra, self.whole())
+        return torch.stack([self._member(own, entry, len(spectra)) for own in self._members])
 
-    def _member(self, k: int, spectra: Tensor) -> Tensor:
-        stride, act = self.architecture.stride, self.network.activation
-        channels = self.architecture.channels[0]
-        offset = self.first_offset[k * channels : (k + 1) * channels]
-        hidden = spectra.unsqueeze(1)
-        hidden = act(functional.conv1d(hidden, self.kernels[0][k], stride=stride) + offset)
-        for kernel, bias in zip(self.kernels[1:], self.biases[1:], strict=True):
-            hidden = act(functional.conv1d(hidden, kernel[k], bias[k], stride))
-        hidden = hidden.flatten(1)
-        for i, (weight, bias) in enumerate(self.dense):
-            hidden = torch.addmm(bias[k], hidden, weight[k])
-            hidden = act(hidden) if i < len(self.dense) - 1 else hidden
-        said: Tensor = hidden
-        return said
+    def whole(self) -> Layout:
+        """Return the layout in float32; for networks that have one."""
+        if self.layout is None:
+            raise TypeError("a network with normalisation layers has no band matrices")
+        return self.layout
+
+    def _member(self, own: _Member, hidden: Tensor, n: int) -> Tensor:
+        for weight, bias, halo in own.bands:
+            out = dense(hidden, weight, bias)
+            read, changed = halo.shape
+            if changed:
+                out[:-1, -changed:].addmm_(hidden[1:, :read], halo)
+            hidden = self.activation(out)
+        hidden = hidden.view(n, -1)[:, : self.whole().features]
+        for weight, bias in own.dense[:-1]:
+            hidden = dense(hidden, weight, bias, relu=self.relu)
+            hidden = hidden if self.relu else self.activation(hidden)
+        return dense(hidden, *own.dense[-1])
+
+    def _tiled(self, spectra: Tensor, layout: Layout) -> Tensor:
+        """Return the spectra in tiles, one below the other, (n·tiles, points of a tile)."""
+        padded = functional.pad(spectra - layout.mean, (0, layout.padding))
+        return padded.view(len(spectra) * layout.tiles, -1)
+
+
+class _Member(NamedTuple):
+    """Weights of one member as :func:`xanes_live.ensemble.linear.dense` takes them."""
+
+    bands: list[tuple[Tensor, Tensor, Tensor]]
+    """Weight, bias, halo."""
+    dense: list[tuple[Tensor, Tensor]]
+
+
+def _of_member(layout: Layout, k: int) -> _Member:
+    return _Member(
+        [(b.body[k].t().contiguous(), b.bias[k, 0], b.halo[k]) for b in layout.bands],
+        [(w[k].t().contiguous(), b[k, 0]) for w, b in layout.dense],
+    )
+
+
+def moments(said: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation (ddof = 1) over the first axis; σ of one member is 0."""
+    if len(said) < 2:
+        return said[0], torch.zeros_like(said[0])
+    variance, mean = torch.var_mean(said, dim=0)
+    return mean, variance.sqrt_()
