@@ -147,9 +147,18 @@ class ConfidenceConfig(Section):
     """Thresholds of the colours."""
 
     amber_half_width: float = Field(0.25, gt=0)
-    """Half-width of the first-shell 95 % interval (Å) from which a result is at best amber."""
+    """Half-width of the first-shell 95 % interval (Å) from which a result is at best amber, for
+    models without a calibrated verdict."""
     red_half_width: float = Field(0.60, gt=0)
     """Half-width of the first-shell 95 % interval (Å) from which it is red."""
+    green_probability: float = Field(0.9, gt=0, lt=1)
+    """Probability of the first-shell distance being right within 0.1 Å from which a result may be
+    green; for models that bring a calibrated verdict, which take no account of the half-widths."""
+    red_probability: float = Field(0.5, gt=0, lt=1)
+    """Probability below which it is red."""
+    repeats_within_s: float = Field(14_400.0, ge=0)
+    """Runs of the same sample that begin at most this many seconds apart are judged as repeats of
+    it; with 0 only the sweeps of one run are."""
 
 
 class ServiceConfig(Section):

@@ -269,6 +269,75 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class Survey:
+    """What the ensemble says of spectra and of changed copies of each, copy 0 being unchanged."""
+
+    predictions: tuple[Prediction, ...]
+    """Of the unchanged spectra, n of them."""
+    mean: Array
+    """Mean G2 over members, shape (n, n_copies, n_g2)."""
+    r: Array
+    """First-shell distance, Å, shape (n, n_copies)."""
+    heads: Mapping[str, Array] = field(default_factory=dict)
+    """Mean over members of the network's further outputs by name, unchanged spectra, (n,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a change of the spectrum does to its prediction."""
+
+    kind: str
+    """'shift' or 'broadening'."""
+    value: float
+    """Shift of the energies, or FWHM of the Gaussian, eV."""
+    r: float
+    """First-shell distance predicted then, Å."""
+    g2: float
+    """Root-mean-square change of G2, in units of the root-mean-square of G2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A training compound whose spectrum is like the measured one."""
+
+    name: str
+    distance: float
+    """Root-mean-square difference of normalised μ."""
+    r: float
+    """First-shell distance of the compound, Å."""
+    ligand: str
+    """Commonest element of its first shell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cyclic:
+    """The spectrum that the predicted G2 leads back to."""
+
+    energy: Array
+    """eV, shape (n_grid,)."""
+    measured: Array
+    """Normalised μ, shape (n_grid,)."""
+    returned: Array
+    """What the forward ensemble makes of the prediction, shape (n_grid,)."""
+    residual: Array
+    """measured − returned, shape (n_grid,)."""
+    score: float
+    """Size of the residual in units of what is usual for unseen spectra."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was found out about a prediction besides the ensemble's own spread."""
+
+    sensitivity: tuple[Moved, ...] = ()
+    nearest: tuple[Neighbour, ...] = ()
+    """Nearest training compounds, nearest first."""
+    novelty: float | None = None
+    """Share of held-out spectra that lie nearer to the training spectra, 0 … 1."""
+    cyclic: Cyclic | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """How far to trust a prediction."""
 
@@ -282,6 +351,7 @@ class Assessment:
     """Probability that the first-shell distance is right within 0.1 Å."""
     signals: Mapping[str, float] = field(default_factory=dict)
     """The numbers the verdict was made from, by name."""
+    evidence: Evidence = Evidence()
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,3 +389,74 @@ class Result:
     """Deterministic name of the node in Tiled."""
     software: str
     """'xanes-live 0.1.0'"""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A change that goes on in one direction over the repeats of a sample."""
+
+    measure: str
+    """What drifts, in words: 'the edge position'."""
+    unit: str
+    change: float
+    """By how much from the first repeat to the last, in `unit`."""
+    chance: float
+    """Probability of a drift as large in repeats that do not drift."""
+    keep: int
+    """How many repeats, from the first, have not drifted enough to do harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlier:
+    """A repeat that does not agree with the others."""
+
+    position: int
+    """Which one, counted from 0 in the order they were taken."""
+    times: float
+    """Its distance from the others in units of what is usual among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """One spectrum among the repeats of a sample."""
+
+    uid: str
+    scan_id: int | None
+    index: int
+    """Which sweep of the run."""
+    used: bool = True
+    """Whether it is part of the merge."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergedRepeats:
+    """The mean of the repeats that agree, and what the ensemble says of it."""
+
+    energy: Array
+    """eV, shape (n_points,)."""
+    mu: Array
+    """Mean of normalised μ, shape (n_points,)."""
+    sigma: Array
+    """Standard error of the mean, shape (n_points,)."""
+    count: int
+    """How many were merged."""
+    first_shell: FirstShell | None = None
+    noise: float | None = None
+    """Standard deviation of the first-shell distance by the noise of the merge, Å."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """What the repeats of a sample taken so far say together."""
+
+    of: tuple[Repeat, ...]
+    """In the order they were taken; the present run's last."""
+    drift: Drift | None
+    outlier: Outlier | None
+    merged: MergedRepeats | None
+    one_more_narrows_by: float | None
+    """By how much another repeat would narrow the half-width of the interval of the merge, Å."""
+    advice: str = ""
+    """The same in a sentence."""
+    flags: tuple[Flag, ...] = ()
+    """What the present run is flagged with."""

@@ -397,6 +397,13 @@ FLAGS: dict[str, FlagKind] = _table(
         "Treat the distance as a guide; compare with a measured standard.",
     ),
     FlagKind(
+        "members_disagree",
+        WARNING,
+        "the members of the ensemble disagree (by {value:.2g})",
+        "The spectrum is unlike those the model was trained on.",
+        "Treat the distance as a guide only; compare with standards.",
+    ),
+    FlagKind(
         "shell_ambiguous",
         WARNING,
         "spectra like this one leave the distance open by about {value:.2f} Å",

@@ -5,14 +5,16 @@ Live, replayed and file scans all come through :func:`process`, so they give the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any, Protocol, cast
 
 import numpy as np
 
 from xanes_live import __version__
-from xanes_live.confidence import Calibration, assess, refuse
+from xanes_live.confidence import Calibration, Examined, Judge, assess, judge_examined, refuse
+from xanes_live.confidence.judge import Judged
 from xanes_live.config import Config
 from xanes_live.domain import (
     Array,
@@ -67,6 +69,8 @@ class Predictor(Protocol):
         ...
 
 
+# A predictor whose calibration holds a verdict is a `confidence.judge.Judged` too.
+
 Predictors = Mapping[tuple[str, str], Predictor]
 """Ensembles by (element, edge)."""
 
@@ -79,6 +83,8 @@ class _Stage:
     normalised: NormalisedSpectrum | None
     model_input: ModelInput | None
     flags: tuple[Flag, ...]
+    wide: Array | None = None
+    """μ on the judge's energies, if there is a judge, shape (n_wide,)."""
 
 
 def process(scan: Scan, predictors: Predictors, config: Config) -> Result | Declined:
@@ -94,8 +100,9 @@ def process(scan: Scan, predictors: Predictors, config: Config) -> Result | Decl
     predictor = predictors.get((scan.element, scan.edge))
     if predictor is None:
         return decline(scan)
-    stages = _reduce(scan, predictor, config)
-    predictions = _predict(stages, predictor)
+    judge = judge_of(cast("Hashable", predictor))
+    stages = _reduce(scan, predictor, judge, config)
+    predictions = _predict(stages, predictor, judge)
     calibration = Calibration.from_mapping(predictor.calibration, predictor.radius.size)
     spectra = tuple(
         _judge(stage, prediction, scan.flags, calibration, config)
@@ -122,44 +129,59 @@ def decline(scan: Scan) -> Declined:
     )
 
 
-def _reduce(scan: Scan, predictor: Predictor, config: Config) -> list[_Stage]:
+@lru_cache(maxsize=32)
+def judge_of(predictor: Hashable) -> Judge | None:
+    """Lay out, once for each predictor, what its trust is judged by; None if not calibrated."""
+    return Judge.of(cast("Judged", predictor))
+
+
+def _reduce(scan: Scan, predictor: Predictor, judge: Judge | None, config: Config) -> list[_Stage]:
     raw = spectra_from_scan(scan, config.beamline, config.reduction)
     usable = [s for s in raw if not isinstance(s, Unusable)]
     done = iter(normalise(usable, config.reduction))
     reduced = [s if isinstance(s, Unusable) else next(done) for s in raw]
-    return [_resampled(i, item, predictor) for i, item in enumerate(reduced)]
+    return [_resampled(i, item, predictor, judge) for i, item in enumerate(reduced)]
 
 
-def _resampled(index: int, item: NormalisedSpectrum | Unusable, predictor: Predictor) -> _Stage:
+def _resampled(
+    index: int, item: NormalisedSpectrum | Unusable, predictor: Predictor, judge: Judge | None
+) -> _Stage:
     if isinstance(item, Unusable):
         return _Stage(index, None, None, item.flags)
     model_input = resample(item, predictor.energy, predictor.input_form)
-    return _Stage(index, item, model_input, item.flags)
+    wide = None if judge is None else resample(item, judge.wide, predictor.input_form).mu
+    return _Stage(index, item, model_input, item.flags, wide)
 
 
-def _predict(stages: Sequence[_Stage], predictor: Predictor) -> list[Prediction | None]:
+def _predict(
+    stages: Sequence[_Stage], predictor: Predictor, judge: Judge | None
+) -> list[Prediction | Examined | None]:
     """Predict all sweeps of the run in one batch; None where there is nothing to predict from."""
-    inputs = [s.model_input.mu for s in stages if s.model_input is not None]
-    predictions = iter(predictor.predict(np.stack(inputs)) if inputs else ())
-    return [next(predictions) if s.model_input is not None else None for s in stages]
+    ready = [s for s in stages if s.model_input is not None]
+    found: Sequence[Prediction | Examined] = ()
+    if ready and judge is not None:
+        found = judge.examine(np.stack([s.wide for s in ready if s.wide is not None]))
+    elif ready:
+        found = predictor.predict(np.stack([s.model_input.mu for s in ready if s.model_input]))
+    said = iter(found)
+    return [next(said) if s.model_input is not None else None for s in stages]
 
 
 def _judge(
     stage: _Stage,
-    prediction: Prediction | None,
+    found: Prediction | Examined | None,
     scan_flags: tuple[Flag, ...],
     calibration: Calibration,
     config: Config,
 ) -> SpectrumResult:
-    if prediction is None or stage.normalised is None or stage.model_input is None:
+    index, normalised, given = stage.index, stage.normalised, stage.model_input
+    if found is None or normalised is None or given is None:
         verdict = refuse((*scan_flags, *stage.flags), calibration.band_factor.size)
-    else:
-        verdict = assess(
-            prediction,
-            stage.normalised,
-            stage.model_input,
-            scan_flags,
-            calibration,
-            config.confidence,
+        return SpectrumResult(index, normalised, given, None, verdict)
+    if isinstance(found, Examined):
+        verdict = judge_examined(
+            found, normalised, given, scan_flags, calibration, config.confidence
         )
-    return SpectrumResult(stage.index, stage.normalised, stage.model_input, prediction, verdict)
+        return SpectrumResult(index, normalised, given, found.prediction, verdict)
+    verdict = assess(found, normalised, given, scan_flags, calibration, config.confidence)
+    return SpectrumResult(index, normalised, given, found, verdict)

@@ -1,5 +1,7 @@
-"""How far to trust a prediction: calibrated bands, flags, one colour."""
+"""How far to trust a prediction: signals, verdict, flags, colour."""
 
-from xanes_live.confidence.assess import Calibration, assess, refuse
+from xanes_live.confidence.assess import Calibration, assess, judge_examined, refuse
+from xanes_live.confidence.examined import Examined
+from xanes_live.confidence.judge import Judge
 
-__all__ = ["Calibration", "assess", "refuse"]
+__all__ = ["Calibration", "Examined", "Judge", "assess", "judge_examined", "refuse"]

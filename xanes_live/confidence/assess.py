@@ -1,8 +1,10 @@
 """From a prediction and everything known about its spectrum to one colour and its reasons.
 
-The colour is that of the worst flag: an error makes it red, a warning amber. The G2 band is the
-ensemble's σ times a factor calibrated on spectra the members had not seen, because the raw ±2σ of
-a bootstrap ensemble covers far less than 95 % (David et al., Digital Discovery 2023, 2, 1461).
+The colour is that of the worst flag: an error makes it red, a warning amber. A calibrated model
+gives a probability that the first-shell distance is right; below the thresholds of the
+configuration it raises a flag of its own, followed by the signals that cost most. The G2 band is
+the ensemble's σ times a factor calibrated on spectra the members had not seen, because the raw ±2σ
+of a bootstrap ensemble covers far less than 95 % (David et al., Digital Discovery 2023, 2, 1461).
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from xanes_live.confidence.examined import Examined
+from xanes_live.confidence.limits import limits
+from xanes_live.confidence.signals import BY_NAME
 from xanes_live.config import ConfidenceConfig
 from xanes_live.domain import (
     Array,
@@ -70,6 +75,57 @@ def assess(
             "covered": float(np.mean(model_input.covered)),
         },
     )
+
+
+def judge_examined(
+    examined: Examined,
+    normalised: NormalisedSpectrum,
+    model_input: ModelInput,
+    scan_flags: tuple[Flag, ...],
+    calibration: Calibration,
+    config: ConfidenceConfig,
+) -> Assessment:
+    """Judge a prediction of a calibrated model by everything that was found out about it."""
+    prediction = examined.prediction
+    collected = (
+        *scan_flags, *normalised.flags, *model_input.flags, *_verdict(examined, config),
+        *limits(examined.kind, prediction.first_shell.r),
+    )  # fmt: skip
+    flags = by_importance(collected)
+    half = np.maximum(calibration.band_factor * prediction.sigma, calibration.band_floor)
+    known = {name: value for name, value in examined.signals.items() if np.isfinite(value)}
+    return Assessment(
+        confidence=colour(flags),
+        flags=flags,
+        lower=np.maximum(prediction.mean - half, 0.0),
+        upper=prediction.mean + half,
+        probability=examined.probability,
+        signals={**known, "covered": float(np.mean(model_input.covered))},
+        evidence=examined.evidence,
+    )
+
+
+def _verdict(examined: Examined, config: ConfidenceConfig) -> tuple[Flag, ...]:
+    """Return the verdict's own flag where it is not green, then the signals that drove it."""
+    if not np.isfinite(examined.prediction.first_shell.r):
+        return (make("no_first_shell"),)
+    chance = examined.probability
+    if chance >= config.green_probability:
+        return ()
+    code = "first_shell_unlikely" if chance < config.red_probability else "first_shell_uncertain"
+    return (make(code, percent=100 * chance), *drivers(examined))
+
+
+def drivers(examined: Examined, most: int = 3, share: float = 0.15) -> tuple[Flag, ...]:
+    """Return flags of the signals that cost most, at most `most`, each at least `share` of all."""
+    total = sum(examined.blame.values())
+    ordered = sorted(examined.blame.items(), key=lambda item: -item[1])
+    told: dict[str, Flag] = {}
+    for name, cost in ordered:
+        if cost > 0 and cost >= share * total:
+            code = BY_NAME[name].flag
+            told.setdefault(code, make(code, value=examined.signals[name]))
+    return tuple(told.values())[:most]
 
 
 def refuse(flags: tuple[Flag, ...], n_g2: int) -> Assessment:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,8 +13,10 @@ import torch
 from numpy.typing import ArrayLike
 
 from xanes_live.descriptor import combine_votes, find_peaks, first_shell, shell_votes
-from xanes_live.domain import Array, FirstShell, ModelInfo, Prediction
+from xanes_live.domain import Array, FirstShell, ModelInfo, Prediction, Survey
 from xanes_live.ensemble.engine import Engine
+from xanes_live.ensemble.forward import Cycle
+from xanes_live.ensemble.library import Arrays, Words, read_library
 from xanes_live.ensemble.registry import ModelFolder, read_model, unsaved
 from xanes_live.ensemble.stacked import Stacked
 from xanes_live.errors import ConfigurationError
@@ -139,6 +142,16 @@ class Ensemble:
         """Calibration data of the model, as in the ``[calibration]`` section of model.toml."""
         return self.model.calibration
 
+    @cached_property
+    def library(self) -> tuple[Arrays, Words] | None:
+        """Training spectra made small, with their names; None if the model brings none."""
+        return read_library(self.model.path) if self.model.path != Path() else None
+
+    @property
+    def cycle(self) -> Callable[[Array, Array], Cycle] | None:
+        """Spectra (n, n_grid) and G2 (n, n_g2) to what the forward ensemble says of both."""
+        return self.model.forward.residual if self.model.forward else None
+
     def predict(self, mu: ArrayLike) -> tuple[Prediction, ...]:
         """Return one prediction a spectrum.
 
@@ -152,11 +165,42 @@ class Ensemble:
         ValueError
             If the shape does not fit or a value is not finite.
         """
-        outputs = self.outputs(mu)
+        return self._predictions(self.outputs(mu))
+
+    def survey(self, mu: ArrayLike) -> Survey:
+        """Predict spectra together with changed copies of each, all in one batch.
+
+        Parameters
+        ----------
+        mu
+            Normalised μ on :attr:`energy`, shape (n, n_copies, n_grid); copy 0 is unchanged.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`predict`.
+        """
+        spectra = np.asarray(mu)
+        n, n_copies = spectra.shape[:2]
+        outputs = self.outputs(spectra.reshape(n * n_copies, -1))
+        r, _ = combine_votes(self.votes(outputs))
+        mean = outputs[..., : len(self.radius)].mean(axis=1)
+        return Survey(
+            predictions=self._predictions(outputs[::n_copies]),
+            mean=mean.reshape(n, n_copies, -1),
+            r=r.reshape(n, n_copies) + self._offset(),
+            heads=self._heads(outputs[::n_copies]),
+        )
+
+    def _heads(self, outputs: Array) -> dict[str, Array]:
+        """Return the mean over members of each output after G2, (n, n_members, n_total) → (n,)."""
+        names = self.model.architecture.heads
+        return dict(zip(names, outputs[..., len(self.radius) :].mean(axis=1).T, strict=True))
+
+    def _predictions(self, outputs: Array) -> tuple[Prediction, ...]:
         g2 = outputs[..., : len(self.radius)]
         mean, sigma = moments(g2)
-        votes = self.votes(outputs)
-        shells = [self._shell(v) for v in votes]
+        shells = [self._shell(v) for v in self.votes(outputs)]
         return tuple(
             Prediction(
                 radius=self.radius,
@@ -206,8 +250,7 @@ class Ensemble:
         for start, said in self._blocks(mu):
             mean, sigma = moments(said[..., :size])
             shell, shell_sigma = combine_votes(self.votes(said))
-            offset = self.calibration.get("first_shell", {}).get("offset", 0.0)
-            yield Block(start, mean, sigma, shell + offset, shell_sigma)
+            yield Block(start, mean, sigma, shell + self._offset(), shell_sigma)
 
     def _blocks(self, mu: Rows) -> Iterator[tuple[int, Array]]:
         """Yield the first row and all outputs of each block, (k, n_members, n_total)."""
@@ -229,6 +272,9 @@ class Ensemble:
         if "first_shell" in heads:
             return outputs[..., size + heads.index("first_shell")]
         return shell_votes(self.radius, outputs[..., :size], self.model.grid.r_c)
+
+    def _offset(self) -> float:
+        return float(self.calibration.get("first_shell", {}).get("offset", 0.0))
 
     def _shell(self, votes: Array) -> FirstShell:
         settings = self.calibration.get("first_shell", {})

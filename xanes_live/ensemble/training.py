@@ -19,8 +19,10 @@ from torch.nn import functional
 
 from xanes_live.ensemble.augment import N_DRAWS, Augmentation, Bank, Settings, apply
 from xanes_live.ensemble.data import TrainingSet
+from xanes_live.ensemble.heads import HEADS, LOG_ERROR, SHELL, WIDTH, laplace_loss
 from xanes_live.ensemble.recipe import Recipe, TrainingSection
 from xanes_live.ensemble.stacked import Stacked
+from xanes_live.errors import ConfigurationError
 
 Progress = Callable[[int, float], None]
 """Called after each epoch with the number of epochs done and the mean training loss."""
@@ -124,6 +126,8 @@ class Trainer:
         self.bank = _bank(data, self.kinds, self.device)
         self.settings = Settings(self.kinds, self.device)
         self.target = torch.tensor(targets(data, recipe), device=self.device)
+        heads = recipe.architecture().heads
+        self.shell = recipe.descriptor.size + (heads.index(SHELL) if SHELL in heads else 0)
         self.resamples = np.stack(
             [resample(data, self.section, k, recipe.weights()) for k in self.members]
         )
@@ -156,9 +160,8 @@ class Trainer:
         shown = apply(self.bank, index, self.grid, self.settings, draws, noise)
         network.input_mean.copy_(shown.mean(0).cpu())
         network.input_scale.copy_((shown - shown.mean(0)).std().cpu())
-        known = self.target[torch.isfinite(self.target).all(1)]
-        network.output_mean.copy_(known.mean(0).cpu())
-        spread = known.std(0)
+        mean, spread = _scale(self.target)
+        network.output_mean.copy_(mean.cpu())
         n_g2 = network.architecture.n_output
         spread[:n_g2] = spread[:n_g2].square().mean().sqrt()  # one unit for all of G2
         network.output_scale.copy_(spread.clamp(min=1e-3).cpu())
@@ -220,10 +223,14 @@ class Trainer:
         known = torch.isfinite(target)  # of a measured spectrum perhaps only the distance is
         error = torch.where(known, output - target, 0.0) / self.network.output_scale
         loss = error[..., :n_g2].square().mean(dim=(1, 2))
-        if n_g2 < error.shape[-1]:
-            head = error[..., n_g2:]
-            size = head.square() if self.section.head_loss == "mse" else _smooth(head)
-            loss = loss + self.section.head_weight * size.mean(dim=(1, 2))
+        for k, name in enumerate(self.network.architecture.heads, start=n_g2):
+            if name == WIDTH:
+                own = error[..., self.shell].detach() * self.network.output_scale[self.shell]
+                size = laplace_loss(own.abs(), output[..., k]) * known[..., self.shell]
+            else:
+                head = error[..., k]
+                size = head.square() if self.section.head_loss == "mse" else _smooth(head)
+            loss = loss + self.section.head_weight * HEADS[name].weight * size.mean(dim=1)
         return loss
 
     def _draws(self, batch: int) -> tuple[Tensor, Tensor]:
@@ -268,9 +275,22 @@ class Trainer:
 
 def targets(data: TrainingSet, recipe: Recipe) -> NDArray[np.float32]:
     """Return what the network is to say, shape (n, n_total)."""
-    heads = {"first_shell": data.shell}
-    columns = [heads[h][:, None] for h in recipe.architecture().heads]
+    heads = recipe.architecture().heads
+    unknown = set(heads) - set(HEADS)
+    if unknown:
+        raise ConfigurationError(f"no head {sorted(unknown)}; there are {', '.join(HEADS)}")
+    columns = [HEADS[h].target(data)[:, None] for h in heads]
     return np.concatenate([data.g2, *columns], axis=1).astype(np.float32)
+
+
+def _scale(target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and spread of each output; of one never known, those of a small error."""
+    known = torch.isfinite(target)
+    count = known.sum(0)
+    mean = torch.where(known, target, 0.0).sum(0) / count.clamp(min=1)
+    square = torch.where(known, (target - mean).square(), 0.0).sum(0) / (count - 1).clamp(min=1)
+    nothing = count < 2
+    return torch.where(nothing, LOG_ERROR, mean), torch.where(nothing, 1.0, square.sqrt())
 
 
 def _mixed(*numbers: int) -> int:

@@ -20,9 +20,11 @@ from xanes_live.domain import (
     Assessment,
     Confidence,
     Declined,
+    Evidence,
     Flag,
     NormalisedSpectrum,
     Prediction,
+    Repeats,
     Result,
     Scan,
     SpectrumResult,
@@ -30,12 +32,15 @@ from xanes_live.domain import (
 from xanes_live.publish.address import api_root, quoted, segments
 from xanes_live.publish.jsonable import clean, rounded
 from xanes_live.publish.keys import DECLINED, result_key
+from xanes_live.publish.repeats import repeats_section
 from xanes_live.publish.stacks import UNITS, arrays_of, fits, summary
 
 SCHEMA = 1
 """Version of the document's layout; also of the spec `XanesPrediction`."""
 MAX_POINTS = 2000
 """A longer spectrum is thinned out in the document; the arrays keep every point."""
+CYCLIC_STRIDE = 4
+"""The cyclic curves are drawn, not computed with: every 0.4 eV is enough."""
 _ORDER = {Confidence.GREEN: 0, Confidence.AMBER: 1, Confidence.RED: 2}
 
 
@@ -56,8 +61,8 @@ class Node:
     are."""
 
 
-def node(result: Result, config: Config) -> Node:
-    """Lay out the result of one run."""
+def node(result: Result, config: Config, repeats: Repeats | None = None) -> Node:
+    """Lay out the result of one run, and what it says together with repeats of its sample."""
     chosen = representative(result.spectra)
     arrays = {n: a for n, a in arrays_of(result.spectra, chosen).items() if a.size}
     many = len(result.spectra) > 1
@@ -77,9 +82,11 @@ def node(result: Result, config: Config) -> Node:
         **_verdict(chosen.assessment if chosen else None, result.scan.flags),
         "flag_codes": _all_flags(result),
         **_prediction(chosen),
+        **_evidence(chosen.assessment.evidence if chosen else Evidence()),
         **_reduction(chosen.normalised if chosen else None),
         "n_spectra": len(result.spectra),
         "spectra": summary(result.spectra, chosen, arrays) if many else None,
+        "repeats": repeats_section(repeats),
     }
     units = {name: UNITS.get(name, "") for name in arrays}
     thinned = chosen is not None and _stride(chosen.normalised) > 1
@@ -107,6 +114,7 @@ def declined_node(declined: Declined, config: Config) -> Node:
         "spectrum": None,
         "n_spectra": 0,
         "spectra": None,
+        "repeats": None,
     }
     key = result_key(declined.uid, None, DECLINED, config_hash)
     return Node(key, clean(metadata), {}, {})
@@ -169,6 +177,25 @@ def _prediction(spectrum: SpectrumResult | None) -> dict[str, Any]:
         "first_shell": {"r": shell.r, "sigma": shell.sigma, "low": shell.low, "high": shell.high},
         "peaks": [{"r": p.r, "height": p.height, "region": p.region} for p in said.peaks],
         "g2": _g2(said, spectrum.assessment),
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    cyclic = evidence.cyclic
+    curves = ("energy", "measured", "returned", "residual")
+    return {
+        "novelty": evidence.novelty,
+        "nearest": [
+            {"name": n.name, "distance": n.distance, "r": n.r, "ligand": n.ligand}
+            for n in evidence.nearest
+        ],
+        "sensitivity": [
+            {"kind": m.kind, "value": m.value, "r": m.r, "g2": m.g2} for m in evidence.sensitivity
+        ],
+        "cyclic": None
+        if cyclic is None
+        else {name: rounded(getattr(cyclic, name)[::CYCLIC_STRIDE], 7) for name in curves}
+        | {"score": cyclic.score},
     }
 
 

@@ -1,0 +1,276 @@
+"""Signals, verdict, limits: what confidence is made from."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from tests import factories
+from xanes_live.confidence.assess import Calibration, drivers, judge_examined
+from xanes_live.confidence.copies import CHANGES, centre, copies, sampled, wide_grid
+from xanes_live.confidence.examined import Examined
+from xanes_live.confidence.limits import Kind, limits
+from xanes_live.confidence.novelty import Library, components, warps
+from xanes_live.confidence.signals import NAMES, SIGNALS, UNITS, measure
+from xanes_live.confidence.verdict import Verdict, fit_error, fit_probability, scaled
+from xanes_live.config import ConfidenceConfig
+from xanes_live.domain import Confidence, Evidence, Survey
+from xanes_live.flags import FLAGS, make
+
+GRID = np.linspace(7112.5, 7160.0, 96)
+WIDE = wide_grid(GRID)
+CALIBRATION = Calibration.from_mapping({"band_factor": 3.0, "band_floor": 0.05}, 50)
+
+
+def edge(energy, at=7120.0):
+    return 0.5 + np.arctan((energy - at) / 2.0) / np.pi
+
+
+def verdict(**changes):
+    k = len(NAMES)
+    values = {
+        "names": NAMES, "units": UNITS, "weights": np.full(k, 0.5), "intercept": 4.0,
+        "widths": np.full(k, 0.2), "base": -4.0, "quantile": 2.5,
+    }  # fmt: skip
+    return Verdict(**(values | changes))
+
+
+# -- copies ------------------------------------------------------------------------------------
+
+
+def test_the_wide_grid_contains_the_models_and_reaches_beyond():
+    inner = WIDE[centre(WIDE, GRID)]
+    assert np.allclose(inner, GRID, atol=1e-9)
+    assert WIDE[0] <= GRID[0] - 8.0
+    assert WIDE[-1] >= GRID[-1] + 8.0
+
+
+def test_a_shifted_copy_is_the_spectrum_measured_with_shifted_energies():
+    made = copies(WIDE, edge(WIDE)[None], GRID)[0]
+    for copy, change in zip(made, CHANGES, strict=True):
+        if change.kind == "shift":
+            assert np.allclose(copy, edge(GRID, 7120.0 + change.value), atol=5e-3)
+
+
+def test_broadening_is_gaussian_of_the_stated_width():
+    line = np.exp(-0.5 * ((WIDE - 7136.0) / 2.0) ** 2)[None]
+    made = copies(WIDE, line, GRID)[0]
+    for copy, change in zip(made, CHANGES, strict=True):
+        if change.kind == "broadening":
+            sigma = np.hypot(2.0, change.value / np.sqrt(8 * np.log(2)))
+            assert copy.max() == pytest.approx(2.0 / sigma, rel=0.02)
+
+
+def test_copies_of_many_are_copies_of_each():
+    mu = np.stack([edge(WIDE, 7118.0), edge(WIDE, 7124.0)])
+    both = copies(WIDE, mu, GRID)
+    assert np.allclose(both[1], copies(WIDE, mu[1:], GRID)[0])
+    assert np.allclose(sampled(WIDE, mu, GRID)[0], edge(GRID, 7118.0))
+
+
+# -- novelty -----------------------------------------------------------------------------------
+
+
+def library(n=40, count=6):
+    rng = np.random.default_rng(2)
+    at = rng.uniform(7117.0, 7124.0, n)
+    width = rng.uniform(2.0, 9.0, n)
+    spectra = np.array(
+        [edge(GRID, a) + 0.3 * np.exp(-(((GRID - a - 8) / w) ** 2)) for a, w in zip(at, width)]
+    )
+    mean, basis = components(spectra, count)
+    words = {"names": [f"amcsd:c{k}" for k in range(n // 2)], "elements": ["O", "S"]}
+    return spectra, Library.from_arrays(
+        {
+            "mean": mean, "basis": basis, "points": (spectra - mean) @ basis.T,
+            "group": np.repeat(np.arange(n // 2), 2), "r": np.linspace(1.8, 2.4, n),
+            "coordination": np.full(n, 6.0), "element": np.arange(n) % 2,
+        },
+        words,
+    )  # fmt: skip
+
+
+def widened(spectrum):
+    return np.interp(WIDE, GRID, spectrum)
+
+
+def test_a_training_spectrum_finds_itself_and_its_compound():
+    spectra, known = library()
+    found = known.look_up(WIDE, np.stack([widened(s) for s in spectra[:6]]), GRID)
+    assert found.index[:, 0].tolist() == list(range(6))
+    assert np.all(found.distance[:, 0] < 5e-3)
+    assert np.all(np.diff(found.distance, axis=1) >= 0)
+    named = known.describe(found.index[3], found.distance[3])
+    assert named[0].name == "amcsd:c1"
+    assert named[0].ligand == "S"
+    assert len({n.name for n in named}) == len(named)  # each compound once
+
+
+def test_distances_are_those_of_whole_spectra_whatever_the_components():
+    """Also what the components cannot describe counts."""
+    spectra, known = library(count=3)
+    strange = edge(GRID) + 0.2 * np.sin((GRID - 7112.5) / 1.3)
+    found = known.look_up(WIDE, widened(strange)[None], GRID)
+    in_components = known.points @ known.basis + known.mean
+    direct = np.sqrt(
+        ((warps(WIDE, widened(strange)[None], GRID)[0][:, None] - in_components) ** 2).mean(-1)
+    ).min()
+    assert found.distance[0, 0] == pytest.approx(direct, rel=1e-3)
+
+
+def test_a_shift_of_the_energies_is_not_novel_but_a_strange_shape_is():
+    spectra, known = library()
+    shifted = known.look_up(WIDE, np.interp(WIDE - 1.5, GRID, spectra[8])[None], GRID)
+    strange = known.look_up(WIDE, (1.0 - widened(spectra[8]))[None], GRID)
+    assert shifted.mean_distance[0] < 0.05
+    assert strange.mean_distance[0] > 5 * shifted.mean_distance[0]
+
+
+# -- signals and verdict -----------------------------------------------------------------------
+
+
+def survey(moved=0.0):
+    said = factories.prediction()
+    mean = np.stack([said.mean] + [said.mean * (1 + moved)] * len(CHANGES))[None]
+    r = np.full((1, 1 + len(CHANGES)), 1.98)
+    r[0, 1:] += moved
+    return Survey((said,), mean, r, {"first_shell_error": np.array([np.log(0.05)])})
+
+
+def test_signals_are_silent_where_nothing_moves_and_speak_where_it_does():
+    radius = factories.prediction().radius
+    still, moved = (measure(survey(m), radius, None, None, None)[0] for m in (0.0, 0.1))
+    at = NAMES.index
+    assert still[at("shift")] == 0
+    assert moved[at("shift")] == pytest.approx(0.1)
+    assert moved[at("broadening")] == pytest.approx(0.1)
+    assert moved[at("g2_moved")] == pytest.approx(0.1)
+    assert still[at("ambiguity")] == pytest.approx(0.05)
+    assert np.isnan(still[at("novelty")])  # without a library it is not known
+    assert np.isnan(still[at("cyclic")])
+
+
+def test_every_signal_has_a_registered_flag_with_one_number():
+    for signal in SIGNALS:
+        assert FLAGS[signal.flag].message.format(value=0.1)
+
+
+@given(
+    arrays(float, (2, len(NAMES)), elements=st.floats(0, 1e3)),
+    st.integers(0, len(NAMES) - 1),
+    st.floats(0, 1e3),
+)
+def test_nothing_that_goes_wrong_raises_the_probability(rows, column, more):
+    base = rows[:1]
+    worse = base.copy()
+    worse[0, column] += more
+    judge = verdict()
+    assert judge.probability(worse)[0] <= judge.probability(base)[0] + 1e-12
+    assert judge.half_width(worse)[0] >= judge.half_width(base)[0] - 1e-12
+
+
+def test_an_unknown_signal_counts_as_silent():
+    nothing = np.full((1, len(NAMES)), np.nan)
+    assert verdict().probability(nothing) == verdict().probability(np.zeros((1, len(NAMES))))
+    assert np.all(np.isfinite(scaled(np.array([[np.inf, np.nan]]), np.ones(2))))
+
+
+def test_a_verdict_survives_being_written_and_read():
+    read = Verdict.from_mapping(verdict().as_mapping())
+    row = np.full((1, len(NAMES)), 0.05)
+    assert read.probability(row) == pytest.approx(verdict().probability(row), abs=1e-4)
+    assert read.half_width(row) == pytest.approx(verdict().half_width(row), rel=1e-3)
+
+
+def test_the_fit_finds_the_signal_that_matters_and_is_calibrated():
+    rng = np.random.default_rng(7)
+    x = rng.uniform(0, 3, (6000, 2))
+    right = (rng.random(6000) < 1 / (1 + np.exp(-(3.0 - 2.0 * x[:, 0])))) * 1.0
+    weights, intercept = fit_probability(x, right, np.ones(6000), ridge=1e-5)
+    assert weights == pytest.approx([2.0, 0.0], abs=0.2)
+    assert intercept == pytest.approx(3.0, abs=0.3)
+
+
+def test_the_expected_error_is_the_mean_absolute_error():
+    rng = np.random.default_rng(8)
+    x = rng.uniform(0, 2, (8000, 2))
+    error = rng.exponential(np.exp(-3.0 + 0.8 * x[:, 1]))
+    widths, base = fit_error(x, error, np.ones(8000), ridge=1e-6, least=0.0)
+    assert widths == pytest.approx([0.0, 0.8], abs=0.06)
+    assert base == pytest.approx(-3.0, abs=0.06)
+
+
+# -- verdict in words --------------------------------------------------------------------------
+
+
+def examined(chance, kind=None, **signals):
+    table = {name: 0.0 for name in NAMES} | signals
+    cost = {name: value * 10 for name, value in table.items()}
+    return Examined(factories.prediction(), chance, table, cost, kind or Kind(), Evidence())
+
+
+def judged(found, *flags):
+    return judge_examined(
+        found, factories.normalised(flags=flags), factories.model_input(), (), CALIBRATION,
+        ConfidenceConfig(),
+    )  # fmt: skip
+
+
+def test_a_probable_distance_is_green_without_a_flag():
+    said = judged(examined(0.95, spread=0.2))
+    assert said.confidence is Confidence.GREEN
+    assert said.flags == ()
+    assert said.probability == 0.95
+
+
+@pytest.mark.parametrize(
+    ("chance", "colour", "code"),
+    [
+        (0.7, Confidence.AMBER, "first_shell_uncertain"),
+        (0.2, Confidence.RED, "first_shell_unlikely"),
+    ],
+)
+def test_an_improbable_one_says_so_and_why(chance, colour, code):
+    said = judged(examined(chance, spread=0.3, novelty=0.2, shift=0.01))
+    assert said.confidence is colour
+    codes = [flag.code for flag in said.flags]
+    assert codes[0] == code
+    assert codes[1:] == ["members_disagree", "novel"]  # a shift of 0.01 Å drove nothing
+
+
+def test_what_can_be_acted_upon_comes_first():
+    said = judged(examined(0.2, spread=0.3), make("noisy", percent=9.0))
+    assert said.flags[0].code == "noisy"
+
+
+def test_drivers_name_one_flag_once():
+    found = examined(0.2, neighbours=0.2, neighbours_spread=0.2)
+    assert [f.code for f in drivers(found)] == ["neighbours_disagree"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "r", "codes"),
+    [
+        (Kind(coordination=6.0), 2.0, []),
+        (Kind(soft=0.8, coordination=6.0), 2.26, ["limit_soft"]),
+        (Kind(metal=0.9, coordination=8.0), 2.5, ["limit_metallic"]),
+        (Kind(metal=0.9, coordination=5.0), 2.5, ["limit_metallic"]),
+        (Kind(carbon=0.8, coordination=6.0), 1.85, ["limit_linear_carbon"]),
+        (Kind(carbon=0.8, coordination=10.0), 2.05, []),  # a ring, not a carbonyl
+        (Kind(coordination=4.1), 1.9, ["limit_under_coordinated"]),
+        (Kind(), 1.9, []),  # a model that does not say
+    ],
+)
+def test_known_limits_of_theory_are_named(kind, r, codes):
+    assert [flag.code for flag in limits(kind, r)] == codes
+
+
+def test_without_a_first_shell_there_is_no_verdict_but_red():
+    said = examined(0.99)
+    shell = replace(said.prediction.first_shell, r=np.nan)
+    said = replace(said, prediction=replace(said.prediction, first_shell=shell))
+    assert judged(said).confidence is Confidence.RED
+    assert judged(said).flags[0].code == "no_first_shell"

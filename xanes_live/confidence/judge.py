@@ -1,0 +1,165 @@
+"""Everything known about trust in one model's predictions, laid out once for use on every scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from xanes_live.confidence.assess import Calibration
+from xanes_live.confidence.copies import CHANGES, centre, copies, wide_grid
+from xanes_live.confidence.examined import Examined
+from xanes_live.confidence.limits import Kind
+from xanes_live.confidence.novelty import Found, Library
+from xanes_live.confidence.signals import NAMES, measure
+from xanes_live.confidence.verdict import Verdict
+from xanes_live.domain import Array, Cyclic, Evidence, Moved, Neighbour, Prediction, Survey
+
+
+class Cycle(Protocol):
+    """What a forward ensemble says of some spectra and the G2 predicted from them."""
+
+    @property
+    def returned(self) -> Array:
+        """Spectra that lead to these G2, shape (n, n_grid)."""
+        ...
+
+    @property
+    def residual(self) -> Array:
+        """Measured − returned, shape (n, n_grid)."""
+        ...
+
+    @property
+    def score(self) -> Array:
+        """Size of the residual in units of the usual one, shape (n,)."""
+        ...
+
+
+class Judged(Protocol):
+    """What is needed of a model."""
+
+    @property
+    def energy(self) -> Array:
+        """Energies the model wants μ at, eV, shape (n_grid,)."""
+        ...
+
+    @property
+    def radius(self) -> Array:
+        """Centres of the G2 functions, Å, shape (n_g2,)."""
+        ...
+
+    @property
+    def calibration(self) -> Mapping[str, Any]:
+        """Calibration data of the model."""
+        ...
+
+    @property
+    def library(self) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+        """Arrays and words of the library of training spectra, if the model has one."""
+        ...
+
+    @property
+    def cycle(self) -> Callable[[Array, Array], Cycle] | None:
+        """What a forward ensemble says of spectra (n, n_grid) and G2 (n, n_g2), if there is one."""
+        ...
+
+    def survey(self, mu: Array) -> Survey:
+        """Predict spectra with copies, (n, n_copies, n_grid)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Calibration, library and forward ensemble of one model, ready for use."""
+
+    model: Judged
+    wide: Array
+    """Energies spectra are to be given on, eV, shape (n_wide,)."""
+    calibration: Calibration
+    verdict: Verdict
+    library: Library | None
+    usual: Array
+    """Distances of held-out spectra from the library, ascending; what novelty is measured by."""
+
+    @classmethod
+    def of(cls, model: Judged) -> Judge | None:
+        """Lay out what a model brings; None if it was never calibrated."""
+        stored = model.calibration.get("verdict")
+        if stored is None:
+            return None
+        return cls(
+            model=model,
+            wide=wide_grid(model.energy),
+            calibration=Calibration.from_mapping(model.calibration, model.radius.size),
+            verdict=Verdict.from_mapping(stored),
+            library=Library.from_arrays(*model.library) if model.library else None,
+            usual=np.asarray(model.calibration.get("novelty", []), dtype=float),
+        )
+
+    def examine(self, mu: Array) -> list[Examined]:
+        """Predict spectra and find out how far to trust that, all in one batch.
+
+        Parameters
+        ----------
+        mu
+            Normalised μ on :attr:`wide`, shape (n, n_wide).
+        """
+        grid = self.model.energy
+        inner = mu[:, centre(self.wide, grid)]
+        changed = copies(self.wide, mu, grid)
+        survey = self.model.survey(np.concatenate([inner[:, None], changed], axis=1))
+        found = self.library.look_up(self.wide, mu, grid) if self.library else None
+        cycle = self.model.cycle(inner, survey.mean[:, 0]) if self.model.cycle else None
+        score = None if cycle is None else cycle.score
+        table = measure(survey, self.model.radius, found, self.library, score)
+        used = table[:, [NAMES.index(name) for name in self.verdict.names]]
+        chance, half = self.verdict.probability(used), self.verdict.half_width(used)
+        return [
+            Examined(
+                prediction=_with_interval(survey.predictions[i], float(half[i])),
+                probability=float(chance[i]),
+                signals=dict(zip(NAMES, table[i].tolist(), strict=True)),
+                blame=dict(zip(self.verdict.names, self.verdict.blame(used[i]), strict=True)),
+                kind=Kind.of({name: float(v[i]) for name, v in survey.heads.items()}),
+                evidence=self._evidence(i, survey, found, inner, cycle),
+            )
+            for i in range(len(mu))
+        ]
+
+    def _evidence(
+        self, i: int, survey: Survey, found: Found | None, mu: Array, cycle: Cycle | None
+    ) -> Evidence:
+        nearest: tuple[Neighbour, ...] = ()
+        novelty = None
+        if found is not None and self.library is not None:
+            nearest = self.library.describe(found.index[i], found.distance[i])
+            if self.usual.size:
+                place = np.searchsorted(self.usual, found.mean_distance[i])
+                novelty = float(place / self.usual.size)
+        return Evidence(_moved(survey, i), nearest, novelty, self._cyclic(i, mu, cycle))
+
+    def _cyclic(self, i: int, mu: Array, cycle: Cycle | None) -> Cyclic | None:
+        if cycle is None:
+            return None
+        return Cyclic(
+            self.model.energy, mu[i], cycle.returned[i], cycle.residual[i], float(cycle.score[i])
+        )
+
+
+def _moved(survey: Survey, i: int) -> tuple[Moved, ...]:
+    mean, size = survey.mean[i], max(_rms(survey.mean[i, 0]), 1e-6)
+    return tuple(
+        Moved(change.kind, change.value, float(survey.r[i, k]), _rms(mean[k] - mean[0]) / size)
+        for k, change in enumerate(CHANGES, start=1)
+    )
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def _with_interval(prediction: Prediction, half: float) -> Prediction:
+    shell = prediction.first_shell
+    return replace(prediction, first_shell=replace(shell, low=shell.r - half, high=shell.r + half))

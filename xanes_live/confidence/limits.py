@@ -1,0 +1,67 @@
+"""Named limits of the theory a model learnt from.
+
+Muffin-tin multiple scattering is not equally good for all kinds of first shell. What kind it is,
+the network says itself (its further outputs), and each kind with a known weakness raises a flag
+that says what tends to go wrong (David et al., *Digital Discovery* 2023, 2, 1461, name Fe–S shells,
+linear Fe–C–O and Fe–C–N and five-coordinate haem; metals are our own finding).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from xanes_live.domain import Flag
+from xanes_live.flags import make
+
+LIKELY = 0.5
+"""Probability of a kind from which its flag is raised."""
+SHORT_CARBON = 1.97
+"""Carbon this near (Å) is that of a carbonyl or cyanide, not of an aromatic ring or an alkyl."""
+FEW_NEIGHBOURS = 5.5
+"""Fewer neighbours than this are too few for the usual octahedron."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the network says of the kind of first shell."""
+
+    soft: float = 0.0
+    """Probability that most neighbours are P, S, As, Se, …."""
+    carbon: float = 0.0
+    metal: float = 0.0
+    coordination: float | None = None
+    """Number of neighbours."""
+
+    @classmethod
+    def of(cls, said: Mapping[str, float]) -> Kind:
+        """Read the network's further outputs by name; what it does not give is unknown."""
+        return cls(
+            soft=said.get("soft", 0.0),
+            carbon=said.get("carbon", 0.0),
+            metal=said.get("metal", 0.0),
+            coordination=said.get("coordination"),
+        )
+
+
+def limits(kind: Kind, r: float) -> tuple[Flag, ...]:
+    """Return a flag for each known weakness of the theory that applies.
+
+    Parameters
+    ----------
+    kind
+        What the first shell probably consists of.
+    r
+        Predicted first-shell distance, Å.
+    """
+    flags = []
+    if kind.soft >= LIKELY:
+        flags.append(make("limit_soft", percent=100 * kind.soft))
+    if kind.metal >= LIKELY:
+        flags.append(make("limit_metallic", percent=100 * kind.metal))
+    if kind.carbon >= LIKELY and r < SHORT_CARBON:
+        flags.append(make("limit_linear_carbon", percent=100 * kind.carbon))
+    few = kind.coordination is not None and kind.coordination < FEW_NEIGHBOURS
+    if few and kind.metal < LIKELY:
+        flags.append(make("limit_under_coordinated", number=kind.coordination))
+    return tuple(flags)

@@ -1,0 +1,169 @@
+"""From signals to one probability and one honest interval.
+
+Both are fitted on spectra the members had not seen (:mod:`xanes_live.evaluation.calibrate`): on
+computed ones with realistic errors of measurement, and on measured ones of known structure, each
+left out of training. Every signal is one that grows when something is wrong, so no weight is ever
+negative: whatever is far outside what was seen in fitting can only lower the probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from xanes_live.domain import Array
+
+RIGHT = 0.1
+"""A first-shell distance this near the truth, Å, is right."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Weights of the signals, as a model stores them."""
+
+    names: tuple[str, ...]
+    """Signals used, in the order of the weights."""
+    units: Array
+    """Size of each signal that begins to matter, shape (k,)."""
+    weights: Array
+    """Logistic weights, all ≥ 0: log-odds lost with each unit of a scaled signal, shape (k,)."""
+    intercept: float
+    """Log-odds of being right when every signal is silent."""
+    widths: Array
+    """Weights of the scaled signals in the logarithm of the expected error, ≥ 0, shape (k,)."""
+    base: float
+    """Logarithm of the expected error, Å, when every signal is silent."""
+    quantile: float
+    """Half-width of the 95 % interval in units of the expected error."""
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Verdict:
+        """Read the ``[calibration.verdict]`` table of a model; KeyError if something lacks."""
+        return cls(
+            names=tuple(values["names"]),
+            units=np.asarray(values["units"], dtype=float),
+            weights=np.asarray(values["weights"], dtype=float),
+            intercept=float(values["intercept"]),
+            widths=np.asarray(values["widths"], dtype=float),
+            base=float(values["base"]),
+            quantile=float(values["quantile"]),
+        )
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Return what :meth:`from_mapping` reads."""
+        return {
+            "names": list(self.names),
+            "units": np.round(self.units, 5).tolist(),
+            "weights": np.round(self.weights, 4).tolist(),
+            "intercept": round(self.intercept, 4),
+            "widths": np.round(self.widths, 4).tolist(),
+            "base": round(self.base, 4),
+            "quantile": round(self.quantile, 4),
+        }
+
+    def probability(self, signals: Array) -> Array:
+        """Return the probability that the first-shell distance is right within 0.1 Å.
+
+        Parameters
+        ----------
+        signals
+            Shape (n, k) in the order of :attr:`names`; NaN says nothing and counts as silent.
+        """
+        x = scaled(signals, self.units)
+        return np.asarray(expit(self.intercept - x @ self.weights))
+
+    def half_width(self, signals: Array) -> Array:
+        """Return the half-width of the 95 % interval of the first-shell distance, Å, shape (n,)."""
+        return self.quantile * self.expected_error(signals)
+
+    def expected_error(self, signals: Array) -> Array:
+        """Return the error to be expected, Å, shape (n,)."""
+        return np.asarray(np.exp(self.base + scaled(signals, self.units) @ self.widths))
+
+    def blame(self, signals: Array) -> Array:
+        """Return the log-odds each signal of one spectrum costs, shape (k,)."""
+        return np.asarray(self.weights * scaled(signals[None], self.units)[0])
+
+
+def scaled(signals: Array, units: Array) -> Array:
+    """Return signals as the fit takes them: log(1 + x/unit), silent where unknown."""
+    return np.log1p(np.clip(np.nan_to_num(signals, nan=0.0, posinf=1e6), 0.0, 1e6) / units)
+
+
+def fit_probability(
+    x: Array, right: Array, weight: Array, ridge: float = 1e-3
+) -> tuple[Array, float]:
+    """Fit a logistic regression with weights that only ever lower the odds.
+
+    Parameters
+    ----------
+    x
+        Scaled signals, shape (n, k).
+    right
+        1 where the prediction was right, shape (n,).
+    weight
+        Of each example, shape (n,).
+    ridge
+        Penalty on the squared weights.
+
+    Returns
+    -------
+    weights : Array
+        Shape (k,), ≥ 0.
+    intercept : float
+    """
+
+    def loss(p: Array) -> tuple[float, Array]:
+        z = p[0] - x @ p[1:]
+        said = expit(z)
+        value = float((weight * (np.logaddexp(0.0, z) - right * z)).sum() / weight.sum())
+        slope = weight * (said - right) / weight.sum()
+        gradient = np.concatenate([[slope.sum()], -x.T @ slope + 2.0 * ridge * p[1:]])
+        return value + ridge * float((p[1:] ** 2).sum()), gradient
+
+    found = minimize(
+        loss, np.concatenate([[1.0], np.full(x.shape[1], 0.1)]), jac=True, method="L-BFGS-B",
+        bounds=[(None, None)] + [(0.0, None)] * x.shape[1],
+    ).x  # fmt: skip
+    return found[1:], float(found[0])
+
+
+def fit_error(
+    x: Array, error: Array, weight: Array, ridge: float = 1e-3, least: float = 0.003
+) -> tuple[Array, float]:
+    """Fit the expected absolute error: log s = base + x·w with w ≥ 0, Laplace-distributed errors.
+
+    Parameters
+    ----------
+    x
+        Scaled signals, shape (n, k).
+    error
+        Absolute errors, Å, shape (n,).
+    weight
+        Of each example, shape (n,).
+    ridge
+        Penalty on the squared weights.
+    least
+        Added to each error, Å: distances themselves are known no better.
+    """
+    size = error + least
+
+    def loss(p: Array) -> tuple[float, Array]:
+        log_s = p[0] + x @ p[1:]
+        ratio = size * np.exp(-log_s)
+        value = float((weight * (ratio + log_s)).sum() / weight.sum())
+        slope = weight * (1.0 - ratio) / weight.sum()
+        gradient = np.concatenate([[slope.sum()], x.T @ slope + 2.0 * ridge * p[1:]])
+        return value + ridge * float((p[1:] ** 2).sum()), gradient
+
+    start = np.concatenate([[np.log(np.median(size))], np.full(x.shape[1], 0.05)])
+    found = minimize(
+        loss, start, jac=True, method="L-BFGS-B",
+        bounds=[(None, None)] + [(0.0, None)] * x.shape[1],
+    ).x  # fmt: skip
+    return found[1:], float(found[0])

@@ -1,0 +1,264 @@
+"""Signals of spectra that an ensemble has not seen: what a verdict is fitted to and judged by.
+
+For each fold an ensemble, its forward ensemble and its library are made without a share of the
+structures and of the measured compounds; what is left out is then examined exactly as a live scan
+would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from xanes_live.confidence.copies import centre, copies, wide_grid
+from xanes_live.confidence.novelty import Library, components
+from xanes_live.confidence.signals import measure
+from xanes_live.domain import Array
+from xanes_live.ensemble.augment import N_DRAWS, Bank, Settings, apply
+from xanes_live.ensemble.data import TrainingSet, folds_by_parent
+from xanes_live.ensemble.ensemble import Ensemble
+from xanes_live.ensemble.recipe import Recipe
+from xanes_live.ensemble.train import forward_ensemble, shown
+from xanes_live.ensemble.training import Trainer
+from xanes_live.evaluation.measured import MeasuredSet
+from xanes_live.evaluation.spoiled import SPOILED, spoiled
+
+N_COMPONENTS = 24
+"""Principal components of the library."""
+CHUNK = 256
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Examined spectra; all arrays share the first axis."""
+
+    id: NDArray[np.str_]
+    parent: NDArray[np.str_]
+    """Structure or compound: what is never on both sides of a split."""
+    source: NDArray[np.str_]
+    """'theory', 'measured', or 'spoiled: …' for measured ones spoiled deliberately."""
+    ligand: NDArray[np.str_]
+    coordination: Array
+    truth: Array
+    """First-shell distance, Å."""
+    r: Array
+    """Predicted first-shell distance, Å."""
+    signals: Array
+    """Shape (n, len(SIGNALS))."""
+    g2_truth: Array
+    """Shape (n, n_g2); NaN where unknown."""
+    g2_mean: Array
+    g2_sigma: Array
+    distance: Array
+    """Mean distance from the nearest library spectra."""
+    heads: Array
+    """Kind of first shell the network sees: soft, carbon, metal, coordination; (n, 4)."""
+    scored: NDArray[np.bool_]
+    """Whether the truth is trusted enough to score against."""
+
+    def __len__(self) -> int:
+        """Return the number of spectra."""
+        return len(self.r)
+
+    @property
+    def error(self) -> Array:
+        """Predicted − known first-shell distance, Å, shape (n,)."""
+        return self.r - self.truth
+
+    def take(self, chosen: NDArray[np.bool_]) -> Unseen:
+        """Return the spectra selected by a mask."""
+        return Unseen(*(getattr(self, f.name)[chosen] for f in fields(self)))
+
+    def of(self, source: str) -> Unseen:
+        """Return the spectra whose source begins with a word."""
+        return self.take(np.char.startswith(self.source, source))
+
+    @classmethod
+    def joined(cls, parts: list[Unseen]) -> Unseen:
+        """Return several tables as one."""
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+    def save(self, path: Path) -> None:
+        """Write the table as a NumPy archive."""
+        np.savez_compressed(path, **{f.name: getattr(self, f.name) for f in fields(self)})
+
+    @classmethod
+    def load(cls, path: Path) -> Unseen:
+        """Read what :meth:`save` wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            return cls(*(file[f.name] for f in fields(cls)))
+
+
+HEADS = ("soft", "carbon", "metal", "coordination")
+
+
+def examine_folds(
+    data: TrainingSet,
+    recipe: Recipe,
+    measured: MeasuredSet | None,
+    *,
+    n_folds: int,
+    seed: int = 0,
+    device: str = "cpu",
+    work: Path | None = None,
+    say: Say = print,
+) -> Unseen:
+    """Train without a share of parents and compounds, `n_folds` times; examine what was left out.
+
+    Parameters
+    ----------
+    data
+        Computed spectra.
+    recipe
+        How to train.
+    measured
+        Measured spectra of known structure on energies at least as wide as the judge's.
+    n_folds, seed
+        Which share is left out when.
+    device
+        To train on.
+    work
+        Folder to keep finished folds in, and to resume from.
+    say
+        Told what is being done.
+    """
+    fold = folds_by_parent(data, n_folds, seed)
+    compounds = [] if measured is None else sorted(set(measured.compound.tolist()))
+    order = np.random.default_rng(seed).permutation(len(compounds))
+    parts = []
+    for k in range(n_folds):
+        path = None if work is None else work / f"fold-{k}-of-{n_folds}.npz"
+        if path is not None and path.exists():
+            say(f"fold {k + 1} of {n_folds}: found")
+            parts.append(Unseen.load(path))
+            continue
+        say(f"fold {k + 1} of {n_folds}")
+        left_out = {compounds[i] for place, i in enumerate(order) if place % n_folds == k}
+        part = _examine_fold(data, fold == k, recipe, measured, left_out, device)
+        if path is not None:
+            part.save(path)
+        parts.append(part)
+    return Unseen.joined(parts)
+
+
+def _examine_fold(
+    data: TrainingSet,
+    held: NDArray[np.bool_],
+    recipe: Recipe,
+    measured: MeasuredSet | None,
+    left_out: set[str],
+    device: str,
+) -> Unseen:
+    rest = data.take(~held)
+    if measured is not None:
+        rest = rest.without(measured.words(left_out))
+        if recipe.measured is not None:
+            chosen = measured.scored & ~np.isin(measured.compound, list(left_out))
+            rest = rest.joined(measured.training_set(rest.energy, chosen))
+    trainer = Trainer(rest, recipe, device=device)
+    trained = trainer.run()
+    ensemble = Ensemble.in_memory(trained.network, recipe, device)
+    forward = forward_ensemble(trainer, trained, rest)
+    ensemble.model = replace(ensemble.model, forward=forward)
+    library = library_of(rest, recipe, ensemble.energy)
+    parts = [_theory(ensemble, library, data.take(held), recipe)]
+    if measured is not None and left_out:
+        own = np.isin(measured.compound, list(left_out))
+        parts += _measured(ensemble, library, measured, own)
+    return Unseen.joined(parts)
+
+
+def library_of(data: TrainingSet, recipe: Recipe, energy: Array) -> Library:
+    """Return the library of a training set: its spectra as they are shown on average."""
+    spectra = shown(data, recipe, energy).astype(np.float64)
+    mean, basis = components(spectra, min(N_COMPONENTS, len(data) - 1))
+    names, group = np.unique(data.parent, return_inverse=True)
+    return Library(
+        mean=mean, basis=basis, points=((spectra - mean) @ basis.T).astype(np.float32),
+        group=group, names=tuple(map(str, names)), r=data.shell, coordination=data.coordination,
+        ligand=data.ligand,
+    )  # fmt: skip
+
+
+def like_measured(data: TrainingSet, recipe: Recipe, energy: Array, seed: int) -> Array:
+    """Return computed spectra with random, realistic errors of measurement, (n, len(energy))."""
+    settings = Settings([recipe.augmentation])
+    widest = recipe.augmentation.fwhm_max + recipe.augmentation.far_fwhm_max
+    generator = torch.Generator().manual_seed(seed)
+    grid = torch.tensor(energy, dtype=torch.float32)
+    made = np.empty((len(data), len(energy)))
+    for start in range(0, len(data), CHUNK):
+        part = slice(start, start + CHUNK)
+        bank = Bank.build(data.energy, data.mu[part], data.fermi[part], fwhm_max=widest)
+        n = len(bank.fermi)
+        draws = torch.rand((n, N_DRAWS), generator=generator)
+        noise = torch.randn((n, len(energy)), generator=generator)
+        made[part] = apply(bank, torch.arange(n), grid, settings, draws, noise).numpy()
+    return made
+
+
+def _theory(ensemble: Ensemble, library: Library, data: TrainingSet, recipe: Recipe) -> Unseen:
+    wide = wide_grid(ensemble.energy)
+    mu = like_measured(data, recipe, wide, recipe.training.seed + 1)
+    found = _examined(ensemble, library, wide, mu)
+    n = len(data)
+    return Unseen(
+        id=data.id, parent=data.parent, source=np.full(n, "theory"), ligand=data.ligand,
+        coordination=data.coordination, truth=data.shell, g2_truth=data.g2,
+        scored=np.ones(n, dtype=bool), **found,
+    )  # fmt: skip
+
+
+def _measured(
+    ensemble: Ensemble, library: Library, measured: MeasuredSet, own: NDArray[np.bool_]
+) -> list[Unseen]:
+    wide = wide_grid(ensemble.energy)
+    ids = np.array([r.id for r in measured.references])[own]
+    n, parts = int(own.sum()), []
+    for name in ("", *SPOILED):
+        mu = measured.on(wide)[own]
+        found = _examined(ensemble, library, wide, spoiled(wide, mu, name) if name else mu)
+        part = Unseen(
+            id=ids, parent=np.array([f"measured:{c}" for c in measured.compound[own]]),
+            source=np.full(n, f"spoiled: {name}" if name else "measured"),
+            ligand=np.full(n, ""), coordination=np.full(n, np.nan), truth=measured.shell[own],
+            g2_truth=measured.g2[own], scored=measured.scored[own], **found,
+        )  # fmt: skip
+        parts.append(part)
+    return parts
+
+
+def _examined(ensemble: Ensemble, library: Library, wide: Array, mu: Array) -> dict[str, Array]:
+    """Return the columns of a table that come from examining spectra on `wide`."""
+    parts = [
+        _examined_chunk(ensemble, library, wide, mu[i : i + CHUNK])
+        for i in range(0, len(mu), CHUNK)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _examined_chunk(
+    ensemble: Ensemble, library: Library, wide: Array, mu: Array
+) -> dict[str, Array]:
+    grid = ensemble.energy
+    inner = mu[:, centre(wide, grid)]
+    batch = np.concatenate([inner[:, None], copies(wide, mu, grid)], axis=1)
+    survey = ensemble.survey(batch)
+    found = library.look_up(wide, mu, grid)
+    cycle = None if ensemble.cycle is None else ensemble.cycle(inner, survey.mean[:, 0])
+    score = None if cycle is None else cycle.score
+    unknown = np.full(len(mu), np.nan)
+    return {
+        "r": survey.r[:, 0],
+        "signals": measure(survey, ensemble.radius, found, library, score),
+        "g2_mean": survey.mean[:, 0],
+        "g2_sigma": np.array([p.sigma for p in survey.predictions]),
+        "distance": found.mean_distance,
+        "heads": np.stack([survey.heads.get(name, unknown) for name in HEADS], axis=1),
+    }
