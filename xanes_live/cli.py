@@ -17,6 +17,7 @@ import typer
 from xanes_live import __version__, log
 from xanes_live.ensemble.cli_train import train_command
 from xanes_live.errors import XanesLiveError
+from xanes_live.evaluation.cli_calibrate import calibrate_command
 from xanes_live.evaluation.cli_evaluate import evaluate_command, measured_command
 from xanes_live.theory.cli_theory import theory_command
 
@@ -222,6 +223,7 @@ app.command("theory")(theory_command)
 app.command("train")(train_command)
 app.command("measured")(measured_command)
 app.command("evaluate")(evaluate_command)
+app.command("calibrate")(calibrate_command)
 
 
 def main() -> None:

@@ -145,7 +145,7 @@ class Ensemble:
     @cached_property
     def library(self) -> tuple[Arrays, Words] | None:
         """Training spectra made small, with their names; None if the model brings none."""
-        return read_library(self.model.path) if self.model.path != Path() else None
+        return read_library(self.model.path, self.model.description.get("library"))
 
     @property
     def cycle(self) -> Callable[[Array, Array], Cycle] | None:

@@ -1,14 +1,15 @@
 """Models on disk: where they are found, how they are written and read.
 
 A model is a folder: ``weights.safetensors``, ``model.toml`` (everything needed to use and to
-reproduce it), perhaps ``forward.safetensors`` (the way back from G2 to the spectrum),
-``metrics.json``, ``card.md``. Models live in ``models/`` of a source tree and are packed into the
+reproduce it), perhaps ``forward.safetensors`` (the way back from G2 to the spectrum) and
+``library.safetensors`` (its training spectra made small), ``metrics.json``, ``card.md``. Models live in ``models/`` of a source tree and are packed into the
 wheel as ``xanes_live/_models``.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -142,7 +143,9 @@ def _read_folder(path: Path, data: dict[str, Any]) -> ModelFolder:
     grid = np.linspace(energy["start"], energy["stop"], energy["size"])
     return ModelFolder(
         path=path,
-        info=ModelInfo(model["id"], model["version"], digest[:12], model["element"], model["edge"]),
+        info=ModelInfo(
+            model["id"], model["version"], identity(data), model["element"], model["edge"]
+        ),
         architecture=architecture,
         grid=G2Grid(**data["descriptor"]),
         energy=grid,
@@ -153,6 +156,13 @@ def _read_folder(path: Path, data: dict[str, Any]) -> ModelFolder:
         network=_load_network(path / WEIGHTS, architecture, n_members),
         forward=read_forward(path, data["forward"], grid) if "forward" in data else None,
     )
+
+
+def identity(description: Mapping[str, Any]) -> str:
+    """Return twelve hex digits that differ wherever results may: weights, calibration, library."""
+    parts = [description.get(name, {}) for name in ("weights", "forward", "library")]
+    said = [part.get("sha256") for part in parts] + [description.get("calibration", {})]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def weights_hash(path: Path) -> str:

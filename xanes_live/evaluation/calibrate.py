@@ -275,7 +275,7 @@ def write(
         "element": which.astype(np.int32),
     }  # fmt: skip
     words = {"names": list(library.names), "elements": [str(e) for e in elements]}
-    write_library(folder, arrays, words)
+    description["library"] = write_library(folder, arrays, words) | {"spectra": len(data)}
     (folder / DESCRIPTION).write_text(tomli_w.dumps(description), encoding="utf-8")
 
 

@@ -36,7 +36,11 @@ class Report:
         """Begin a section."""
         self.parts.append(f"<h2>{html.escape(text)}</h2>")
         if note:
-            self.parts.append(f'<p class="note">{html.escape(note)}</p>')
+            self.note(note)
+
+    def note(self, text: str) -> None:
+        """Add a remark."""
+        self.parts.append(f'<p class="note">{html.escape(text)}</p>')
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Add a table; numbers are written with three significant digits."""

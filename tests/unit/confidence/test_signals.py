@@ -79,7 +79,10 @@ def library(n=40, count=6):
     at = rng.uniform(7117.0, 7124.0, n)
     width = rng.uniform(2.0, 9.0, n)
     spectra = np.array(
-        [edge(GRID, a) + 0.3 * np.exp(-(((GRID - a - 8) / w) ** 2)) for a, w in zip(at, width)]
+        [
+            edge(GRID, a) + 0.3 * np.exp(-(((GRID - a - 8) / w) ** 2))
+            for a, w in zip(at, width, strict=True)
+        ]
     )
     mean, basis = components(spectra, count)
     words = {"names": [f"amcsd:c{k}" for k in range(n // 2)], "elements": ["O", "S"]}
@@ -111,7 +114,7 @@ def test_a_training_spectrum_finds_itself_and_its_compound():
 
 def test_distances_are_those_of_whole_spectra_whatever_the_components():
     """Also what the components cannot describe counts."""
-    spectra, known = library(count=3)
+    known = library(count=3)[1]
     strange = edge(GRID) + 0.2 * np.sin((GRID - 7112.5) / 1.3)
     found = known.look_up(WIDE, widened(strange)[None], GRID)
     in_components = known.points @ known.basis + known.mean
@@ -207,7 +210,7 @@ def test_the_expected_error_is_the_mean_absolute_error():
 
 
 def examined(chance, kind=None, **signals):
-    table = {name: 0.0 for name in NAMES} | signals
+    table = dict.fromkeys(NAMES, 0.0) | signals
     cost = {name: value * 10 for name, value in table.items()}
     return Examined(factories.prediction(), chance, table, cost, kind or Kind(), Evidence())
 

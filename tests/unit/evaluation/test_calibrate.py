@@ -1,0 +1,122 @@
+"""A model is calibrated on what it has not seen, and then judges scans by it."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from tests import factories
+from tests.unit.evaluation.toy import RECIPE, spectrum, write_data
+from xanes_live.confidence import Judge
+from xanes_live.confidence.signals import NAMES
+from xanes_live.ensemble.ensemble import Ensemble
+from xanes_live.ensemble.train import train
+from xanes_live.evaluation.calibrate import auroc, calibrate, weights_of
+from xanes_live.evaluation.spoiled import SPOILED, spoiled
+from xanes_live.evaluation.unseen import Unseen
+
+HEADS = '["first_shell", "first_shell_error", "coordination", "soft", "carbon", "metal"]'
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("calibrated")
+    write_data(path / "toy.npz")
+    recipe = RECIPE.split("[measured]")[0].replace('["first_shell"]', HEADS)
+    (path / "recipe.toml").write_text(recipe + "[forward]\nepochs = 2\nmembers = 2\n")
+    with (path / "measured.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["id", "file", "compound", "first_shell", "quality", "amcsd", "leave_out"])
+        energy = np.concatenate([np.arange(7000.0, 7090.0, 4.0), np.arange(7090.0, 7400.0, 0.5)])
+        for name, r, word in (("one", 1.95, "p1"), ("two", 2.1, "p2"), ("three", 2.3, "p3")):
+            np.savetxt(path / f"{name}.dat", np.c_[energy, spectrum(r, energy)], header="energy mu")
+            writer.writerow([name, f"{name}.dat", name, r, "A", "", word])
+    train(path / "recipe.toml", path / "model", device="cpu")
+    shutil.copytree(path / "model", path / "as-trained")
+    return path
+
+
+@pytest.fixture(scope="module")
+def scores(folder):
+    said = []
+    found = calibrate(
+        folder / "model", folder / "toy.npz", references=folder / "measured.csv", folds=2,
+        device="cpu", work=folder / "work", say=said.append,
+    )  # fmt: skip
+    assert "fold 2 of 2" in said
+    return found
+
+
+def test_every_spectrum_is_examined_by_an_ensemble_that_has_not_seen_it(folder, scores):
+    table = Unseen.load(folder / "work" / "unseen.npz")
+    assert len(table.of("theory")) == 80
+    assert sorted(table.of("measured").id) == ["one", "three", "two"]
+    assert len(table.of("spoiled")) == 3 * len(SPOILED)
+    assert np.isfinite(table.signals).all()
+    assert table.signals.shape[1] == len(NAMES)
+    weight = weights_of(table)
+    measured = table.source == "measured"
+    assert weight[measured].sum() == pytest.approx(0.5 * (table.source == "theory").sum())
+    assert scores["theory"]["spectra"] == 80
+    stored = json.loads((folder / "model" / "metrics.json").read_text())
+    assert stored["confidence"]["theory"] == scores["theory"]
+
+
+def test_an_interrupted_calibration_goes_on(folder, scores):
+    said = []
+    again = calibrate(
+        folder / "model", folder / "toy.npz", references=folder / "measured.csv", folds=2,
+        device="cpu", work=folder / "work", say=said.append,
+    )  # fmt: skip
+    assert said == ["fold 1 of 2: found", "fold 2 of 2: found", "fitting"]
+    assert again == scores
+
+
+def test_the_model_then_judges_scans(folder, scores):
+    ensemble = Ensemble.load(folder / "model", "cpu")
+    judge = Judge.of(ensemble)
+    mu = np.stack([spectrum(2.0, judge.wide), spectrum(2.2, judge.wide)])
+    found = judge.examine(mu)
+    alone = ensemble.predict(mu[:, [int(np.argmin(abs(judge.wide - e))) for e in ensemble.energy]])
+    for one, plain in zip(found, alone, strict=True):
+        assert one.prediction.first_shell.r == pytest.approx(plain.first_shell.r, abs=2e-3)
+        assert one.prediction.first_shell.low < one.prediction.first_shell.r
+        assert 0.0 < one.probability < 1.0
+        assert one.evidence.nearest[0].name.startswith("p")
+        assert 0.0 <= one.evidence.novelty <= 1.0
+        assert one.evidence.cyclic.residual.shape == ensemble.energy.shape
+        assert {m.kind for m in one.evidence.sensitivity} == {"shift", "broadening"}
+    together = judge.examine(mu)
+    assert [f.probability for f in together] == [f.probability for f in found]
+
+
+def test_what_is_calibrated_is_another_model(folder, scores):
+    """Results judged otherwise must not share a key with those published before."""
+    before, after = (Ensemble.load(folder / n, "cpu").info for n in ("as-trained", "model"))
+    assert before.hash != after.hash
+
+
+def test_a_model_without_a_verdict_has_no_judge(folder):
+    assert Judge.of(Ensemble.load(folder / "as-trained", "cpu")) is None
+
+
+def test_spoiling_changes_what_it_says_and_nothing_else():
+    energy = np.arange(7090.0, 7180.0, 0.1)
+    mu = factories.white_line(energy)[None]
+    for name in SPOILED:
+        changed = spoiled(energy, mu, name)
+        assert changed.shape == mu.shape
+        assert np.isfinite(changed).all()
+        assert np.abs(changed - mu).max() > 0.01
+    shifted = spoiled(energy, mu, "shifted by +5 eV")
+    assert np.allclose(shifted[0, 100:], mu[0, 50:-50], atol=1e-6)
+
+
+def test_auroc_is_the_chance_of_the_right_order():
+    positive = np.array([True, True, False, False])
+    assert auroc(np.array([4.0, 3.0, 2.0, 1.0]), positive) == 1.0
+    assert auroc(np.array([1.0, 1.0, 1.0, 1.0]), positive) == 0.5
+    assert auroc(np.array([1.0, 4.0, 2.0, 3.0]), positive) == 0.5
+    assert auroc(np.zeros(4), np.ones(4, dtype=bool)) is None
