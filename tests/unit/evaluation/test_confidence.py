@@ -1,0 +1,280 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from xanes_live.evaluation import confidence_scores as scores
+from xanes_live.evaluation.ablation import Logistic, ablation, cross_fitted
+from xanes_live.evaluation.confidence_section import add_confidence
+from xanes_live.evaluation.judged import Judged, parent_weights, strata
+from xanes_live.evaluation.report import Report
+
+RADIUS = np.linspace(0.5, 5.5, 50)
+
+
+def judged(n=400, n_parents=100, seed=0, source="theory"):
+    """Made-up spectra whose first signal is the error's true σ and whose second is noise."""
+    rng = np.random.default_rng(seed)
+    sigma = np.exp(rng.normal(np.log(0.07), 0.8, n))
+    truth = rng.uniform(1.9, 2.4, n)
+    predicted = truth + sigma * rng.standard_normal(n)
+    probability = np.array([_within(0.1 / s) for s in sigma])
+    colour = np.where(probability > 0.9, "green", np.where(probability > 0.5, "amber", "red"))
+    return Judged(
+        id=np.array([f"{source}-{k}" for k in range(n)]),
+        parent=np.array([f"p{k % n_parents}" for k in range(n)]),
+        source=np.full(n, source),
+        first_shell_element=np.array(["O", "N", "S", "O"])[np.arange(n) % 4],
+        coordination=np.array([4.0, 6.0, 6.0, np.nan])[np.arange(n) % 4],
+        truth=truth,
+        predicted=predicted,
+        low=predicted - 1.96 * sigma,
+        high=predicted + 1.96 * sigma,
+        probability=probability,
+        colour=colour,
+        flags=tuple(("members_disagree",) if c == "red" else () for c in colour),
+        signals=np.column_stack([sigma, np.exp(rng.standard_normal(n))]),
+        signal_names=("spread", "noise"),
+        radius=RADIUS,
+        g2_error=0.5 * rng.standard_normal((n, 50)),
+        g2_half_width=np.where(RADIUS <= 2.6, 1.96, 0.98)[None] * 0.5 * np.ones((n, 1)),
+    )
+
+
+def _within(z):
+    from math import erf, sqrt
+
+    return erf(z / sqrt(2))
+
+
+def test_columns_must_be_of_one_length():
+    good = judged(20)
+    with pytest.raises(ValueError, match="not 20 long: flags, truth"):
+        replace(good, truth=good.truth[:5], flags=good.flags[:5])
+
+
+def test_take_keeps_rows_together():
+    table = judged(20)
+    part = table.take(np.array([7, 3]))
+    assert part.id.tolist() == ["theory-7", "theory-3"]
+    assert part.flags == (table.flags[7], table.flags[3])
+    np.testing.assert_array_equal(part.g2_error, table.g2_error[[7, 3]])
+    assert part.signal_names == table.signal_names
+    assert len(table.take(np.zeros(20, dtype=bool))) == 0
+
+
+def test_strata():
+    table = judged(40)
+    found = strata(table)
+    assert list(found) == [
+        "all", "theory", "first shell N", "first shell O", "first shell S",
+        "coordination 4", "coordination 6",
+    ]  # fmt: skip
+    assert found["first shell O"].sum() == 20
+    assert found["coordination 6"].sum() == 20
+    assert "first shell N" not in strata(judged(12))  # three of them are too few
+
+
+def test_coverage_of_honest_intervals():
+    rows = {row.stratum: row for row in scores.coverage(judged(4000, 1000), draws=100)}
+    whole = rows["all"]
+    assert (whole.spectra, whole.parents) == (4000, 1000)
+    assert whole.interval == pytest.approx(0.95, abs=0.015)
+    assert whole.near == pytest.approx(0.95, abs=0.01)
+    assert whole.far == pytest.approx(0.673, abs=0.01)  # ±0.98 σ
+    assert whole.interval_95[0] < whole.interval < whole.interval_95[1]
+    assert whole.interval_95[1] - whole.interval_95[0] < 0.03
+    assert rows["first shell S"].spectra == 1000
+
+
+def test_coverage_by_hand():
+    table = replace(
+        judged(6), truth=np.full(6, 2.0), predicted=np.full(6, 2.05),
+        low=np.array([1.9, 1.9, 1.9, 2.01, 2.01, np.nan]), high=np.full(6, 2.2),
+        g2_error=np.full((6, 50), np.nan),
+    )  # fmt: skip
+    row = scores.coverage(table, draws=50)[0]
+    assert row.interval == pytest.approx(0.5)
+    assert row.half_width == pytest.approx(0.15)
+    assert np.isnan(row.near)
+    assert np.isnan(row.near_95).all()
+
+
+def test_copies_of_one_parent_do_not_narrow_the_error_bars():
+    base = judged(60, 60)
+    copies = base.take(np.tile(np.arange(60), 20))
+    apart = replace(copies, parent=np.arange(1200).astype(str))
+    together = scores.coverage(copies, draws=300)[0].interval_95
+    narrow = scores.coverage(apart, draws=300)[0].interval_95
+    assert np.ptp(together) > 3 * np.ptp(narrow)
+
+
+def test_weights_of_a_bootstrap_over_parents():
+    parent = np.array(["a", "b", "a", "c"])
+    weights = parent_weights(parent, 50, 1)
+    np.testing.assert_array_equal(weights[:, 0], weights[:, 2])
+    np.testing.assert_array_equal(weights[:, [0, 1, 3]].sum(axis=1), 3.0)
+    assert weights.std() > 0
+
+
+def test_auroc_by_hand():
+    wrong = np.array([False, True, False, True])
+    assert scores.auroc(np.array([1.0, 2.0, 3.0, 4.0]), wrong) == pytest.approx(0.75)
+    assert scores.auroc(np.ones(4), wrong) == pytest.approx(0.5)
+    assert scores.auroc(np.array([1.0, 2.0, np.nan, 4.0]), wrong) == 1.0
+    assert np.isnan(scores.auroc(np.ones(4), np.zeros(4, dtype=bool)))
+    weighted = scores.auroc(np.array([1.0, 2.0, 3.0, 4.0]), wrong, np.array([1.0, 3.0, 1.0, 1.0]))
+    assert weighted == pytest.approx((3 * 1 + 1 * 2) / (4 * 2))
+
+
+def test_auroc_is_that_of_all_pairs():
+    rng = np.random.default_rng(3)
+    score, wrong = rng.integers(0, 9, 60).astype(float), rng.random(60) < 0.4
+    pairs = [(a > b) + 0.5 * (a == b) for a in score[wrong] for b in score[~wrong]]
+    assert scores.auroc(score, wrong) == pytest.approx(np.mean(pairs))
+
+
+def test_rankings_put_the_verdict_beside_each_signal():
+    verdict, spread, noise = scores.rankings(judged(2000, 500), draws=50)
+    assert (verdict.name, spread.name, noise.name) == ("verdict", "spread", "noise")
+    assert verdict.auroc == pytest.approx(spread.auroc)  # made of it
+    assert verdict.auroc > 0.75
+    assert noise.auroc == pytest.approx(0.5, abs=0.05)
+    assert verdict.auroc_95[0] < verdict.auroc < verdict.auroc_95[1]
+    assert verdict.rank_correlation > 0.4
+    assert abs(noise.rank_correlation) < 0.08
+
+
+def test_rank_correlation():
+    a = np.array([1.0, 2.0, 2.0, 5.0, np.nan])
+    assert scores.rank_correlation(a, a**3) == pytest.approx(1.0)
+    assert scores.rank_correlation(a, np.array([4.0, 3.0, 3.0, -np.inf, 0.0])) == -1.0
+    assert np.isnan(scores.rank_correlation(a, np.ones(5)))
+
+
+def test_reliability_of_an_honest_and_of_a_boastful_verdict():
+    honest = judged(4000, 1000)
+    found = scores.reliability(honest, draws=100)
+    assert found.off < 0.03
+    assert found.count.sum() == 4000
+    crowded = found.count > 200
+    assert np.abs(found.said - found.found)[crowded].max() < 0.08
+    boast = scores.reliability(replace(honest, probability=np.full(4000, 0.99)), draws=10)
+    assert len(boast.said) == 1
+    assert boast.off == pytest.approx(0.99 - honest.right.mean())
+    assert boast.brier > found.brier
+    unknown = honest.probability.copy()
+    unknown[:100] = np.nan
+    some = scores.reliability(replace(honest, probability=unknown), draws=10)
+    assert some.count.sum() == 3900
+
+
+def colours():
+    return replace(
+        judged(8),
+        truth=np.full(8, 2.0),
+        predicted=np.array([2.01, 2.3, 2.2, 2.01, 2.07, 2.01, 2.4, np.nan]),
+        colour=np.array(["green", "green", "green", "red", "red", "amber", "red", "green"]),
+    )
+
+
+def test_misleading_colours():
+    found = scores.share_of_mistakes(colours())
+    assert found["green"] == 0.5
+    assert found["red"] == 3 / 8
+    assert found["green_but_wrong"] == 3 / 8  # no prediction counts as wrong
+    assert found["green_wrong_of_green"] == 3 / 4
+    assert found["red_but_right"] == 1 / 8
+    assert found["red_of_right"] == 1 / 3
+    none = scores.share_of_mistakes(replace(colours(), colour=np.full(8, "amber")))
+    assert np.isnan(none["green_wrong_of_green"])
+    assert none["red_of_right"] == 0.0
+
+
+def test_the_confidently_wrong_worst_first():
+    assert scores.confidently_wrong(colours()).tolist() == [7, 1, 2]
+
+
+def test_ablation_finds_the_signal_that_matters():
+    whole, lines = ablation(judged(1500, 300), draws=50)
+    assert [line.signal for line in lines] == ["spread", "noise"]
+    spread, noise = lines
+    assert whole > 0.75
+    assert spread.alone == pytest.approx(whole, abs=0.02)
+    assert spread.loss > 0.2
+    assert spread.loss_95[0] > 0.1
+    assert spread.auroc == pytest.approx(whole - spread.loss)
+    assert noise.loss == pytest.approx(0.0, abs=0.01)
+    assert noise.alone == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_parent_is_never_fitted_and_scored():
+    table = judged(200, 20)
+    seen = []
+
+    def fit(signals, right):
+        index = [int(np.flatnonzero(table.signals[:, 0] == s[0])[0]) for s in signals]
+        seen.append(set(table.parent[index].tolist()))
+        return lambda other: np.full(len(other), float(len(seen)))
+
+    said = cross_fitted(table, fit, np.array([True, True]))
+    assert len(seen) == 5
+    for k, parents in enumerate(seen):
+        assert not parents & set(table.parent[said == k + 1].tolist())
+
+
+def test_logistic_finds_the_probability():
+    rng = np.random.default_rng(0)
+    x = np.exp(rng.standard_normal((5000, 2)))
+    true = 1 / (1 + np.exp(-(1.0 - 2.0 * np.log(x[:, 0]))))
+    right = rng.random(5000) < true
+    said = Logistic(x, right)(x)
+    assert np.abs(said - true).mean() < 0.02
+    x[:50, 1] = np.nan
+    assert np.isfinite(Logistic(x, right)(x)).all()
+    sure = Logistic(x, np.ones(5000, dtype=bool))(x)
+    assert sure.min() > 0.9
+
+
+def test_the_section_says_it_all(tmp_path):
+    theory, other = judged(300, 60), judged(20, 10, seed=5, source="measured")
+    rows = {
+        name: np.concatenate([getattr(theory, name), getattr(other, name)])
+        for name in theory.__dataclass_fields__
+        if name not in {"flags", "signal_names", "radius"}
+    }
+    rows["id"][300] = "<b>py</b>"
+    rows["colour"][300], rows["predicted"][300] = "green", rows["truth"][300] + 0.4
+    both = replace(theory, **rows, flags=theory.flags + other.flags)
+    page = Report("toy")
+    found = add_confidence(page, both, note="made up", draws=20)
+    text = page.html()
+    assert "&lt;b&gt;py&lt;/b&gt;" in text
+    assert "<b>py" not in text
+    assert {"coverage", "reliability", "intervals", "ablation-theory"} <= set(page.figures)
+    assert len(found["measured"]) == 20
+    assert found["confidently_wrong"][0]["id"] == "<b>py</b>"
+    assert set(found["verdict"]) == {"theory", "measured"}
+    assert found["verdict"]["theory"]["ranking"][0]["name"] == "verdict"
+    assert {"theory", "measured", "theory, first shell O"} <= {
+        row["stratum"] for row in found["coverage"]
+    }
+    page.write(tmp_path)
+    assert (tmp_path / "figures" / "reliability.png").stat().st_size > 1000
+
+
+def test_the_section_is_json():
+    import json
+
+    found = add_confidence(Report("toy"), judged(60, 20), draws=10)
+    again = json.loads(json.dumps(found, allow_nan=True))
+    assert again["confidently_wrong"] == found["confidently_wrong"]
+    assert again["measured"] == []
+
+
+def test_a_section_of_spectra_that_are_all_right():
+    table = judged(30)
+    page = Report("toy")
+    found = add_confidence(page, replace(table, predicted=table.truth), draws=10)
+    assert found["ablation"] == {}
+    assert "No spectrum was green" in page.html()
