@@ -5,7 +5,7 @@ from __future__ import annotations
 from xanes_live.reduction.background import PreEdge, pre_edge
 from xanes_live.reduction.channels import spectra_from_scan
 from xanes_live.reduction.edge import find_e0
-from xanes_live.reduction.merge import Merged, merge
+from xanes_live.reduction.merge import Merged, Stacked, merge, stack
 from xanes_live.reduction.normalise import normalise
 from xanes_live.reduction.resample import Resampled, resample, resample_array
 
@@ -13,6 +13,7 @@ __all__ = [
     "Merged",
     "PreEdge",
     "Resampled",
+    "Stacked",
     "find_e0",
     "merge",
     "normalise",
@@ -20,4 +21,5 @@ __all__ = [
     "resample",
     "resample_array",
     "spectra_from_scan",
+    "stack",
 ]

@@ -29,8 +29,20 @@ class Merged:
     """How many were merged."""
 
 
-def merge(spectra: Sequence[NormalisedSpectrum]) -> Merged:
-    """Average normalised spectra on the energies of the first that all of them cover.
+@dataclass(frozen=True, slots=True)
+class Stacked:
+    """Several spectra on one grid."""
+
+    energy: Array
+    """eV, shape (n_points,)."""
+    normalised: Array
+    """shape (n_spectra, n_points)."""
+    flattened: Array
+    """shape (n_spectra, n_points)."""
+
+
+def stack(spectra: Sequence[NormalisedSpectrum]) -> Stacked:
+    """Bring spectra to the energies of the first that all of them cover.
 
     Parameters
     ----------
@@ -50,17 +62,29 @@ def merge(spectra: Sequence[NormalisedSpectrum]) -> Merged:
     energy = energy[(energy >= low) & (energy <= high)]
     if energy.size < 2:
         raise ValueError("the spectra have no energies in common")
-    normalised = np.stack([_on(s.energy, s.normalised, energy) for s in spectra])
-    flattened = np.stack([_on(s.energy, s.flattened, energy) for s in spectra])
+    return Stacked(
+        energy,
+        np.stack([_on(s.energy, s.normalised, energy) for s in spectra]),
+        np.stack([_on(s.energy, s.flattened, energy) for s in spectra]),
+    )
+
+
+def merge(spectra: Sequence[NormalisedSpectrum]) -> Merged:
+    """Average normalised spectra on the energies of the first that all of them cover.
+
+    Parameters and errors are those of :func:`stack`.
+    """
+    found = stack(spectra)
     count = len(spectra)
     if count > 1:
-        spread = normalised.std(axis=0, ddof=1)
+        spread = found.normalised.std(axis=0, ddof=1)
     else:
-        spread = np.full(energy.size, (spectra[0].spectrum.noise or 0.0) / spectra[0].edge_step)
+        noise = (spectra[0].spectrum.noise or 0.0) / spectra[0].edge_step
+        spread = np.full(found.energy.size, noise)
     return Merged(
-        energy=energy,
-        normalised=normalised.mean(axis=0),
-        flattened=flattened.mean(axis=0),
+        energy=found.energy,
+        normalised=found.normalised.mean(axis=0),
+        flattened=found.flattened.mean(axis=0),
         sigma=spread / np.sqrt(count),
         spread=spread,
         count=count,

@@ -9,10 +9,11 @@ from xanes_live import log
 from xanes_live.config import Config
 from xanes_live.documents.identify import identify
 from xanes_live.documents.run import RunRecord
-from xanes_live.domain import Declined, Result, Scan
+from xanes_live.domain import Declined, Repeats, Result, Scan
 from xanes_live.flags import make
 from xanes_live.pipeline import Predictors, process
 from xanes_live.publish.document import Node, declined_node, node
+from xanes_live.service.history import History, joined
 
 _log = log.get(__name__)
 
@@ -26,15 +27,19 @@ class Outcome:
     node: Node | None
 
 
-def handle(record: RunRecord, predictors: Predictors, config: Config) -> Outcome:
+def handle(
+    record: RunRecord, predictors: Predictors, config: Config, history: History | None = None
+) -> Outcome:
     """Identify, predict and lay out one run for publication; never raises for what a run holds.
+
+    With a `history` earlier runs of the same sample count as repeats, else only the run's sweeps.
 
     A defect in this package is published as a declined scan with the flag ``internal_error``, so
     that an operator sees that the scan was there.
     """
     try:
         scan = identify(record, config.beamline)
-        return publishable(scan, record.uid, predictors, config)
+        return publishable(scan, record.uid, predictors, config, history)
     except Exception as error:  # noqa: BLE001 - a defect is published, not raised
         log.event(_log, logging.ERROR, "scan not processed", uid=record.uid, error=repr(error))
         _log.debug("traceback", exc_info=True)
@@ -42,18 +47,26 @@ def handle(record: RunRecord, predictors: Predictors, config: Config) -> Outcome
 
 
 def publishable(
-    scan: Scan | Declined | None, uid: str, predictors: Predictors, config: Config
+    scan: Scan | Declined | None,
+    uid: str,
+    predictors: Predictors,
+    config: Config,
+    history: History | None = None,
 ) -> Outcome:
     """Predict `scan` where there is one and lay the result out for publication."""
     if scan is None:
         return Outcome(uid, None, None)
     found = process(scan, predictors, config) if isinstance(scan, Scan) else scan
-    return _laid_out(found, config)
+    if isinstance(found, Declined):
+        return _laid_out(found, config)
+    remembered = History(config.confidence) if history is None else history
+    repeats = remembered.add(found, predictors[found.scan.element, found.scan.edge])
+    return _laid_out(joined(found, repeats), config, repeats)
 
 
-def _laid_out(found: Result | Declined, config: Config) -> Outcome:
+def _laid_out(found: Result | Declined, config: Config, repeats: Repeats | None = None) -> Outcome:
     if isinstance(found, Result):
-        return Outcome(found.scan.uid, found, node(found, config))
+        return Outcome(found.scan.uid, found, node(found, config, repeats))
     return Outcome(found.uid, found, declined_node(found, config))
 
 

@@ -36,6 +36,7 @@ from xanes_live.publish.keys import DECLINED, result_key
 from xanes_live.publish.outbox import Outbox
 from xanes_live.publish.writer import Publisher
 from xanes_live.service.handle import Outcome, handle
+from xanes_live.service.history import History
 from xanes_live.service.raw import RawRuns, close
 from xanes_live.service.selection import Selection
 from xanes_live.service.service import load_predictors, state_directory
@@ -74,8 +75,10 @@ class Progressed:
         self._path.unlink(missing_ok=True)
 
 
-def replay_run(run: ArchiveRun, predictors: Predictors, config: Config) -> Replayed:
-    """Predict one archived run.
+def replay_run(
+    run: ArchiveRun, predictors: Predictors, config: Config, history: History | None = None
+) -> Replayed:
+    """Predict one archived run; with a `history` it may be a repeat of those before it.
 
     Raises
     ------
@@ -86,7 +89,7 @@ def replay_run(run: ArchiveRun, predictors: Predictors, config: Config) -> Repla
         record = run.record()
     except ReadError as error:
         return Replayed(run.uid, "failed", None, str(error))
-    return _told(run.uid, handle(record, predictors, config))
+    return _told(run.uid, handle(record, predictors, config, history))
 
 
 def _told(uid: str, outcome: Outcome) -> Replayed:
@@ -144,7 +147,10 @@ def replay_command(
         runs = list(found)
         todo = runs if force else books.left(runs, predictors, config)
         if dask_address is None:
-            replayed: Iterable[Replayed] = (replay_run(r, predictors, config) for r in todo)
+            history = History(config.confidence)
+            replayed: Iterable[Replayed] = (
+                replay_run(r, predictors, config, history) for r in todo
+            )
         else:
             from xanes_live.service.replay_dask import spread  # noqa: PLC0415 - an optional extra
 

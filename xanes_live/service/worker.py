@@ -26,6 +26,7 @@ from xanes_live.domain import Declined, Result
 from xanes_live.pipeline import Predictors
 from xanes_live.publish.document import Node
 from xanes_live.service.handle import Outcome, handle
+from xanes_live.service.history import History
 from xanes_live.service.state import ServiceState
 
 _log = log.get(__name__)
@@ -63,6 +64,7 @@ class Worker:
         self._later: list[tuple[float, int, int, RunRecord]] = []
         self._order = itertools.count()
         self._colours: Counter[str] = Counter()
+        self._history = History(config.confidence)
         self._state = ServiceState(started=time.time())
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
@@ -190,7 +192,7 @@ class Worker:
 
     def _finish(self, record: RunRecord) -> None:
         begun = self._clock()
-        outcome = handle(record, self._predictors, self._config)
+        outcome = handle(record, self._predictors, self._config, self._history)
         if outcome.node is not None:
             self._publish(outcome.node)
         self._account(outcome, self._clock() - begun)

@@ -1,0 +1,275 @@
+"""What is remembered of samples, for how long, and what a result gets of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+
+import numpy as np
+import pytest
+
+from tests import factories
+from xanes_live.config import ConfidenceConfig, Config
+from xanes_live.domain import Confidence, FirstShell
+from xanes_live.publish.document import node
+from xanes_live.service import history as module
+from xanes_live.service.history import History, joined
+
+CONFIG = ConfidenceConfig(repeats_within_s=3600.0)
+
+
+class Linear:
+    """An ensemble whose first shell is the mean of μ, times a slope."""
+
+    info = factories.MODEL
+    energy = np.linspace(7100.0, 7160.0, 121)
+    radius = np.linspace(0.5, 5.5, 50)
+    input_form = "flattened"
+
+    def __init__(self, slope=1.0, half=0.05):
+        self.calibration = {}
+        self.slope, self.half, self.batches = slope, half, []
+
+    def predict(self, mu):
+        self.batches.append(len(mu))
+        said = factories.prediction()
+        r = 2.0 + self.slope * (np.asarray(mu).mean(axis=1) - 0.8)
+        return [
+            replace(
+                said, first_shell=FirstShell(v, 0.01, v - self.half, v + self.half, said.members)
+            )
+            for v in r
+        ]
+
+
+def run(number, *, at=None, sample="powder", n=1, change=0.0, noise=0.002, reduced=0.0, **scan):
+    """Return the result of one run of `n` sweeps."""
+    rng = np.random.default_rng(number)
+    spectra = []
+    for index in range(n):
+        plain = factories.normalised(index)
+        x = plain.energy
+        shape = change * np.exp(-(((x - 7125.0) / 8.0) ** 2))
+        moved = factories.white_line(x, factories.E0 - reduced * (index + 1))
+        mu = moved + shape + noise * rng.standard_normal(x.size)
+        source = replace(plain.spectrum, noise=1.1 * noise)
+        curves = replace(plain, normalised=mu, flattened=mu, spectrum=source)
+        made = factories.spectrum_result(index)
+        spectra.append(replace(made, normalised=curves))
+    time = 1000.0 + 60.0 * number if at is None else at
+    fields = {"uid": f"run-{number}", "scan_id": number, "sample": sample, "time": time}
+    return factories.result(spectra=tuple(spectra), **(fields | scan))
+
+
+def add_all(results, predictor=None, history=None):
+    history = history or History(CONFIG)
+    predictor = predictor or Linear()
+    return [history.add(result, predictor) for result in results]
+
+
+def ids(repeats):
+    return [repeat.scan_id for repeat in repeats.of]
+
+
+def test_a_sample_measured_once_has_no_repeats():
+    assert add_all([run(1)]) == [None]
+
+
+def test_runs_of_one_sample_are_merged_with_their_error():
+    *_, repeats = add_all([run(i) for i in range(4)])
+    assert ids(repeats) == [0, 1, 2, 3]
+    assert repeats.drift is None
+    assert repeats.outlier is None
+    assert repeats.merged.count == 4
+    assert np.median(repeats.merged.sigma) == pytest.approx(0.001, rel=0.3)
+    truth = factories.white_line(repeats.merged.energy)
+    assert np.abs(repeats.merged.mu - truth).max() < 0.006
+
+
+def test_the_ensemble_is_asked_once():
+    predictor = Linear()
+    add_all([run(1), run(2)], predictor)
+    assert predictor.batches == [1 + 2 * module.PAIRS]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"sample": "another"},
+        {"sample": ""},
+        {"element": "Mn"},
+        {"edge": "L3"},
+        {"at": 1000.0 + 3700.0},
+    ],
+)
+def test_another_sample_edge_or_day_is_no_repeat(other):
+    assert add_all([run(0), run(1, **other)]) == [None, None]
+
+
+def test_another_model_or_configuration_is_no_repeat():
+    second = run(1)
+    model = replace(second.model, hash="other")
+    assert add_all([run(0), replace(second, model=model)]) == [None, None]
+    assert add_all([run(0), replace(second, config_hash="other")]) == [None, None]
+
+
+def test_a_series_goes_on_as_long_as_no_pause_is_too_long():
+    times = [0.0, 3000.0, 6000.0, 12_000.0, 13_000.0]
+    found = add_all([run(i, at=1e6 + t) for i, t in enumerate(times)])
+    assert [r and ids(r) for r in found] == [None, [0, 1], [0, 1, 2], None, [3, 4]]
+
+
+def test_other_samples_in_between_do_not_matter():
+    found = add_all([run(0), run(1, sample="b"), run(2), run(3, sample="b")])
+    assert [r and ids(r) for r in found] == [None, None, [0, 2], [1, 3]]
+
+
+def test_a_run_read_again_counts_once():
+    found = add_all([run(0), run(1), run(1)])
+    assert [r and ids(r) for r in found] == [None, [0, 1], [0, 1]]
+
+
+def test_a_late_run_is_judged_with_those_before_it():
+    history = History(CONFIG)
+    add_all([run(0), run(2)], history=history)
+    (late,) = add_all([run(1)], history=history)
+    assert ids(late) == [0, 1]
+    (next_,) = add_all([run(3)], history=history)
+    assert ids(next_) == [0, 1, 2, 3]
+
+
+def test_sweeps_of_one_run_are_repeats_even_without_a_name():
+    (repeats,) = add_all([run(5, n=3, sample="")])
+    assert [(r.scan_id, r.index) for r in repeats.of] == [(5, 0), (5, 1), (5, 2)]
+
+
+def test_a_replay_in_order_gives_the_same():
+    runs = [run(i, change=0.01 * (i == 3)) for i in range(6)]
+    first, again = add_all(runs), add_all(runs)
+    for a, b in zip(first, again, strict=True):
+        if a is not None:
+            assert (a.of, a.drift, a.outlier, a.one_more_narrows_by) == (
+                (b.of, b.drift, b.outlier, b.one_more_narrows_by)
+            )
+            np.testing.assert_array_equal(a.merged.mu, b.merged.mu)
+
+
+def test_a_drift_is_flagged_and_merges_the_first_repeats_only():
+    (repeats,) = add_all([run(1, n=6, reduced=0.2)])
+    assert repeats.drift is not None
+    assert repeats.drift.change < 0
+    (flag,) = repeats.flags
+    assert flag.code == "beam_damage"
+    assert "over 6 repeats" in flag.message
+    assert "{" not in flag.remedy
+    assert [r.used for r in repeats.of] == [i < repeats.drift.keep for i in range(6)]
+    assert "would not help" in repeats.advice
+
+
+def test_an_odd_run_is_flagged_when_it_comes_and_left_out_later():
+    found = add_all([run(i, change=0.2 * (i == 3)) for i in range(6)])
+    assert [f.code for f in found[3].flags] == ["repeat_disagrees"]
+    assert "repeat 4" in found[3].flags[0].message
+    assert found[5].outlier.position == 3
+    assert found[5].flags == ()
+    assert [r.used for r in found[5].of] == [True, True, True, False, True, True]
+
+
+def test_flags_reach_the_result_and_green_becomes_amber():
+    results = [run(i, change=0.2 * (i == 3)) for i in range(4)]
+    *_, repeats = add_all(results)
+    after = joined(results[3], repeats)
+    verdict = after.spectra[0].assessment
+    assert verdict.confidence is Confidence.AMBER
+    assert verdict.flags[0].code == "repeat_disagrees"
+    assert joined(results[3], None) is results[3]
+
+
+def test_only_the_odd_sweep_is_flagged_as_odd():
+    result = run(1, n=5)
+    odd = result.spectra[2].normalised
+    bumped = odd.flattened + 0.2 * np.exp(-(((odd.energy - 7125.0) / 8.0) ** 2))
+    curves = replace(odd, normalised=bumped, flattened=bumped)
+    spectra = list(result.spectra)
+    spectra[2] = replace(spectra[2], normalised=curves)
+    result = replace(result, spectra=tuple(spectra))
+    (repeats,) = add_all([result])
+    codes = [[f.code for f in s.assessment.flags] for s in joined(result, repeats).spectra]
+    assert codes == [[], [], ["repeat_disagrees"], [], []]
+
+
+def test_more_repeats_are_advised_where_noise_matters():
+    noisy = [run(i, noise=0.05) for i in range(2)]
+    sure = add_all(noisy, Linear(slope=0.1))[-1]
+    assert sure.one_more_narrows_by < module.WORTH
+    assert "would not help" in sure.advice
+    open_ = add_all(noisy, Linear(slope=20.0))[-1]
+    assert [f.code for f in open_.flags] == ["more_repeats_help"]
+    assert "narrow" in open_.advice
+    assert joined(noisy[1], open_).spectra[0].assessment.confidence is Confidence.GREEN
+
+
+def test_spoiled_and_unpredicted_spectra_are_not_remembered():
+    bad = factories.flag("dropout")
+    lost = run(1)
+    spectrum = lost.spectra[0]
+    spectrum = replace(spectrum, normalised=replace(spectrum.normalised, flags=(bad,)))
+    lost = replace(lost, spectra=(spectrum, factories.unusable_result(1)))
+    assert [r and ids(r) for r in add_all([run(0), lost, run(2)])] == [None, None, [0, 2]]
+
+
+def test_memory_is_bounded(monkeypatch):
+    monkeypatch.setattr(module, "MOST", 3)
+    monkeypatch.setattr(module, "MOST_POINTS", 245 * 6)
+    history = History(CONFIG)
+    numbers = count()
+    for sample in "abcdef":
+        for _ in range(5):
+            (last,) = add_all([run(next(numbers), sample=sample)], history=history)
+        assert len(last.of) == 3
+    kept = sum(len(series) for series in history._samples.values())
+    assert kept <= 6
+
+
+def test_of_very_many_sweeps_some_are_chosen():
+    (repeats,) = add_all([run(1, n=100, sample="")])
+    assert len(repeats.of) == module.MOST
+    assert repeats.of[0].index == 0
+    assert repeats.of[-1].index == 99
+
+
+def test_a_defect_costs_the_repeats_only():
+    class Broken(Linear):
+        def predict(self, mu):
+            raise RuntimeError("out of memory")
+
+    assert add_all([run(0), run(1)], Broken()) == [None, None]
+
+
+def test_the_document_tells_of_the_repeats():
+    results = [run(i) for i in range(3)]
+    *_, repeats = add_all(results)
+    said = node(results[2], Config(), repeats).metadata["repeats"]
+    assert said["n"] == 3
+    assert said["scan_ids"] == [0, 1, 2]
+    assert said["of"][1] == {"uid": "run-1", "scan_id": 1, "index": 0, "used": True}
+    assert said["drift"] is None
+    assert said["outlier"] is None
+    merged = said["merged"]
+    assert merged["count"] == 3
+    assert len(merged["energy"]) == len(merged["mu"]) == len(merged["sigma"]) == 245
+    assert merged["first_shell"]["low"] < merged["first_shell"]["r"]
+    assert said["one_more_narrows_by"] >= 0
+    assert said["advice"]
+    assert node(results[2], Config()).metadata["repeats"] is None
+
+
+def test_the_document_tells_of_drift_and_outlier():
+    result = run(1, n=6, reduced=0.2)
+    (repeats,) = add_all([result])
+    said = node(result, Config(), repeats).metadata["repeats"]
+    assert said["drift"].keys() == {"measure", "unit", "change", "chance", "keep"}
+    odd = [run(i, change=0.2 * (i == 3)) for i in range(4)]
+    *_, repeats = add_all(odd)
+    said = node(odd[3], Config(), repeats).metadata["repeats"]
+    assert said["outlier"]["position"] == 3

@@ -1,0 +1,290 @@
+"""What repeats of one sample say about each other: drift, a repeat that disagrees, more repeats.
+
+Pure functions of spectra on one energy grid. A repeat differs from the next by counting noise, by
+small changes of scale and energy that every beamline has, and by whatever happens to the sample;
+only what is larger than the first two, and goes on in one direction, is called a drift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy.special import stdtr
+
+from xanes_live.domain import Array, Drift, Outlier
+
+SIGNIFICANT = 0.01
+"""Chance of a drift in repeats that do not drift, all measures together."""
+MONOTONIC = 0.8
+"""Least rank correlation with the order of the repeats."""
+_PRIOR = 4.0
+"""Degrees of freedom that the scatter expected of repeats counts for, beside the scatter seen: two
+or three repeats cannot tell their own scatter (moderated t: G. K. Smyth, *Stat. Appl. Genet. Mol.
+Biol.* 3, 3 (2004))."""
+_WIDTH = 7
+"""Points over which spectra are averaged before they are compared with each other."""
+_OUTLYING = 3.5
+"""Distance from the others, relative to what is usual among them, from which one disagrees."""
+_MATTERS = 0.02
+"""Least root-mean-square disagreement that matters, edge steps: two laboratories' good spectra of
+one compound differ by as much."""
+_REPEATABLE = 0.004
+"""Scatter of one repeat beyond its counting noise, edge steps: scale and slope of normalisation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Repeats on one grid, in the order they were taken."""
+
+    energy: Array
+    """eV, shape (n_points,), strictly increasing."""
+    mu: Array
+    """Flattened μ, shape (n, n_points)."""
+    noise: Array
+    """Point-to-point noise of each, edge steps, shape (n,)."""
+    e0: float
+    """Edge energy of the first, eV."""
+
+    def without(self, position: int) -> Stack:
+        """Return the others."""
+        kept = np.arange(len(self.mu)) != position
+        return Stack(self.energy, self.mu[kept], self.noise[kept], self.e0)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One number of a spectrum that may drift."""
+
+    name: str
+    unit: str
+    of: Callable[[Stack], tuple[Array, float]]
+    """Its values, shape (n,), and their standard deviation by noise."""
+    repeatable: float
+    """Scatter of good repeats beyond noise."""
+    harmless: float
+    """Change that does no harm to a merge."""
+
+
+def _edge_position(stack: Stack) -> tuple[Array, float]:
+    """Return where each spectrum first reaches half the edge step, eV."""
+    near = (stack.energy > stack.e0 - 25.0) & (stack.energy < stack.e0 + 25.0)
+    x, mu = stack.energy[near], stack.mu[:, near]
+    values = np.full(len(mu), np.nan)
+    steep = 0.1
+    for row, y in enumerate(mu if x.size > 1 else ()):
+        k = int(np.argmax(y >= 0.5))
+        if k > 0:
+            rise = max(float(y[k] - y[k - 1]), 1e-6)
+            values[row] = x[k - 1] + (0.5 - y[k - 1]) / rise * (x[k] - x[k - 1])
+            steep = rise / float(x[k] - x[k - 1])
+    return values, float(np.median(stack.noise)) / steep
+
+
+def _white_line(stack: Stack) -> tuple[Array, float]:
+    """Return the height of each at the place where the mean of all is highest, edge steps."""
+    near = np.flatnonzero((stack.energy > stack.e0 - 5.0) & (stack.energy < stack.e0 + 30.0))
+    if near.size < 5:
+        return np.full(len(stack.mu), np.nan), 1.0
+    top = near[int(np.argmax(stack.mu[:, near].mean(axis=0)))]
+    part = slice(max(top - 2, 0), top + 3)
+    return stack.mu[:, part].mean(axis=1), float(np.median(stack.noise)) / np.sqrt(5.0)
+
+
+def _pre_edge(stack: Stack) -> tuple[Array, float]:
+    """Return the mean of μ where a pre-edge peak may be, edge steps."""
+    half = float(np.median(_edge_position(stack)[0]))
+    near = (stack.energy > half - 14.0) & (stack.energy < half - 4.0)
+    if near.sum() < 3:
+        return np.full(len(stack.mu), np.nan), 1.0
+    return stack.mu[:, near].mean(axis=1), float(np.median(stack.noise) / np.sqrt(near.sum()))
+
+
+def _shape(stack: Stack) -> tuple[Array, float]:
+    """Return how much each has of what the repeats differ in most, edge steps (rms).
+
+    The first principal component does not know the order of the repeats, so that its rank
+    correlation with it is a fair test.
+    """
+    if len(stack.mu) < 4:
+        return np.full(len(stack.mu), np.nan), 1.0
+    near = (stack.energy > stack.e0 - 20.0) & (stack.energy < stack.e0 + 60.0)
+    centred = stack.mu[:, near] - stack.mu[:, near].mean(axis=0)
+    if near.sum() < 5:
+        return np.full(len(stack.mu), np.nan), 1.0
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    n, points = centred.shape
+    # largest singular value of noise alone (Marčenko & Pastur), shared by n repeats
+    of_noise = float(np.median(stack.noise)) * (1.0 + np.sqrt(n / points)) / np.sqrt(n)
+    return u[:, 0] * s[0] / np.sqrt(points), float(of_noise)
+
+
+MEASURES = (
+    Measure("the edge position", "eV", _edge_position, 0.04, 0.1),
+    Measure("the white line", "edge steps", _white_line, 0.005, 0.02),
+    Measure("the pre-edge", "edge steps", _pre_edge, 0.003, 0.01),
+    Measure("the shape", "edge steps (rms)", _shape, 0.004, 0.01),
+)
+
+
+def drift(stack: Stack) -> Drift | None:
+    """Return the most certain drift of a series of repeats; None if nothing drifts.
+
+    Parameters
+    ----------
+    stack
+        At least three repeats in the order they were taken.
+    """
+    if len(stack.mu) < 3:
+        return None
+    found = [d for d in (_drift_of(stack, measure) for measure in MEASURES) if d is not None]
+    return min(found, key=lambda d: d.chance, default=None)
+
+
+def _drift_of(stack: Stack, measure: Measure) -> Drift | None:
+    values, by_noise = measure.of(stack)
+    n = values.size
+    if not np.isfinite(values).all() or abs(rank_correlation(values)) < MONOTONIC:
+        return None
+    order = np.arange(n) - 0.5 * (n - 1)
+    slope = float(order @ values) / float(order @ order)
+    left = values - values.mean() - slope * order
+    expected = by_noise**2 + measure.repeatable**2
+    variance = (_PRIOR * expected + float(left @ left)) / (_PRIOR + n - 2)
+    t = abs(slope) / np.sqrt(variance / float(order @ order))
+    chance = min(1.0, 2.0 * float(stdtr(_PRIOR + n - 2, -t)) * len(MEASURES))
+    change = slope * (n - 1)
+    if chance > SIGNIFICANT or abs(change) < measure.harmless:
+        return None
+    keep = 1 + int(measure.harmless / abs(slope))
+    return Drift(measure.name, measure.unit, change, chance, min(keep, n - 1))
+
+
+def rank_correlation(values: Array) -> float:
+    """Return Spearman's correlation of values with their order; 0 if they are all equal."""
+    ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(np.float64)
+    if np.ptp(values) == 0.0:
+        return 0.0
+    return float(np.corrcoef(ranks, np.arange(values.size))[0, 1])
+
+
+def outlier(stack: Stack, trend: Drift | None = None) -> Outlier | None:
+    """Return the repeat that does not agree with the others; None if all agree.
+
+    Parameters
+    ----------
+    stack
+        Two repeats or more; of two the later one is named.
+    trend
+        A drift found before, which is taken out first: its ends are not outliers.
+    """
+    n = len(stack.mu)
+    if n < 2:
+        return None
+    near = (stack.energy > stack.e0 - 30.0) & (stack.energy < stack.e0 + 80.0)
+    mu, width = _smooth(stack.mu[:, near] if near.sum() >= 2 * _WIDTH else stack.mu)
+    if trend is not None:
+        mu = _without_trend(mu)
+    expected = np.sqrt(stack.noise**2 / width + _REPEATABLE**2)
+    if n == 2:
+        distance, usual = _rms(mu[1] - mu[0]), float(np.sqrt((expected**2).sum()))
+        return _judged(1, distance, usual)
+    distances = _from_others(mu)
+    worst = int(np.argmax(distances))
+    usual = float(np.median(_from_others(np.delete(mu, worst, axis=0))))
+    least = float(expected[worst] * np.sqrt(1.0 + 1.6 / (n - 1)))
+    return _judged(worst, float(distances[worst]), max(usual, least))
+
+
+def _judged(position: int, distance: float, usual: float) -> Outlier | None:
+    disagrees = distance > max(_OUTLYING * usual, _MATTERS)
+    return Outlier(position, distance / usual) if disagrees else None
+
+
+def _from_others(mu: Array) -> Array:
+    """Return the distance of each from the median of the others (rms), shape (n,)."""
+    others = np.stack([np.median(np.delete(mu, i, axis=0), axis=0) for i in range(len(mu))])
+    return np.asarray(np.sqrt(((mu - others) ** 2).mean(axis=1)))
+
+
+def _smooth(mu: Array) -> tuple[Array, int]:
+    """Return running means and their width: samples differ over some eV, noise from point to point.
+
+    Shape (n, n_points) → (n, n_points − width + 1).
+    """
+    width = min(_WIDTH, mu.shape[1])
+    windows = np.lib.stride_tricks.sliding_window_view(mu, width, axis=1)
+    return np.asarray(windows.mean(axis=2)), width
+
+
+def _without_trend(mu: Array) -> Array:
+    """Take out a linear trend, found by the median of the differences of neighbours."""
+    slope = np.median([after - before for before, after in pairwise(mu)], axis=0)
+    return np.asarray(mu - np.arange(len(mu))[:, None] * slope)
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt((values**2).mean()))
+
+
+def draws(sigma: Array, count: int, seed: int = 0) -> Array:
+    """Return pairs of opposite noise, shape (2 count, n_points): first all +, then all −.
+
+    Parameters
+    ----------
+    sigma
+        Standard deviation of each point, shape (n_points,).
+    count
+        How many pairs.
+    seed
+        The same seed gives the same noise, so that a replay gives the same numbers.
+    """
+    half = np.random.default_rng(seed).standard_normal((count, sigma.size)) * sigma
+    return np.concatenate((half, -half))
+
+
+def noise_of_distance(distances: Array) -> float:
+    """Return the standard deviation of the distance by noise, Å.
+
+    Parameters
+    ----------
+    distances
+        First-shell distances predicted with the noise of :func:`draws` added, shape (2 count,).
+        Pairs of opposite noise leave what is linear in it, not what any noise does.
+    """
+    count = distances.size // 2
+    half = 0.5 * (distances[:count] - distances[count:])
+    half = half[np.isfinite(half)]
+    return float(np.sqrt((half**2).mean())) if half.size else float("nan")
+
+
+def narrower_by(half_width: float, by_noise: float, n: int) -> float:
+    """Return by how much one more repeat narrows the half-width of the 95 % interval, Å.
+
+    Noise of the merge of n repeats adds to what the model does not know, (Δ/2)² = m² + (1.96 s)²;
+    with another repeat s shrinks by √(n/(n + 1)).
+
+    Parameters
+    ----------
+    half_width
+        Of the prediction of the merge, Å, without its noise.
+    by_noise
+        Standard deviation s of the distance by the noise of the merge, Å.
+    n
+        How many were merged.
+    """
+    now = np.hypot(half_width, 1.96 * by_noise)
+    then = np.hypot(half_width, 1.96 * by_noise * np.sqrt(n / (n + 1.0)))
+    return float(now - then)
+
+
+def smooth_sigma(sigma: Array, width: int = 15) -> Array:
+    """Return the running root-mean-square of σ: from a few repeats it is known in the mean only."""
+    if sigma.size < 3:
+        return sigma
+    width = min(width, sigma.size - 1 + sigma.size % 2)
+    padded = np.pad(sigma**2, width // 2, mode="reflect")
+    mean = np.convolve(padded, np.full(width, 1.0 / width), mode="valid")
+    return np.asarray(np.sqrt(mean[: sigma.size]), dtype=np.float64)
