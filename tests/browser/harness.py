@@ -24,6 +24,8 @@ from xanes_live.domain import Confidence, Flag, Severity
 from xanes_live.publish.document import Node, declined_node, node
 from xanes_live.publish.keys import result_key
 from xanes_live.publish.remote import Remote
+from xanes_live.service.tiled_process import READY_FILE
+from xanes_live.service.tiled_server import TiledServer
 
 ARGUMENTS = [
     "--headless",
@@ -142,6 +144,38 @@ class PageServer:
 def resident(pid: int) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+def tiled_pid(server: TiledServer) -> int:
+    """Return the process of a Tiled server."""
+    return int(json.loads((server.directory / READY_FILE).read_text())["pid"])
+
+
+def heap(page: Any) -> float:
+    """Return what JavaScript of a page holds after a garbage collection, MB."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    session.send("HeapProfiler.collectGarbage")
+    found = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
+    session.detach()
+    return found["JSHeapUsedSize"] / 2**20
+
+
+def renderers() -> float:
+    """Return the resident memory of this process's Chromium renderers, MB."""
+    mine, total = {os.getpid()}, 0.0
+    for stat in sorted(Path("/proc").glob("[0-9]*/stat"), key=lambda p: int(p.parent.name)):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            if parent not in mine:
+                continue
+            pid = int(stat.parent.name)
+            mine.add(pid)
+            if b"--type=renderer" in (stat.parent / "cmdline").read_bytes():
+                total += resident(pid)
+        except (OSError, StopIteration):
+            continue
+    return total
 
 
 class Publisher:

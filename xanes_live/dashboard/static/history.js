@@ -45,6 +45,7 @@ export class HistoryView {
 
   update(link, changed) {
     this.reprocess.allow(link.parts.status?.reprocess);
+    if (changed.has("status")) this.#count();
     if (!changed.has("history") || this.timer) return;
     this.timer = setTimeout(() => { this.timer = null; this.#apply(); }, this.found?.length ? EVERY_MS : 0);
   }
@@ -54,9 +55,14 @@ export class HistoryView {
     this.filter.offer(all);
     this.found = all.filter(matcher(this.app.filter)).sort((a, b) => (b.time ?? 0) - (a.time ?? 0));
     this.list.set(this.app.filter.group === "repeats" ? this.#grouped() : this.found.map((row) => ({ key: row.key, row })));
-    const more = this.app.link.more || this.app.link.parts.status?.loading ? " (reading more …)" : "";
-    say(this.filter.count, `${this.found.length} of ${all.length}${more}`);
+    this.#count();
     this.trend.of(this.found);
+  }
+
+  #count() {
+    const { rows, more, parts } = this.app.link;
+    const reading = more || parts.status?.loading ? " (reading more …)" : "";
+    say(this.filter.count, `${this.found.length} of ${rows.size}${reading}`);
   }
 
   #grouped() {
