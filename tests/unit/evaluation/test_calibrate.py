@@ -13,7 +13,8 @@ from xanes_live.confidence import Judge
 from xanes_live.confidence.signals import NAMES
 from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.train import train
-from xanes_live.evaluation.calibrate import auroc, calibrate, weights_of
+from xanes_live.evaluation.calibrate import auroc, calibrate
+from xanes_live.evaluation.fitting import weights_of
 from xanes_live.evaluation.spoiled import SPOILED, spoiled
 from xanes_live.evaluation.unseen import Unseen
 
