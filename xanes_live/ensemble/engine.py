@@ -2,7 +2,7 @@
 
 Three formulations give the same numbers to float32 rounding:
 
-* ``batched`` – band matrices (:mod:`xanes_live.ensemble.layout`), all members in one product a
+* ``batched`` – band matrices (:mod:`xanes_live.ensemble.bands`), all members in one product a
   layer: fewest calls, fastest for a few spectra, and what a GPU wants at any size;
 * ``by_member`` – the same products one member after the other: on a CPU the fastest for many,
   because a member's activations stay in the cache;
@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
+from xanes_live.ensemble.bands import convolve, suits, tiled
 from xanes_live.ensemble.bulk import Rows, gathered, overlapped
 from xanes_live.ensemble.graphs import TOP, Captured, Compute, Direct, Ladder, Slot
-from xanes_live.ensemble.layout import Layout, lay_out, suits
+from xanes_live.ensemble.layout import Layout, lay_out
 from xanes_live.ensemble.linear import dense
 from xanes_live.ensemble.precision import LIMIT, Precision, error_in_sigmas, products_in, warn
 from xanes_live.ensemble.stacked import Stacked
@@ -196,14 +196,8 @@ class Engine:
     def batched(self, spectra: Tensor, layout: Layout | None = None) -> Tensor:
         """All members in one matrix product per layer, in the precision of `layout`."""
         layout = layout or self.whole()
-        hidden = self._tiled(spectra, layout).to(layout.bands[0].body.dtype)
-        hidden = hidden.expand(self.n_members, -1, -1)
-        for band in layout.bands:
-            out = torch.baddbmm(band.bias, hidden, band.body)
-            read, changed = band.reach
-            if changed:
-                out[:, :-1, -changed:] += torch.bmm(hidden[:, 1:, :read], band.halo)
-            hidden = self.activation(out)
+        tiles = tiled(spectra - layout.mean, layout.cut).to(layout.bands[0].body.dtype)
+        hidden = convolve(tiles.expand(self.n_members, -1, -1), layout.bands, self.activation)
         hidden = hidden.view(self.n_members, len(spectra), -1)[..., : layout.features]
         for weight, bias in layout.dense[:-1]:
             hidden = self.activation(torch.baddbmm(bias, hidden, weight))
@@ -212,7 +206,8 @@ class Engine:
 
     def by_member(self, spectra: Tensor) -> Tensor:
         """One member after the other, on a CPU in float32."""
-        entry = self._tiled(spectra, self.whole())
+        layout = self.whole()
+        entry = tiled(spectra - layout.mean, layout.cut)
         return torch.stack([self._member(own, entry, len(spectra)) for own in self._members])
 
     def whole(self) -> Layout:
@@ -233,11 +228,6 @@ class Engine:
             hidden = dense(hidden, weight, bias, relu=self.relu)
             hidden = hidden if self.relu else self.activation(hidden)
         return dense(hidden, *own.dense[-1])
-
-    def _tiled(self, spectra: Tensor, layout: Layout) -> Tensor:
-        """Return the spectra in tiles, one below the other, (n·tiles, points of a tile)."""
-        padded = functional.pad(spectra - layout.mean, (0, layout.padding))
-        return padded.view(len(spectra) * layout.tiles, -1)
 
 
 class _Member(NamedTuple):

@@ -1,9 +1,9 @@
 """All members of an ensemble as one module.
 
-Weights carry a leading axis over members; convolutions are grouped by member, dense layers are
-batched matrix products. One call does the work of a loop over members, with the same numbers to
-float32 rounding, and since no operation mixes members, gradients and Adam steps are those of
-members trained one by one.
+Weights carry a leading axis over members; convolutions are grouped by member (band matrices on a
+GPU), dense layers are batched matrix products. One call does the work of a loop over members, with
+the same numbers to float32 rounding, and since no operation mixes members, gradients and Adam steps
+are those of members trained one by one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from xanes_live.ensemble.bands import band, convolve, suits, tiled, tiling
 from xanes_live.ensemble.network import ACTIVATIONS, Architecture, initialise, make_member
 
 EPSILON = 1e-5
@@ -100,6 +101,8 @@ class Stacked(nn.Module):
         Tensor
             Shape (n_members, batch, n_total): G2, then the heads.
         """
+        if spectra.is_cuda and suits(self.architecture):
+            return self.in_bands(spectra)
         hidden = self._scaled(spectra)
         for k, layer in enumerate(_weights(self.conv)):
             groups = 1 if k == 0 and spectra.dim() == 2 else self.n_members
@@ -108,7 +111,24 @@ class Stacked(nn.Module):
                 hidden, weight, layer.bias.flatten(), self.architecture.stride, groups=groups
             )
             hidden = self.activation(self._normed(hidden, k))
-        return self._dense(hidden)
+        features = self.architecture.dense_sizes()[0][0]
+        flat = hidden.reshape(hidden.shape[0], -1, features).transpose(0, 1)
+        return self._dense(flat.expand(self.n_members, -1, -1))
+
+    def in_bands(self, spectra: Tensor) -> Tensor:
+        """Do the same with products of matrices alone; for networks without normalisation layers.
+
+        For GPUs, which are slow at grouped convolutions of few channels. Not for CPUs: a step of
+        15 members on 32 spectra each takes one core 30 ms instead of 31 with channels 2, 4, 8, and
+        40 instead of 33 with 8, 8, 8.
+        """
+        a, cut = self.architecture, tiling(self.architecture)
+        tiles = tiled((spectra - self.input_mean) / self.input_scale, cut)
+        pairs = zip(_weights(self.conv), cut.sizes, strict=True)
+        bands = tuple(band(layer.weight, layer.bias, a.stride, t) for layer, t in pairs)
+        hidden = convolve(tiles.expand(self.n_members, -1, -1), bands, self.activation)
+        hidden = hidden.view(self.n_members, spectra.shape[-2], -1, a.channels[-1])
+        return self._dense(hidden[:, :, : a.lengths()[-1]].transpose(2, 3).flatten(2))
 
     def _scaled(self, spectra: Tensor) -> Tensor:
         """Standardised input, (batch, 1 or n_members, n_input)."""
@@ -122,10 +142,8 @@ class Stacked(nn.Module):
         return normed
 
     def _dense(self, hidden: Tensor) -> Tensor:
-        """Dense layers on (batch, n_members·channels, length) → (n_members, batch, n_total)."""
+        """Dense layers on (n_members, batch, features) → (n_members, batch, n_total)."""
         layers = _weights(self.dense)
-        hidden = hidden.reshape(hidden.shape[0], -1, layers[0].weight.shape[2]).transpose(0, 1)
-        hidden = hidden.expand(self.n_members, -1, -1)
         for k, layer in enumerate(layers):
             hidden = torch.baddbmm(layer.bias.unsqueeze(1), hidden, layer.weight.transpose(1, 2))
             if k < len(layers) - 1:

@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from xanes_live.ensemble import linear
+from xanes_live.ensemble.bands import tiling
 from xanes_live.ensemble.engine import CHUNK, FEW, Engine, moments
-from xanes_live.ensemble.layout import lay_out, tile_sizes
+from xanes_live.ensemble.layout import lay_out
 from xanes_live.ensemble.network import PAPER, Architecture, initialise, make_member
 from xanes_live.ensemble.stacked import Stacked
 
@@ -107,8 +108,8 @@ def test_no_hidden_layer_at_all():
 
 def test_the_papers_network_is_cut_into_tiles_of_32_numbers():
     layout = lay_out(Stacked(PAPER, 2))
-    assert tile_sizes(PAPER) == (16, 8, 4)
-    assert (layout.tiles, layout.padding) == (15, 5)
+    assert tiling(PAPER) == layout.cut
+    assert (layout.cut.sizes, layout.cut.tiles, layout.cut.padding) == ((16, 8, 4), 15, 5)
     assert [tuple(b.body.shape[1:]) for b in layout.bands] == [(32, 32)] * 3
 
 

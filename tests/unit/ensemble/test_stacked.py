@@ -46,6 +46,9 @@ def test_stacked_is_the_loop_over_members(norm, activation, channels):
     own = torch.randn(4, 5, 90)
     each = torch.stack([m(y.unsqueeze(1)) for m, y in zip(members, own, strict=True)])
     torch.testing.assert_close(stacked(own), each, rtol=1e-5, atol=1e-5)
+    if norm == "none" and channels:
+        torch.testing.assert_close(stacked.in_bands(x), reference, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(stacked.in_bands(own), each, rtol=1e-5, atol=1e-5)
 
 
 def test_paper_network_stacked_15_members():
@@ -57,13 +60,15 @@ def test_paper_network_stacked_15_members():
         torch.testing.assert_close(stacked(x), reference, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
+@pytest.mark.parametrize("norm", ["none", "batch", "layer", "bands"])
 def test_gradients_are_those_of_each_member(norm):
+    bands, norm = norm == "bands", norm.replace("bands", "none")
     a = Architecture(n_input=60, channels=(2, 3), hidden=(12,), n_output=9, norm=norm)
     members = members_of(a)
     stacked = Stacked.from_members(a, members).train()
     x, target = torch.randn(4, 8, 60), torch.randn(4, 8, 9)
-    (stacked(x) - target).square().mean(dim=(1, 2)).sum().backward()
+    said = stacked.in_bands(x) if bands else stacked(x)
+    (said - target).square().mean(dim=(1, 2)).sum().backward()
     for k, member in enumerate(members):
         (member.train()(x[k].unsqueeze(1)) - target[k]).square().mean().backward()
     ours = [p.grad for layer in stacked.layers() for p in layer.parameters()]
