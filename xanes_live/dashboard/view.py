@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
+from xanes_live.dashboard.repeats import repeats
 from xanes_live.dashboard.safe import (
     SENTENCE,
     curve,
@@ -151,10 +152,12 @@ def detail(key: str, metadata: object) -> dict[str, Any]:
         "ranges": numbers(data.get("ranges")),
         "quality": words(data.get("quality")),
         "signals": numbers(data.get("signals")),
+        "novelty": _fraction(data.get("novelty")),
         "nearest": _nearest(data.get("nearest")),
         "sensitivity": _sensitivity(data.get("sensitivity")),
         "cyclic": _cyclic(data.get("cyclic")),
         "sweeps": _sweeps(data.get("spectra")),
+        "repeats": repeats(data.get("repeats")),
         "reprocessed": _reprocessed(data.get("reprocessed")),
     }
 
@@ -208,7 +211,8 @@ def _g2(value: object) -> dict[str, Any] | None:
     band = mapping(g2.get("band95"))
     found = {name: curve(g2.get(name)) for name in ("radius", "mean", "sigma")}
     found |= {name: curve(band.get(name)) for name in ("lower", "upper")}
-    return _equal_length(found, "radius")
+    shown = _equal_length(found, "radius")
+    return None if shown is None else {**shown, "skill_to": number(g2.get("skill_to"))}
 
 
 def _spectrum(value: object) -> dict[str, Any] | None:
@@ -218,7 +222,12 @@ def _spectrum(value: object) -> dict[str, Any] | None:
 def _nearest(value: object) -> list[dict[str, Any]]:
     found = [mapping(item) for item in items(value, 10)]
     return [
-        {"name": text(near.get("name")), "distance": number(near.get("distance"))}
+        {
+            "name": text(near.get("name")),
+            "distance": number(near.get("distance")),
+            "r": number(near.get("r")),
+            "ligand": text(near.get("ligand"), 4),
+        }
         for near in found
         if text(near.get("name"))
     ]
@@ -232,8 +241,7 @@ def _sensitivity(value: object) -> list[dict[str, Any]]:
         size, r = number(variant.get("value")), number(variant.get("r"))
         if size is not None and r is not None:
             kind = text(variant.get("kind"), 20)
-            change = number(variant.get("g2_change"))
-            variants.append({"kind": kind, "value": size, "r": r, "g2_change": change})
+            variants.append({"kind": kind, "value": size, "r": r, "g2": number(variant.get("g2"))})
     return variants
 
 

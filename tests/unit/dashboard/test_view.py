@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests import factories
 from xanes_live.config import Config
 from xanes_live.dashboard import view
-from xanes_live.domain import Confidence
+from xanes_live.domain import Confidence, Drift, MergedRepeats, Outlier, Repeat, Repeats
 from xanes_live.flags import make
 from xanes_live.publish.document import declined_node, node
 
@@ -94,6 +94,8 @@ def test_any_document_can_be_shown(document):
                 "nearest",
                 "cyclic",
                 "sensitivity",
+                "repeats",
+                "novelty",
             ]
         ),
         JSON,
@@ -106,7 +108,7 @@ def test_known_names_with_wrong_types_can_be_shown(document):
 
 def test_a_curve_of_another_length_than_its_axis_is_left_out():
     shown = view.detail("k", {"g2": {"radius": [1, 2, 3], "mean": [1, 2], "sigma": [0, 0, 0]}})
-    assert set(shown["g2"]) == {"radius", "sigma"}
+    assert set(shown["g2"]) == {"radius", "sigma", "skill_to"}
 
 
 def test_megabytes_do_not_pass():
@@ -123,3 +125,42 @@ def test_times_that_cannot_be_are_none():
     assert view.moment(1e12) is None
     assert view.moment("2026") is None
     assert view.moment(factories.START) == factories.START
+
+
+def test_neighbours_keep_their_distance_and_ligand():
+    near = {"name": "goethite", "distance": 0.02, "r": 2.02, "ligand": "O"}
+    shown = view.detail("k", {"nearest": [near, {"name": "x", "r": "2"}], "novelty": 0.4})
+    assert shown["nearest"] == [
+        near,
+        {"name": "x", "distance": None, "r": None, "ligand": ""},
+    ]
+    assert shown["novelty"] == 0.4
+
+
+def test_how_far_g2_has_skill_is_known_or_none():
+    g2 = {"radius": [1, 2, 3], "mean": [0, 1, 0]}
+    assert view.detail("k", {"g2": {**g2, "skill_to": 2.6}})["g2"]["skill_to"] == 2.6
+    assert view.detail("k", {"g2": {**g2, "skill_to": "far"}})["g2"]["skill_to"] is None
+
+
+def test_repeats_are_shown_as_they_were_published():
+    made = factories.result()
+    of = tuple(Repeat(f"uid{i}", i, 0, used=i != 1) for i in range(3))
+    energy = np.linspace(7000.0, 7200.0, 50)
+    shell = factories.prediction().first_shell
+    merged = MergedRepeats(energy, np.ones(50), np.full(50, 0.01), 2, shell, 0.004)
+    drift = Drift("the edge position", "eV", -0.4, 0.003, 2)
+    said = Repeats(of, drift, Outlier(1, 5.0), merged, 0.01, "Take another one.")
+    shown = view.detail("k", node(made, Config(), said).metadata)["repeats"]
+    assert [r["used"] for r in shown["of"]] == [True, False, True]
+    assert (shown["n"], shown["outlier"], shown["advice"]) == (3, 1, "Take another one.")
+    assert shown["drift"] == {
+        "measure": "the edge position",
+        "unit": "eV",
+        "change": -0.4,
+        "chance": 0.003,
+        "keep": 2,
+    }
+    np.testing.assert_allclose(shown["merged"]["energy"], energy)
+    assert shown["merged"]["shell"]["r"] == shell.r
+    assert view.detail("k", node(made, Config()).metadata)["repeats"] is None

@@ -1,10 +1,12 @@
-// The tabs behind a result: raw channels, nearest compounds, sensitivity, cyclic residual, code.
+// The tabs behind a result: raw channels, what speaks for and against it, repeats, code.
 
-import { Chart } from "./chart.js";
-import { facts, fill, h } from "./dom.js";
+import { shown } from "./chart.js";
+import { facts, fill, h, nothing } from "./dom.js";
+import { cyclic, nearest, sensitivity } from "./evidence.js";
 import { isNumber, num, sig } from "./format.js";
 import { fetchJson } from "./link.js";
 import { style } from "./models.js";
+import { repeats } from "./repeats.js";
 import { takeAway } from "./takeaway.js";
 
 /** Items for Tabs. */
@@ -14,12 +16,11 @@ export function behind(app, r) {
     ["nearest", "Nearest compounds", () => nearest(r)],
     ["sensitivity", "Sensitivity", () => sensitivity(r)],
     ["cyclic", "Cyclic residual", () => cyclic(r)],
+    ...(r.repeats ? [["repeats", `Repeats (${r.repeats.n})`, () => repeats(r)]] : []),
     ["signals", "Signals", () => signals(r)],
     ["take", "Take away", () => takeAway(r)],
   ];
 }
-
-const nothing = (text) => h("p", { class: "nothing" }, text);
 
 /** I0 and the detectors as they were read, fetched from the raw run. */
 function rawPanel(r) {
@@ -38,12 +39,6 @@ function rawPanel(r) {
   return panel;
 }
 
-function shown(id, model, height = 200) {
-  const chart = new Chart(id, { height });
-  chart.set(model);
-  return chart.node;
-}
-
 function rawModels(raw) {
   const base = { xLabel: "energy / eV", x: raw.energy ?? [] };
   const of = (names, yLabel) => names.filter((n) => raw[n]).map((n, i) => ({ label: n, y: raw[n], ...style(i), yLabel }));
@@ -54,36 +49,6 @@ function rawModels(raw) {
     ["raw-mu", { ...base, title: raw.kind || "μ(E)", yLabel: "μ(E)", series: of(["mu"]) }],
   ];
   return models.filter(([, m]) => m.series.length && m.x.length);
-}
-
-function nearest(r) {
-  if (!r.nearest?.length) return nothing("This result names no training compounds.");
-  return h("table", { class: "plain", testid: "nearest" },
-    h("thead", {}, h("tr", {}, h("th", {}, "nearest training compound"), h("th", {}, "distance"))),
-    h("tbody", {}, r.nearest.map((n) => h("tr", {}, h("td", {}, n.name), h("td", {}, sig(n.distance))))));
-}
-
-/** How far the first shell moves when the spectrum is shifted or broadened. */
-function sensitivity(r) {
-  if (!r.sensitivity?.length) return nothing("This result holds no sensitivity.");
-  const kinds = [...new Set(r.sensitivity.map((s) => s.kind))];
-  return h("div", { class: "plots", testid: "sensitivity" }, kinds.map((kind) => {
-    const points = r.sensitivity.filter((s) => s.kind === kind).sort((a, b) => a.value - b.value);
-    return shown(`sensitivity-${kind}`, {
-      title: `First shell against ${kind}`, xLabel: `${kind} / eV`, yLabel: "first shell / Å",
-      x: points.map((p) => p.value), series: [{ label: "first shell", y: points.map((p) => p.r), color: "c1", points: true }],
-    });
-  }));
-}
-
-function cyclic(r) {
-  const c = r.cyclic;
-  if (!c) return nothing("This result holds no cyclic residual.");
-  const lines = [["measured", c.measured], ["returned from G2", c.returned], ["residual", c.residual]].filter(([, y]) => y?.length);
-  return h("div", { testid: "cyclic" }, isNumber(c.score) ? h("p", {}, `score ${sig(c.score)}`) : null, shown("cyclic-plot", {
-    title: "Spectrum that the prediction leads back to", xLabel: "energy / eV", yLabel: "normalised μ(E)",
-    x: c.energy, series: lines.map(([label, y], i) => ({ label, y, ...style(i) })),
-  }));
 }
 
 function signals(r) {

@@ -11,7 +11,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
 
 /**
  * A model is {title, xLabel, yLabel, x, series: [{label, y, color, width, dash, points, band: [low, high]}],
- * marks: [{x, label}], range: [xmin, xmax], errors: {low, high}, shapes: [colour of each point]}.
+ * marks: [{x, label}], shade: {from, label}, range: [xmin, xmax], errors: {low, high}, shapes: [colour of each point]}.
  */
 export class Chart {
   constructor(testid, { height = 300, tools = true } = {}) {
@@ -31,7 +31,7 @@ export class Chart {
   }
 
   set(model) {
-    const shape = model && JSON.stringify([model.title, model.xLabel, model.yLabel, model.series.map((s) => [s.label, s.color, s.dash, s.width, s.points, !!s.band]), model.range, !!model.errors, !!model.shapes]);
+    const shape = model && JSON.stringify([model.title, model.xLabel, model.yLabel, model.series.map((s) => [s.label, s.color, s.dash, s.width, s.points, !!s.band]), model.range, model.shade, !!model.errors, !!model.shapes]);
     const same = this.plot && shape === this.shape;
     this.model = model;
     this.shape = shape;
@@ -115,6 +115,7 @@ export class Chart {
     ctx.textAlign = "left";
     ctx.textBaseline = "alphabetic";
     ctx.fillStyle = ctx.strokeStyle = ink("muted");
+    if (this.model.shade) this.#shade(u, ctx, ratio);
     ctx.lineWidth = ratio;
     let end = -Infinity, line = 0;
     for (const mark of this.model.marks ?? []) {
@@ -134,6 +135,30 @@ export class Chart {
     if (this.model.errors) this.#errors(u, ctx);
     if (this.model.shapes) this.#shapes(u, ctx, ratio);
     ctx.restore();
+  }
+
+  /** What lies beyond `shade.from` is hatched, with a word: it is not to be relied on. */
+  #shade(u, ctx, ratio) {
+    const { left, top, width, height } = u.bbox;
+    const x = Math.min(left + width, Math.max(left, u.valToPos(this.model.shade.from, "x", true)));
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(x, top, left + width - x, height);
+    ctx.clip();
+    ctx.globalAlpha = 0.1;
+    ctx.fillRect(x, top, left + width - x, height);
+    ctx.globalAlpha = 0.35;
+    ctx.lineWidth = ratio;
+    for (let at = x - height; at < left + width; at += 12 * ratio) {
+      ctx.beginPath();
+      ctx.moveTo(at, top + height);
+      ctx.lineTo(at + height, top);
+      ctx.stroke();
+    }
+    ctx.restore();
+    ctx.textAlign = "right";
+    ctx.fillText(this.model.shade.label, left + width - 6 * ratio, top + height - 8 * ratio);
+    ctx.textAlign = "left";
   }
 
   /** The range of y, wide enough for the error bars. */
@@ -187,6 +212,13 @@ export class Chart {
   }
 }
 
+/** The node of a plot that is drawn once. */
+export function shown(testid, model, height = 200) {
+  const chart = new Chart(testid, { height });
+  chart.set(model);
+  return chart.node;
+}
+
 /** Destroy all plots inside `node`, which is about to leave the page. */
 export function release(node) {
   for (const box of node.querySelectorAll(".plot")) box.chart?.destroy();
@@ -221,5 +253,5 @@ function seriesOf(model) {
 function describe(model) {
   if (!model || !model.x.length) return "empty plot";
   const names = model.series.map((s) => s.label).join(", ");
-  return `${model.title}: ${names} against ${model.xLabel}, ${model.x.length} points`;
+  return `${model.title}: ${names} against ${model.xLabel}, ${model.x.length} points${model.shade ? `; ${model.shade.label}` : ""}`;
 }

@@ -49,6 +49,9 @@ export function choice(legend, name, options, value, onChange) {
   return group;
 }
 
+/** What stands where there is nothing to show. */
+export const nothing = (text) => h("p", { class: "nothing" }, text);
+
 /** A heading with its value below, for lists of numbers. */
 export function facts(pairs) {
   return h("dl", { class: "facts" }, pairs.filter(([, v]) => v !== null && v !== "" && v !== undefined)

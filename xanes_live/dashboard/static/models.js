@@ -44,7 +44,8 @@ export function g2Model(r) {
   if (g.sigma) series.push({ label: "±2σ", band: [around(-1), around(1)], color: "c2", outline: true });
   series.push({ label: "G2", y: g.mean, color: "c1", width: 2.5 });
   const marks = (r.peaks ?? []).slice(0, 8).map((p) => ({ x: p.r, label: `${num(p.r)} Å` }));
-  return { title, xLabel: "distance / Å", yLabel: "G2 (wACSF)", x: g.radius, series, marks };
+  const shade = isNumber(g.skill_to) && g.skill_to < g.radius.at(-1) ? { from: g.skill_to, label: `no skill shown beyond ${num(g.skill_to, 1)} Å` } : undefined;
+  return { title, xLabel: "distance / Å", yLabel: "G2 (wACSF)", x: g.radius, series, marks, shade };
 }
 
 /** One sweep of a run of many, as if it were a result of its own. */
@@ -53,7 +54,7 @@ export function sweepOf(r, stacks, index) {
   const row = (key) => stacks[key]?.[index];
   const pick = (key) => s[key]?.[index] ?? null;
   const spectrum = stacks.energy ? { energy: stacks.energy, normalised: row("normalised"), flattened: row("flattened") } : null;
-  const g2 = stacks.radius ? { radius: stacks.radius, mean: row("mean"), sigma: row("sigma"), lower: row("lower"), upper: row("upper") } : null;
+  const g2 = stacks.radius ? { skill_to: r.g2?.skill_to, radius: stacks.radius, mean: row("mean"), sigma: row("sigma"), lower: row("lower"), upper: row("upper") } : null;
   return {
     ...r, spectrum, g2, peaks: index === s.described ? r.peaks : [], e0: pick("e0"), edge_step: pick("edge_step"),
     colour: s.colours[index] ?? "", r: pick("first_shell_r"), low: pick("first_shell_low"), high: pick("first_shell_high"),

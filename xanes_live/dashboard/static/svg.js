@@ -56,6 +56,11 @@ export function toSvg(model) {
   const body = el("g", { "clip-path": "url(#inside)" });
   root.append(clip, body);
   for (const s of model.series) drawSeries(body, model, s, sx, sy);
+  if (model.shade) {
+    const x = Math.max(LEFT, sx(model.shade.from));
+    body.append(el("rect", { x, y: TOP, width: Math.max(0, W - RIGHT - x), height: H - TOP - BOTTOM, fill: ink("muted"), "fill-opacity": 0.15 }));
+    body.append(el("text", { x: W - RIGHT - 6, y: H - BOTTOM - 8, "text-anchor": "end", fill: ink("muted") }, model.shade.label));
+  }
   for (const m of model.marks ?? []) {
     body.append(el("line", { x1: sx(m.x), x2: sx(m.x), y1: TOP, y2: H - BOTTOM, stroke: ink("muted"), "stroke-dasharray": "4 4" }));
     body.append(el("text", { x: sx(m.x) + 4, y: TOP + 13, fill: ink("muted") }, m.label));

@@ -16,9 +16,11 @@ export class Tabs {
 
   /** @param {Array<[string, string, () => Node]>} items key, label, what to show */
   set(items) {
+    const same = this.list.children.length === items.length && items.every(([key], i) => this.list.children[i].id === `tab-${key}`);
     this.items = items;
     if (!items.some(([key]) => key === this.current)) this.current = null;
-    fill(this.list, items.map(([key, label]) => h("button", {
+    // The same tabs stay: whoever moves along them with the keyboard is not thrown out.
+    if (!same) fill(this.list, items.map(([key, label]) => h("button", {
       type: "button", role: "tab", id: `tab-${key}`, testid: `tab-${key}`,
       "aria-controls": this.panel.id, on: { click: () => this.show(key) },
     }, label)));

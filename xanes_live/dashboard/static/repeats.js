@@ -1,0 +1,26 @@
+// The repeats of a sample: which were merged, what drifts, and whether another one is worth it.
+
+import { shown } from "./chart.js";
+import { h } from "./dom.js";
+import { interval, isNumber, num, scanName, sig } from "./format.js";
+
+export function repeats(r) {
+  const { of, drift, outlier, merged, advice, narrows } = r.repeats;
+  const shell = merged?.shell ?? {};
+  const range = interval(shell.low, shell.high);
+  return h("div", { testid: "repeats" },
+    advice ? h("p", {}, h("b", {}, advice)) : isNumber(narrows) ? h("p", {}, `One more repeat would narrow the interval by about ${num(narrows, 3)} Å.`) : null,
+    merged ? h("p", { testid: "repeats-merged" }, `${merged.count ?? of.length} repeats merged: `, isNumber(shell.r) ? h("b", {}, `${num(shell.r)} Å`) : "no distance",
+      range ? `, 95 % between ${range} Å` : "", isNumber(shell.noise) ? `, of which ±${num(shell.noise, 3)} Å by noise` : "", ".") : null,
+    drift ? h("p", { testid: "repeats-drift" }, `▲ ${capital(drift.measure)} drifts by ${sig(drift.change, 2)} ${drift.unit} from the first repeat to the last`,
+      isNumber(drift.chance) ? ` (chance in repeats that do not drift: ${sig(100 * drift.chance, 2)} %)` : "", isNumber(drift.keep) ? `; the first ${drift.keep} are still good.` : ".") : null,
+    h("ol", { class: "said" }, of.map((one, i) => h("li", {}, scanName(one), one.index ? ` sweep ${one.index + 1}` : "",
+      one.uid === r.raw_uid ? " (this one)" : "", i === outlier ? " ▲ does not agree with the others" : "", one.used ? "" : ", left out of the merge"))),
+    merged?.energy?.length ? shown("repeats-plot", {
+      title: "Mean of the repeats with its standard error", xLabel: "energy / eV", yLabel: "normalised μ(E)", x: merged.energy,
+      series: [{ label: "± σ", band: [around(merged, -1), around(merged, 1)], color: "c1" }, { label: "mean", y: merged.mu, color: "c1" }],
+    }, 220) : null);
+}
+
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+const around = (m, sign) => m.mu.map((v, i) => (isNumber(v) && isNumber(m.sigma[i]) ? v + sign * m.sigma[i] : null));
