@@ -352,6 +352,9 @@ class Assessment:
     signals: Mapping[str, float] = field(default_factory=dict)
     """The numbers the verdict was made from, by name."""
     evidence: Evidence = Evidence()
+    skill_to: float | None = None
+    """Distance up to which G2 of measured spectra is predicted better than by its mean, Å; None
+    where that was never tested."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -448,9 +448,9 @@ FLAGS: dict[str, FlagKind] = _table(
     FlagKind(
         "cyclic_residual",
         WARNING,
-        "the predicted structure does not lead back to the spectrum (residual {value:.1f} × usual)",
-        "The prediction does not explain what was measured.",
-        "See where in energy the residual lies; do not rely on the distance alone.",
+        "the spectrum shows what no predicted structure explains (residual {value:.1f} × usual)",
+        "A glitch, noise, another element, or a compound unlike all computed ones.",
+        "See where in energy the residual lies; check the channels there.",
     ),
     FlagKind(
         "limit_soft",

@@ -40,13 +40,18 @@ class Calibration:
     """σ is multiplied by this for the half-width of the 95 % band, shape (n_g2,)."""
     band_floor: Array
     """Half-width below which the band is never drawn, shape (n_g2,)."""
+    skill_to: float | None = None
+    """Distance up to which G2 of measured spectra is predicted better than by its mean, Å."""
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], n_g2: int) -> Calibration:
         """Read the `[calibration]` table of a model; scalars hold for every radius."""
         factor = np.asarray(values.get("band_factor", 2.0), dtype=float)
         floor = np.asarray(values.get("band_floor", 0.0), dtype=float)
-        return cls(np.broadcast_to(factor, (n_g2,)), np.broadcast_to(floor, (n_g2,)))
+        shape = (n_g2,)
+        return cls(
+            np.broadcast_to(factor, shape), np.broadcast_to(floor, shape), values.get("skill_to")
+        )
 
 
 def assess(
@@ -102,6 +107,7 @@ def judge_examined(
         probability=examined.probability,
         signals={**known, "covered": float(np.mean(model_input.covered))},
         evidence=examined.evidence,
+        skill_to=calibration.skill_to,
     )
 
 
@@ -109,11 +115,16 @@ def _verdict(examined: Examined, config: ConfidenceConfig) -> tuple[Flag, ...]:
     """Return the verdict's own flag where it is not green, then the signals that drove it."""
     if not np.isfinite(examined.prediction.first_shell.r):
         return (make("no_first_shell"),)
+    strange = tuple(_flag_of(name, examined) for name in examined.strange)
     chance = examined.probability
     if chance >= config.green_probability:
-        return ()
+        return strange
     code = "first_shell_unlikely" if chance < config.red_probability else "first_shell_uncertain"
-    return (make(code, percent=100 * chance), *drivers(examined))
+    return (make(code, percent=100 * chance), *drivers(examined), *strange)
+
+
+def _flag_of(name: str, examined: Examined) -> Flag:
+    return make(BY_NAME[name].flag, value=examined.signals[name])
 
 
 def drivers(examined: Examined, most: int = 3, share: float = 0.15) -> tuple[Flag, ...]:
@@ -123,8 +134,7 @@ def drivers(examined: Examined, most: int = 3, share: float = 0.15) -> tuple[Fla
     told: dict[str, Flag] = {}
     for name, cost in ordered:
         if cost > 0 and cost >= share * total:
-            code = BY_NAME[name].flag
-            told.setdefault(code, make(code, value=examined.signals[name]))
+            told.setdefault(BY_NAME[name].flag, _flag_of(name, examined))
     return tuple(told.values())[:most]
 
 

@@ -20,6 +20,8 @@ class Examined:
     signals: Mapping[str, float]
     blame: Mapping[str, float]
     """Log-odds each signal costs."""
+    strange: tuple[str, ...]
+    """Signals larger than those of nearly all unseen computed spectra, whatever the verdict."""
     kind: Kind
     """What the first shell probably consists of."""
     evidence: Evidence

@@ -122,11 +122,17 @@ class Judge:
                 probability=float(chance[i]),
                 signals=dict(zip(NAMES, table[i].tolist(), strict=True)),
                 blame=dict(zip(self.verdict.names, self.verdict.blame(used[i]), strict=True)),
+                strange=self._strange(table[i]),
                 kind=Kind.of({name: float(v[i]) for name, v in survey.heads.items()}),
                 evidence=self._evidence(i, survey, found, inner, cycle),
             )
             for i in range(len(mu))
         ]
+
+    def _strange(self, signals: Array) -> tuple[str, ...]:
+        """Return the signals that are larger than those of nearly all unseen computed spectra."""
+        limits = self.model.calibration.get("limits", {})
+        return tuple(n for n, most in limits.items() if signals[NAMES.index(n)] > most)
 
     def _evidence(
         self, i: int, survey: Survey, found: Found | None, mu: Array, cycle: Cycle | None

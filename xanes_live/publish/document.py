@@ -208,6 +208,7 @@ def _g2(said: Prediction, verdict: Assessment) -> dict[str, Any]:
         "band95": band,
         "eta": said.eta,
         "n_members": len(said.members),
+        "skill_to": verdict.skill_to,
     }
 
 

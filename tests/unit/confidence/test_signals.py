@@ -209,10 +209,11 @@ def test_the_expected_error_is_the_mean_absolute_error():
 # -- verdict in words --------------------------------------------------------------------------
 
 
-def examined(chance, kind=None, **signals):
+def examined(chance, kind=None, strange=(), **signals):
     table = dict.fromkeys(NAMES, 0.0) | signals
     cost = {name: value * 10 for name, value in table.items()}
-    return Examined(factories.prediction(), chance, table, cost, kind or Kind(), Evidence())
+    said = factories.prediction()
+    return Examined(said, chance, table, cost, strange, kind or Kind(), Evidence())
 
 
 def judged(found, *flags):
@@ -247,6 +248,12 @@ def test_an_improbable_one_says_so_and_why(chance, colour, code):
 def test_what_can_be_acted_upon_comes_first():
     said = judged(examined(0.2, spread=0.3), make("noisy", percent=9.0))
     assert said.flags[0].code == "noisy"
+
+
+def test_a_spectrum_unlike_all_others_is_not_green_however_sure_the_verdict():
+    said = judged(examined(0.95, strange=("novelty", "cyclic"), novelty=0.3, cyclic=4.0))
+    assert said.confidence is Confidence.AMBER
+    assert {flag.code for flag in said.flags} == {"novel", "cyclic_residual"}
 
 
 def test_drivers_name_one_flag_once():
