@@ -62,8 +62,9 @@ def assess(
     calibration: Calibration,
     config: ConfidenceConfig,
 ) -> Assessment:
-    """Judge one prediction; flags of the scan, its reduction and the ensemble all count."""
-    collected = (*scan_flags, *normalised.flags, *model_input.flags, *_spread(prediction, config))
+    """Judge a prediction of a model without a verdict, by flags and the members' spread alone."""
+    own = (*_spread(prediction, config), make("not_calibrated"))
+    collected = (*scan_flags, *normalised.flags, *model_input.flags, *own)
     flags = by_importance(collected)
     half = np.maximum(calibration.band_factor * prediction.sigma, calibration.band_floor)
     return Assessment(
@@ -93,8 +94,7 @@ def judge_examined(
     """Judge a prediction of a calibrated model by everything that was found out about it."""
     prediction = examined.prediction
     collected = (
-        *scan_flags, *normalised.flags, *model_input.flags, *_verdict(examined, config),
-        *limits(examined.kind, prediction.first_shell.r),
+        *scan_flags, *normalised.flags, *model_input.flags, *opinion(examined, config),
     )  # fmt: skip
     flags = by_importance(collected)
     half = np.maximum(calibration.band_factor * prediction.sigma, calibration.band_floor)
@@ -109,6 +109,12 @@ def judge_examined(
         evidence=examined.evidence,
         skill_to=calibration.skill_to,
     )
+
+
+def opinion(examined: Examined, config: ConfidenceConfig) -> tuple[Flag, ...]:
+    """Return the flags that come from what was found out about the prediction."""
+    r = examined.prediction.first_shell.r
+    return (*_verdict(examined, config), *limits(examined.kind, r))
 
 
 def _verdict(examined: Examined, config: ConfidenceConfig) -> tuple[Flag, ...]:

@@ -57,7 +57,8 @@ def test_flags_of_every_stage_count_and_the_worst_comes_first():
     noisy = make("noisy", percent=4.0)
     normalised = factories.normalised(flags=(make("not_sorted"), noisy))
     verdict = judged(with_half_width(0.01), make("scan_aborted", points=80), normalised=normalised)
-    assert [f.code for f in verdict.flags] == ["scan_aborted", "noisy", "not_sorted"]
+    expected = ["scan_aborted", "noisy", "not_sorted", "not_calibrated"]
+    assert [f.code for f in verdict.flags] == expected
     assert verdict.confidence is Confidence.RED
 
 
