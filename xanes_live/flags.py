@@ -343,8 +343,15 @@ FLAGS: dict[str, FlagKind] = _table(
         "beam_damage",
         WARNING,
         "the repeats drift: {what} by {change} over {count} repeats ({chance})",
-        "The beam changes the sample, or it dries, melts or moves.",
+        "The beam changes the sample, or it dries, melts, moves or reacts; or the energies drift.",
         "Use the first repeats only: {keep}. Attenuate or defocus the beam, or move the sample.",
+    ),
+    FlagKind(
+        "energy_drifts",
+        WARNING,
+        "the energy scale drifts: the foil moves by {change:+.2f} eV over {count} repeats",
+        "The monochromator warms up, slips or was recalibrated between the scans.",
+        "Set reduction.align to 'foil' and process the runs again; let the monochromator settle.",
     ),
     FlagKind(
         "repeat_disagrees",
@@ -463,8 +470,8 @@ FLAGS: dict[str, FlagKind] = _table(
         "limit_metallic",
         WARNING,
         "the first shell looks metallic ({percent:.0f} %)",
-        "Computed energies of metals are off by several eV, and the first two shells of a bcc metal "
-        "overlap: distances come out too short.",
+        "Computed energies of metals are off by several eV, and the first two shells of a bcc "
+        "metal overlap: distances come out too short.",
         "Use EXAFS or a measured standard for metals.",
     ),
     FlagKind(

@@ -13,7 +13,8 @@ from xanes_live.domain import Declined, Repeats, Result, Scan
 from xanes_live.flags import make
 from xanes_live.pipeline import Predictors, process
 from xanes_live.publish.document import Node, declined_node, node
-from xanes_live.service.history import History, joined
+from xanes_live.service.history import History
+from xanes_live.service.repeats import joined
 
 _log = log.get(__name__)
 

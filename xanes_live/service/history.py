@@ -9,50 +9,33 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from xanes_live import log
-from xanes_live.confidence.history import (
-    Stack,
-    draws,
-    drift,
-    narrower_by,
-    noise_of_distance,
-    outlier,
-    smooth_sigma,
-)
 from xanes_live.config import ConfidenceConfig
-from xanes_live.domain import (
-    Confidence,
-    Drift,
-    Flag,
-    MergedRepeats,
-    NormalisedSpectrum,
-    Outlier,
-    Repeat,
-    Repeats,
-    Result,
-    Severity,
-    SpectrumResult,
-)
-from xanes_live.flags import by_importance, make
+from xanes_live.domain import Flag, Mode, NormalisedSpectrum, Repeat, Repeats, Result, Severity
 from xanes_live.pipeline import Predictor
-from xanes_live.reduction import Merged, merge, resample_array, stack
+from xanes_live.service.repeats import damped, judge
 
 MOST = 64
 """Repeats of one sample that are kept, and sweeps of one run that are looked at."""
 MOST_POINTS = 200_000
 """Points of all spectra that are kept; the sample not measured for longest is forgotten first."""
-PAIRS = 4
-"""Pairs of noise with which the merge is predicted."""
-WORTH = 0.005
-"""Narrowing of the half-width that is worth another repeat, Å."""
 _log = log.get(__name__)
-_Sample = tuple[str, str, str, str, str, str]
-"""Sample, element, edge, mode, model and configuration: only what agrees in all is compared."""
+
+
+class _Sample(NamedTuple):
+    """Only what agrees in all of this is compared."""
+
+    name: str
+    element: str
+    edge: str
+    mode: str
+    model: str
+    config: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +85,38 @@ class History:
         own = _usable(result)
         if not own:
             return None
-        series = self._remember(_sample(result, own[0].spectrum), own)
-        if len(series) < 2:
+        sample = _sample(result, own[0].spectrum)
+        series = self._remember(sample, own)
+        weak = self._damped(sample, own)
+        if len(series) < 2 and not weak:
             return None
-        return judge(series, result.scan.uid, predictor)
+        of = [kept.repeat for kept in series]
+        spectra = [kept.spectrum for kept in series]
+        repeats = judge(of, spectra, result.scan.uid, predictor)
+        return replace(repeats, flags=(*weak, *repeats.flags))
+
+    def _damped(self, sample: _Sample, own: list[_Kept]) -> tuple[Flag, ...]:
+        """Compare fluorescence with earlier transmission of the same sample, if there is any."""
+        if sample.mode != Mode.FLUORESCENCE.value or not sample.name:
+            return ()
+        through = self._samples.get(sample._replace(mode=Mode.TRANSMISSION.value), [])
+        now = own[0].time
+        known = [k for k in through if 0.0 <= now - k.time <= self._within]
+        if not known:
+            return ()
+        last = known[-1]
+        name = "an earlier run" if last.repeat.scan_id is None else f"run {last.repeat.scan_id}"
+        return damped(own[-1].spectrum, last.spectrum, name)
 
     def _remember(self, sample: _Sample, own: list[_Kept]) -> list[_Kept]:
         """Return the series that ends with the spectra `own`, which are kept."""
         now, uid = own[0].time, own[0].repeat.uid
         known = [k for k in self._samples.pop(sample, []) if k.repeat.uid != uid]
         known = sorted([*known, *own], key=lambda kept: kept.order)[-MOST:]
-        if sample[0]:
+        if sample.name:
             self._samples[sample] = known
             self._forget()
-        before = [k for k in known if k.order < own[0].order] if sample[0] else []
+        before = [k for k in known if k.order < own[0].order] if sample.name else []
         return [*_unbroken(before, now, self._within), *own][-MOST:]
 
     def _forget(self) -> None:
@@ -133,7 +134,7 @@ def _sample(result: Result, spectrum: NormalisedSpectrum) -> _Sample:
     scan = result.scan
     mode = spectrum.spectrum.mode.value
     name = scan.sample.strip()
-    return (name, scan.element, scan.edge, mode, result.model.hash, result.config_hash)
+    return _Sample(name, scan.element, scan.edge, mode, result.model.hash, result.config_hash)
 
 
 def _usable(result: Result) -> list[_Kept]:
@@ -168,127 +169,3 @@ def _unbroken(before: list[_Kept], now: float, within: float) -> list[_Kept]:
         series.insert(0, kept)
         later = kept.time
     return series
-
-
-def judge(series: Sequence[_Kept], uid: str, predictor: Predictor) -> Repeats:
-    """Judge a series of repeats that ends with those of run `uid`.
-
-    Raises
-    ------
-    ValueError
-        If the spectra have no energies in common.
-    """
-    spectra = [kept.spectrum for kept in series]
-    trend, odd = _compared(spectra)
-    used = _used(len(series), trend, odd)
-    merged = merge([spectra[i] for i in used])
-    said, gain = _predicted(merged, predictor)
-    of = tuple(replace(kept.repeat, used=position in used) for position, kept in enumerate(series))
-    present = {position for position, repeat in enumerate(of) if repeat.uid == uid}
-    flags = (*_drifting(trend, len(series)), *_disagreeing(odd, present, len(series)))
-    half = _half_width(said)
-    if gain is not None and gain >= WORTH:
-        flags = (*flags, make("more_repeats_help", by=gain, half=half))
-    return Repeats(of, trend, odd, said, gain, _advice(trend, gain), flags)
-
-
-def _compared(spectra: Sequence[NormalisedSpectrum]) -> tuple[Drift | None, Outlier | None]:
-    together = stack(spectra)
-    noise = np.array([(s.spectrum.noise or 0.0) / s.edge_step for s in spectra])
-    on_grid = Stack(together.energy, together.flattened, noise, spectra[0].e0)
-    trend = drift(on_grid)
-    odd = outlier(on_grid, trend)
-    if odd is not None and len(spectra) > 3:
-        # one spoiled repeat may look like a trend, or hide one
-        trend = _counted_with(drift(on_grid.without(odd.position)), odd.position)
-    return trend, odd
-
-
-def _counted_with(trend: Drift | None, left_out: int) -> Drift | None:
-    """Count the repeats to keep in a series that has one more repeat in it."""
-    if trend is None or left_out >= trend.keep:
-        return trend
-    return replace(trend, keep=trend.keep + 1)
-
-
-def _used(n: int, trend: Drift | None, odd: Outlier | None) -> list[int]:
-    kept = range(n if trend is None else trend.keep)
-    used = [i for i in kept if odd is None or i != odd.position]
-    return used or [0]
-
-
-def _predicted(merged: Merged, predictor: Predictor) -> tuple[MergedRepeats, float | None]:
-    """Predict the merge, bare and with noise, in one batch; what one more repeat would bring."""
-    curve = merged.flattened if predictor.input_form == "flattened" else merged.normalised
-    noise = draws(smooth_sigma(merged.sigma), PAIRS)
-    rows = resample_array(
-        merged.energy, np.concatenate((curve[None], curve + noise)), predictor.energy
-    ).mu
-    predictions = predictor.predict(rows)
-    shell = predictions[0].first_shell
-    by_noise = noise_of_distance(np.array([p.first_shell.r for p in predictions[1:]]))
-    made = MergedRepeats(
-        merged.energy, merged.normalised, merged.sigma, merged.count, shell, by_noise
-    )
-    half = (shell.high - shell.low) / 2.0
-    if not np.isfinite(half) or not np.isfinite(by_noise):
-        return made, None
-    return made, narrower_by(half, by_noise, merged.count)
-
-
-def _half_width(merged: MergedRepeats) -> float:
-    shell = merged.first_shell
-    return float("nan") if shell is None else (shell.high - shell.low) / 2.0
-
-
-def _drifting(trend: Drift | None, count: int) -> tuple[Flag, ...]:
-    if trend is None:
-        return ()
-    chance = "chance below 0.01 %" if trend.chance < 1e-4 else f"chance {trend.chance:.2%}"
-    keep = "the first" if trend.keep == 1 else f"1 to {trend.keep}"
-    change = f"{trend.change:+.2g} {trend.unit}"
-    flag = make("beam_damage", what=trend.measure, change=change, count=count, chance=chance)
-    return (replace(flag, remedy=flag.remedy.format(keep=keep)),)
-
-
-def _disagreeing(odd: Outlier | None, present: set[int], count: int) -> tuple[Flag, ...]:
-    """Flag the run the odd repeat belongs to; later ones only leave it out."""
-    if odd is None or odd.position not in present:
-        return ()
-    which, others = odd.position + 1, count - 1
-    return (make("repeat_disagrees", which=which, others=others, times=odd.times),)
-
-
-def _advice(trend: Drift | None, gain: float | None) -> str:
-    if trend is not None:
-        return "more repeats of this spot would not help: it changes"
-    if gain is None:
-        return ""
-    if gain < WORTH:
-        return (
-            "one more repeat would not help: the interval comes from what the model does not know, "
-            "not from noise"
-        )
-    return f"one more repeat would narrow the interval by about {gain:.3f} Å"
-
-
-def joined(result: Result, repeats: Repeats | None) -> Result:
-    """Return a result whose spectra carry the flags of the repeats too."""
-    if repeats is None or not repeats.flags:
-        return result
-    spectra = tuple(_flagged(spectrum, repeats) for spectrum in result.spectra)
-    return replace(result, spectra=spectra)
-
-
-def _flagged(spectrum: SpectrumResult, repeats: Repeats) -> SpectrumResult:
-    flags = repeats.flags
-    odd = repeats.outlier
-    own = next((r for i, r in enumerate(repeats.of) if odd and i == odd.position), None)
-    if own is not None and own.index != spectrum.index:
-        flags = tuple(flag for flag in flags if flag.code != "repeat_disagrees")
-    verdict = spectrum.assessment
-    colour = verdict.confidence
-    if colour is Confidence.GREEN and any(f.severity is Severity.WARNING for f in flags):
-        colour = Confidence.AMBER
-    verdict = replace(verdict, confidence=colour, flags=by_importance((*verdict.flags, *flags)))
-    return replace(spectrum, assessment=verdict)

@@ -8,12 +8,14 @@ from itertools import count
 import numpy as np
 import pytest
 
-from tests import factories
+from tests import factories, spoil
 from xanes_live.config import ConfidenceConfig, Config
-from xanes_live.domain import Confidence, FirstShell
+from xanes_live.domain import Confidence, FirstShell, Mode
 from xanes_live.publish.document import node
 from xanes_live.service import history as module
-from xanes_live.service.history import History, joined
+from xanes_live.service import repeats as judging
+from xanes_live.service.history import History
+from xanes_live.service.repeats import joined
 
 CONFIG = ConfidenceConfig(repeats_within_s=3600.0)
 
@@ -89,7 +91,7 @@ def test_runs_of_one_sample_are_merged_with_their_error():
 def test_the_ensemble_is_asked_once():
     predictor = Linear()
     add_all([run(1), run(2)], predictor)
-    assert predictor.batches == [1 + 2 * module.PAIRS]
+    assert predictor.batches == [1 + 2 * judging.PAIRS]
 
 
 @pytest.mark.parametrize(
@@ -175,6 +177,51 @@ def test_an_odd_run_is_flagged_when_it_comes_and_left_out_later():
     assert [r.used for r in found[5].of] == [True, True, True, False, True, True]
 
 
+def with_foil(result, moves):
+    spectra = []
+    for spectrum in result.spectra:
+        done = spectrum.normalised
+        foil = spoil.foil(done.energy + 0.3 + moves * (spectrum.index + 1))
+        source = replace(done.spectrum, reference=foil)
+        spectra.append(replace(spectrum, normalised=replace(done, spectrum=source)))
+    return replace(result, spectra=tuple(spectra))
+
+
+def test_a_drift_that_the_foil_shares_is_one_of_the_energies():
+    drifting = run(1, n=6, reduced=0.2)
+    (repeats,) = add_all([with_foil(drifting, moves=0.2)])
+    assert [f.code for f in repeats.flags] == ["energy_drifts"]
+    assert "-1.0" in repeats.flags[0].message
+    (repeats,) = add_all([with_foil(drifting, moves=0.0)])
+    assert [f.code for f in repeats.flags] == ["beam_damage"]
+
+
+def in_mode(result, mode, damped=1.0):
+    spectra = []
+    for spectrum in result.spectra:
+        done = spectrum.normalised
+        curve = np.where(
+            done.flattened > 1.0, 1.0 + damped * (done.flattened - 1.0), done.flattened
+        )
+        source = replace(done.spectrum, mode=mode)
+        curves = replace(done, normalised=curve, flattened=curve, spectrum=source)
+        spectra.append(replace(spectrum, normalised=curves))
+    return replace(result, spectra=tuple(spectra))
+
+
+def test_fluorescence_is_compared_with_earlier_transmission():
+    through = in_mode(run(1), Mode.TRANSMISSION)
+    damped = in_mode(run(2), Mode.FLUORESCENCE, damped=0.4)
+    _, repeats = add_all([through, damped])
+    (flag,) = repeats.flags
+    assert flag.code == "over_absorption"
+    assert "run 1" in flag.message
+    assert ids(repeats) == [2]
+    thin = in_mode(run(2), Mode.FLUORESCENCE)
+    assert add_all([through, thin]) == [None, None]
+    assert add_all([damped, through]) == [None, None]
+
+
 def test_flags_reach_the_result_and_green_becomes_amber():
     results = [run(i, change=0.2 * (i == 3)) for i in range(4)]
     *_, repeats = add_all(results)
@@ -201,7 +248,7 @@ def test_only_the_odd_sweep_is_flagged_as_odd():
 def test_more_repeats_are_advised_where_noise_matters():
     noisy = [run(i, noise=0.05) for i in range(2)]
     sure = add_all(noisy, Linear(slope=0.1))[-1]
-    assert sure.one_more_narrows_by < module.WORTH
+    assert sure.one_more_narrows_by < judging.WORTH
     assert "would not help" in sure.advice
     open_ = add_all(noisy, Linear(slope=20.0))[-1]
     assert [f.code for f in open_.flags] == ["more_repeats_help"]

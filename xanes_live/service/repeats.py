@@ -1,0 +1,218 @@
+"""What the repeats of a sample say together: drift, an odd one, the merge and its prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from xanes_live.confidence.history import (
+    Stack,
+    draws,
+    drift,
+    narrower_by,
+    noise_of_distance,
+    outlier,
+    smooth_sigma,
+)
+from xanes_live.domain import (
+    Confidence,
+    Drift,
+    Flag,
+    MergedRepeats,
+    NormalisedSpectrum,
+    Outlier,
+    Repeat,
+    Repeats,
+    Result,
+    Severity,
+    SpectrumResult,
+)
+from xanes_live.edges import edge_energy
+from xanes_live.flags import by_importance, make
+from xanes_live.pipeline import Predictor
+from xanes_live.reduction import Merged, merge, resample_array, stack
+from xanes_live.reduction.absorption import DAMPED, damping
+from xanes_live.reduction.align import foil_energy
+
+PAIRS = 4
+"""Pairs of noise with which the merge is predicted."""
+WORTH = 0.005
+"""Narrowing of the half-width that is worth another repeat, Å."""
+_FOIL_SHARE = 0.6
+"""Share of an edge's drift from which the foil's explains it."""
+
+
+def damped(
+    fluorescence: NormalisedSpectrum, through: NormalisedSpectrum, name: str
+) -> tuple[Flag, ...]:
+    """Return a flag if fluorescence is damped against a transmission, `name`, of the same sample.
+
+    Raises
+    ------
+    ValueError
+        If they have no energies in common.
+    """
+    both = stack([fluorescence, through])
+    found = damping(both.energy, *both.flattened)
+    if found is None or found[0] + 2.0 * found[1] >= DAMPED:
+        return ()
+    reason = f"its structure is {max(found[0], 0.0):.0%} of that in transmission ({name})"
+    return (make("over_absorption", reason=reason),)
+
+
+def judge(
+    of: Sequence[Repeat], spectra: Sequence[NormalisedSpectrum], uid: str, predictor: Predictor
+) -> Repeats:
+    """Judge a series of repeats that ends with those of run `uid`.
+
+    Parameters
+    ----------
+    of, spectra
+        Which they are and what was measured, in the order they were taken.
+    uid
+        The present run; only what concerns it is flagged.
+    predictor
+        Predicts the merge, in one batch.
+
+    Raises
+    ------
+    ValueError
+        If the spectra have no energies in common.
+    """
+    trend, odd = _compared(spectra)
+    used = _used(len(of), trend, odd)
+    merged = merge([spectra[i] for i in used])
+    said, gain = _predicted(merged, predictor)
+    of = tuple(replace(repeat, used=position in used) for position, repeat in enumerate(of))
+    present = {position for position, repeat in enumerate(of) if repeat.uid == uid}
+    flags = (*_drifting(trend, spectra), *_disagreeing(odd, present, len(of)))
+    half = _half_width(said)
+    if gain is not None and gain >= WORTH:
+        flags = (*flags, make("more_repeats_help", by=gain, half=half))
+    return Repeats(of, trend, odd, said, gain, _advice(trend, gain), flags)
+
+
+def _compared(spectra: Sequence[NormalisedSpectrum]) -> tuple[Drift | None, Outlier | None]:
+    together = stack(spectra)
+    noise = np.array([(s.spectrum.noise or 0.0) / s.edge_step for s in spectra])
+    on_grid = Stack(together.energy, together.flattened, noise, spectra[0].e0)
+    trend = drift(on_grid)
+    odd = outlier(on_grid, trend)
+    if odd is not None and len(spectra) > 3:
+        # one spoiled repeat may look like a trend, or hide one
+        trend = _counted_with(drift(on_grid.without(odd.position)), odd.position)
+    return trend, odd
+
+
+def _counted_with(trend: Drift | None, left_out: int) -> Drift | None:
+    """Count the repeats to keep in a series that has one more repeat in it."""
+    if trend is None or left_out >= trend.keep:
+        return trend
+    return replace(trend, keep=trend.keep + 1)
+
+
+def _used(n: int, trend: Drift | None, odd: Outlier | None) -> list[int]:
+    kept = range(n if trend is None else trend.keep)
+    used = [i for i in kept if odd is None or i != odd.position]
+    return used or [0]
+
+
+def _predicted(merged: Merged, predictor: Predictor) -> tuple[MergedRepeats, float | None]:
+    """Predict the merge, bare and with noise, in one batch; what one more repeat would bring."""
+    curve = merged.flattened if predictor.input_form == "flattened" else merged.normalised
+    noise = draws(smooth_sigma(merged.sigma), PAIRS)
+    rows = resample_array(
+        merged.energy, np.concatenate((curve[None], curve + noise)), predictor.energy
+    ).mu
+    predictions = predictor.predict(rows)
+    shell = predictions[0].first_shell
+    by_noise = noise_of_distance(np.array([p.first_shell.r for p in predictions[1:]]))
+    made = MergedRepeats(
+        merged.energy, merged.normalised, merged.sigma, merged.count, shell, by_noise
+    )
+    half = (shell.high - shell.low) / 2.0
+    if not np.isfinite(half) or not np.isfinite(by_noise):
+        return made, None
+    return made, narrower_by(half, by_noise, merged.count)
+
+
+def _half_width(merged: MergedRepeats) -> float:
+    shell = merged.first_shell
+    return float("nan") if shell is None else (shell.high - shell.low) / 2.0
+
+
+def _drifting(trend: Drift | None, spectra: Sequence[NormalisedSpectrum]) -> tuple[Flag, ...]:
+    if trend is None:
+        return ()
+    count = len(spectra)
+    foil = _foil_moves(spectra) if trend.unit == "eV" else 0.0
+    if foil * np.sign(trend.change) > _FOIL_SHARE * abs(trend.change):
+        return (make("energy_drifts", change=foil, count=count),)
+    chance = "chance below 0.01 %" if trend.chance < 1e-4 else f"chance {trend.chance:.2%}"
+    keep = "the first" if trend.keep == 1 else f"1 to {trend.keep}"
+    change = f"{trend.change:+.2g} {trend.unit}"
+    flag = make("beam_damage", what=trend.measure, change=change, count=count, chance=chance)
+    return (replace(flag, remedy=flag.remedy.format(keep=keep)),)
+
+
+def _foil_moves(spectra: Sequence[NormalisedSpectrum]) -> float:
+    """Return how far the foil's edge moves from the first repeat to the last, eV; 0 if unknown."""
+    places = []
+    for spectrum in (spectra[0], spectra[-1]):
+        source = spectrum.spectrum
+        if source.reference is None:
+            return 0.0
+        try:
+            tabulated = edge_energy(source.element, source.edge)
+        except KeyError:
+            return 0.0
+        place = foil_energy(spectrum.energy, source.reference, tabulated)
+        if isinstance(place, str):
+            return 0.0
+        places.append(place)
+    return places[1] - places[0]
+
+
+def _disagreeing(odd: Outlier | None, present: set[int], count: int) -> tuple[Flag, ...]:
+    """Flag the run the odd repeat belongs to; later ones only leave it out."""
+    if odd is None or odd.position not in present:
+        return ()
+    which, others = odd.position + 1, count - 1
+    return (make("repeat_disagrees", which=which, others=others, times=odd.times),)
+
+
+def _advice(trend: Drift | None, gain: float | None) -> str:
+    if trend is not None:
+        return "more repeats of this spot would not help: it changes"
+    if gain is None:
+        return ""
+    if gain < WORTH:
+        return (
+            "one more repeat would not help: the interval comes from what the model does not know, "
+            "not from noise"
+        )
+    return f"one more repeat would narrow the interval by about {gain:.3f} Å"
+
+
+def joined(result: Result, repeats: Repeats | None) -> Result:
+    """Return a result whose spectra carry the flags of the repeats too."""
+    if repeats is None or not repeats.flags:
+        return result
+    spectra = tuple(_flagged(spectrum, repeats) for spectrum in result.spectra)
+    return replace(result, spectra=spectra)
+
+
+def _flagged(spectrum: SpectrumResult, repeats: Repeats) -> SpectrumResult:
+    flags = repeats.flags
+    odd = repeats.outlier
+    own = next((r for i, r in enumerate(repeats.of) if odd and i == odd.position), None)
+    if own is not None and own.index != spectrum.index:
+        flags = tuple(flag for flag in flags if flag.code != "repeat_disagrees")
+    verdict = spectrum.assessment
+    colour = verdict.confidence
+    if colour is Confidence.GREEN and any(f.severity is Severity.WARNING for f in flags):
+        colour = Confidence.AMBER
+    verdict = replace(verdict, confidence=colour, flags=by_importance((*verdict.flags, *flags)))
+    return replace(spectrum, assessment=verdict)
