@@ -22,6 +22,7 @@ from xanes_live.ensemble.data import TrainingSet
 from xanes_live.ensemble.heads import HEADS, LOG_ERROR, SHELL, WIDTH, laplace_loss
 from xanes_live.ensemble.recipe import Recipe, TrainingSection
 from xanes_live.ensemble.stacked import Stacked
+from xanes_live.ensemble.step import Draws, Recorded
 from xanes_live.errors import ConfigurationError
 
 Progress = Callable[[int, float], None]
@@ -134,9 +135,17 @@ class Trainer:
         self.network = self._network(data)
         self.network.to(self.device)
         self.average = [p.detach().clone() for p in self.network.parameters()]
+        self.rate, self.pull = (torch.zeros((), device=self.device) for _ in range(2))
         self.optimiser = torch.optim.Adam(
-            self.network.parameters(), self.section.rate, weight_decay=self.section.weight_decay
+            self.network.parameters(),
+            self.rate,
+            weight_decay=self.section.weight_decay,
+            fused=True,
+            capturable=self.device.type == "cuda",
         )
+        size = (self.section.batch, len(self.grid))
+        self.draws = Draws(self.section.seed, self.members, *size, self.device)
+        self.recorded = Recorded(self._advance) if self.device.type == "cuda" else None
         self.epoch, self.step = 0, 0
         self.losses: list[float] = []
 
@@ -205,16 +214,26 @@ class Trainer:
 
     def one_step(self, index: Tensor) -> Tensor:
         """Advance all members by one batch, (n_members, batch) indices; return the mean loss."""
-        draws, noise = self._draws(index.shape[1])
+        n, step = index.shape[1], self.step + 1
+        draws = self.draws.at(self.step, n)
+        self.rate.fill_(self._rate(len(self.resamples[0])))
+        self.pull.fill_(1.0 - min(self.section.average, step / (step + 10.0)))
+        full = self.recorded is not None and n == self.section.batch
+        loss = (self.recorded if full and self.recorded else self._advance)(index, *draws)
+        self.step = step
+        return loss
+
+    def _advance(self, index: Tensor, draws: Tensor, noise: Tensor) -> Tensor:
+        """Show a batch, learn from it, follow with the average: nothing but work on the device."""
         shown = apply(self.bank, index, self.grid, self.settings, draws, noise)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self._rate(len(self.resamples[0]))
         self.optimiser.zero_grad(set_to_none=True)
         loss = self.loss(self.network(shown), self.target[index])
         torch.autograd.backward(loss.sum())  # a sum: each member gets the gradient of its own loss
         self.optimiser.step()
-        self.step += 1
-        self._update_average()
+        if self.section.average:
+            with torch.no_grad():
+                for mean, own in zip(self.average, self.network.parameters(), strict=True):
+                    mean.lerp_(own, self.pull)
         return loss.detach().mean()
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
@@ -233,18 +252,6 @@ class Trainer:
             loss = loss + self.section.head_weight * HEADS[name].weight * size.mean(dim=1)
         return loss
 
-    def _draws(self, batch: int) -> tuple[Tensor, Tensor]:
-        """Random numbers of this step; a member's do not depend on which others are trained."""
-        uniform, normal = [], []
-        for member in self.members:
-            generator = torch.Generator(self.device)
-            generator.manual_seed(_mixed(self.section.seed, member, self.step))
-            uniform.append(torch.rand((batch, N_DRAWS), generator=generator, device=self.device))
-            normal.append(
-                torch.randn((batch, len(self.grid)), generator=generator, device=self.device)
-            )
-        return torch.stack(uniform), torch.stack(normal)
-
     def _rate(self, n: int) -> float:
         if self.section.schedule == "constant":
             return self.section.rate
@@ -252,13 +259,6 @@ class Trainer:
         warm = min(1.0, (self.step + 1) / (0.03 * last + 1))
         cosine: float = 0.5 * (1.0 + np.cos(np.pi * min(1.0, self.step / last)))
         return self.section.rate * warm * max(cosine, 1e-3)
-
-    def _update_average(self) -> None:
-        decay = min(self.section.average, self.step / (self.step + 10.0))
-        if self.section.average:
-            with torch.no_grad():
-                own = [p.detach() for p in self.network.parameters()]
-                torch._foreach_lerp_(self.average, own, 1.0 - decay)
 
     def save(self, path: Path) -> None:
         """Write everything needed to go on from here; the file is replaced as a whole."""
@@ -291,11 +291,6 @@ def _scale(target: Tensor) -> tuple[Tensor, Tensor]:
     square = torch.where(known, (target - mean).square(), 0.0).sum(0) / (count - 1).clamp(min=1)
     nothing = count < 2
     return torch.where(nothing, LOG_ERROR, mean), torch.where(nothing, 1.0, square.sqrt())
-
-
-def _mixed(*numbers: int) -> int:
-    """Return one well-mixed seed for several small numbers."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(2))
 
 
 def _smooth(error: Tensor) -> Tensor:

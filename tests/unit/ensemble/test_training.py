@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from xanes_live.ensemble import step
 from xanes_live.ensemble.network import make_member
 from xanes_live.ensemble.training import Trainer, resample
 from xanes_live.errors import ConfigurationError
@@ -154,3 +155,61 @@ def test_it_learns(toy_set, make_recipe):
     guess = np.nanmedian(np.where(unseen, out[..., 20], np.nan)[:, unseen.any(axis=0)], axis=0)
     error = np.abs(guess - toy_set.shell[unseen.any(axis=0)])
     assert np.median(error) < 0.25 * np.std(toy_set.shell)
+
+
+def test_numbers_drawn_ahead_depend_on_seed_member_and_step_alone(monkeypatch):
+    monkeypatch.setitem(step.AHEAD, "cpu", 4)
+    both = step.Draws(3, (0, 7), 8, 30, torch.device("cpu"))
+    alone = step.Draws(3, (7,), 8, 30, torch.device("cpu"))
+    seen = []
+    for number in (0, 1, 3, 4, 11):
+        uniform, normal = both.at(number, 8)
+        assert uniform.shape == (2, 8, 11)
+        assert normal.shape == (2, 8, 30)
+        for joint, own in zip((uniform, normal), alone.at(number, 8), strict=True):
+            assert torch.equal(joint[1:], own)
+        seen.append(uniform.clone())
+    assert len({float(u.sum()) for u in seen}) == len(seen)
+    again, _ = step.Draws(3, (0, 7), 8, 30, torch.device("cpu")).at(3, 5)  # resumed, a last batch
+    assert torch.equal(again, seen[2][:, :5])
+
+
+def test_training_does_not_care_how_far_ahead_is_drawn_for_others(
+    toy_set, make_recipe, monkeypatch
+):
+    monkeypatch.setitem(step.AHEAD, "cpu", 3)
+    recipe = make_recipe(training={"average": 0.9})
+    together = Trainer(toy_set, recipe).run()
+    alone = Trainer(toy_set, recipe, members=[1]).run()
+    for name, parameter in alone.network.named_parameters():
+        ours = dict(together.network.named_parameters())[name][1:2]
+        torch.testing.assert_close(ours, parameter, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_the_recorded_step_is_the_plain_one(toy_set, make_recipe, norm):
+    recipe = make_recipe(network={"norm": norm}, training={"average": 0.9, "epochs": 3})
+    recorded = Trainer(toy_set, recipe, device="cuda")
+    plain = Trainer(toy_set, recipe, device="cuda")
+    plain.recorded = None
+    found, expected = recorded.run(), plain.run()
+    assert recorded.recorded._graph is not None
+    np.testing.assert_allclose(found.losses, expected.losses, rtol=1e-3)
+    for name, value in expected.network.state_dict().items():
+        torch.testing.assert_close(
+            found.network.state_dict()[name].float(), value.float(), rtol=1e-2, atol=1e-3
+        )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_recorded_training_resumes(toy_set, make_recipe, tmp_path):
+    recipe = make_recipe(training={"epochs": 4, "average": 0.9})
+    file = tmp_path / "state.safetensors"
+    whole = Trainer(toy_set, recipe, device="cuda").run()
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(toy_set, recipe, device="cuda").run(progress=_stop_after(2), checkpoint=file)
+    resumed = Trainer(toy_set, recipe, device="cuda").run(checkpoint=file)
+    np.testing.assert_allclose(resumed.losses, whole.losses, rtol=1e-3)
