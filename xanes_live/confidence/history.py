@@ -184,7 +184,9 @@ def outlier(stack: Stack, trend: Drift | None = None) -> Outlier | None:
     if n < 2:
         return None
     near = (stack.energy > stack.e0 - 30.0) & (stack.energy < stack.e0 + 80.0)
-    mu, width = _smooth(stack.mu[:, near] if near.sum() >= 2 * _WIDTH else stack.mu)
+    near = near if near.sum() >= 2 * _WIDTH else np.ones_like(near)
+    alike = _normalised_alike(stack.energy[near], stack.mu[:, near], stack.e0)
+    mu, width = _smooth(alike)
     if trend is not None:
         mu = _without_trend(mu)
     expected = np.sqrt(stack.noise**2 / width + _REPEATABLE**2)
@@ -207,6 +209,21 @@ def _from_others(mu: Array) -> Array:
     """Return the distance of each from the median of the others (rms), shape (n,)."""
     others = np.stack([np.median(np.delete(mu, i, axis=0), axis=0) for i in range(len(mu))])
     return np.asarray(np.sqrt(((mu - others) ** 2).mean(axis=1)))
+
+
+def _normalised_alike(energy: Array, mu: Array, e0: float) -> Array:
+    """Scale and tilt each spectrum to fit the median of all best.
+
+    Scans over other ranges are normalised a little differently: the edge step and the slope of the
+    post-edge differ by some per cent, which is no disagreement of the sample's.
+    """
+    median = np.median(mu, axis=0)
+    tilt = median * (energy - e0) / 50.0
+    wanted = mu @ np.stack([median, tilt], axis=1)
+    products = np.array([[median @ median, median @ tilt], [median @ tilt, tilt @ tilt]])
+    shares = np.linalg.pinv(products) @ wanted.T
+    shares[0] -= 1.0
+    return np.asarray(mu - np.outer(shares[0], median) - np.outer(shares[1], tilt))
 
 
 def _smooth(mu: Array) -> tuple[Array, int]:

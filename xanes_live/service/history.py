@@ -20,7 +20,7 @@ from xanes_live.domain import Flag, Mode, NormalisedSpectrum, Repeat, Repeats, R
 from xanes_live.pipeline import Predictor
 from xanes_live.service.repeats import damped, judge
 
-MOST = 64
+MOST = 32
 """Repeats of one sample that are kept, and sweeps of one run that are looked at."""
 MOST_POINTS = 200_000
 """Points of all spectra that are kept; the sample not measured for longest is forgotten first."""
@@ -112,9 +112,10 @@ class History:
         """Return the series that ends with the spectra `own`, which are kept."""
         now, uid = own[0].time, own[0].repeat.uid
         known = [k for k in self._samples.pop(sample, []) if k.repeat.uid != uid]
-        known = sorted([*known, *own], key=lambda kept: kept.order)[-MOST:]
+        known = sorted([*known, *own], key=lambda kept: kept.order)
         if sample.name:
-            self._samples[sample] = known
+            most = min(MOST, max(2, MOST_POINTS // own[0].spectrum.energy.size))
+            self._samples[sample] = known[-most:]
             self._forget()
         before = [k for k in known if k.order < own[0].order] if sample.name else []
         return [*_unbroken(before, now, self._within), *own][-MOST:]
@@ -139,6 +140,8 @@ def _sample(result: Result, spectrum: NormalisedSpectrum) -> _Sample:
 
 def _usable(result: Result) -> list[_Kept]:
     """Return the spectra of a run that may be merged, evenly chosen where there are very many."""
+    if any(flag.severity is Severity.ERROR for flag in result.scan.flags):
+        return []
     good = [
         _Kept(
             result.scan.time,

@@ -88,6 +88,14 @@ def test_the_odd_one_is_found_wherever_it_is(n):
         assert found.times > 3.5
 
 
+def test_another_normalisation_is_no_disagreement():
+    stack = series(4, 0)
+    above = np.clip((ENERGY - E0) / 50.0, 0.0, None)
+    mu = stack.mu.copy()
+    mu[2] = 1.06 * mu[2] + 0.03 * above * mu[2]
+    assert outlier(Stack(ENERGY, mu, stack.noise, E0)) is None
+
+
 def test_of_two_the_later_one_is_named():
     found = outlier(series(2, 0, odd=0))
     assert found is not None

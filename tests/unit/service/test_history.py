@@ -265,6 +265,11 @@ def test_spoiled_and_unpredicted_spectra_are_not_remembered():
     assert [r and ids(r) for r in add_all([run(0), lost, run(2)])] == [None, None, [0, 2]]
 
 
+def test_an_aborted_run_is_no_repeat():
+    aborted = run(1, flags=(factories.flag("scan_aborted"),), exit_status="abort")
+    assert [r and ids(r) for r in add_all([run(0), aborted, run(2)])] == [None, None, [0, 2]]
+
+
 def test_memory_is_bounded(monkeypatch):
     monkeypatch.setattr(module, "MOST", 3)
     monkeypatch.setattr(module, "MOST_POINTS", 245 * 6)
