@@ -93,19 +93,17 @@ def judge_examined(
 ) -> Assessment:
     """Judge a prediction of a calibrated model by everything that was found out about it."""
     prediction = examined.prediction
-    collected = (
-        *scan_flags, *normalised.flags, *model_input.flags, *opinion(examined, config),
-    )  # fmt: skip
-    flags = by_importance(collected)
+    known = (*scan_flags, *normalised.flags, *model_input.flags)
+    flags = by_importance((*known, *opinion(examined, config)))
     half = np.maximum(calibration.band_factor * prediction.sigma, calibration.band_floor)
-    known = {name: value for name, value in examined.signals.items() if np.isfinite(value)}
+    signals = {name: value for name, value in examined.signals.items() if np.isfinite(value)}
     return Assessment(
         confidence=colour(flags),
         flags=flags,
         lower=np.maximum(prediction.mean - half, 0.0),
         upper=prediction.mean + half,
         probability=examined.probability,
-        signals={**known, "covered": float(np.mean(model_input.covered))},
+        signals={**signals, "covered": float(np.mean(model_input.covered))},
         evidence=examined.evidence,
         skill_to=calibration.skill_to,
     )

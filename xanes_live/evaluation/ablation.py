@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from xanes_live.confidence.signals import BY_NAME
+from xanes_live.confidence.verdict import fit_probability, scaled
 from xanes_live.domain import Array
 from xanes_live.evaluation.confidence_scores import DRAWS, auroc, drawn_auroc
-from xanes_live.evaluation.judged import Interval, Judged, interval, parent_weights
+from xanes_live.evaluation.fitting import balance
+from xanes_live.evaluation.judged import Interval, Judged, Mask, interval, parent_weights
 
-Fit = Callable[[Array, NDArray[np.bool_]], Callable[[Array], Array]]
-"""Given signals (n, k) and which predictions were right (n,), returns what gives the probability
-of being right for other signals (m, k)."""
+Fit = Callable[[Judged], Callable[[Array], Array]]
+"""Given spectra with some of the signals, by name, returns what gives the probability of being
+right for the same signals (m, k) of others."""
 
 FOLDS = 5
 """Folds over parents."""
-NEWTON_STEPS = 50
 
 
 @dataclass(frozen=True)
@@ -36,39 +38,74 @@ class Without:
     """AUROC of the verdict fitted with it alone."""
 
 
+@dataclass(frozen=True)
+class Ablation:
+    """What the signals are worth on some of the spectra."""
+
+    auroc: float
+    """With all signals."""
+    without: tuple[Without, ...]
+    """One line for each signal, the most missed first."""
+
+
+def verdict_again(part: Judged) -> Callable[[Array], Array]:
+    """Fit the verdict itself to some spectra, by the signals they still have."""
+    units = np.array([BY_NAME[name].unit for name in part.signal_names])
+    weight = balance(part.source, part.parent, part.scored & np.isfinite(part.error))
+    right = part.right.astype(np.float64)
+    weights, intercept = fit_probability(scaled(part.signals, units), right, weight)
+    return lambda signals: np.asarray(expit(intercept - scaled(signals, units) @ weights))
+
+
 def ablation(
-    judged: Judged, fit: Fit | None = None, *, draws: int = DRAWS, seed: int = 0
-) -> tuple[float, tuple[Without, ...]]:
+    judged: Judged,
+    groups: Mapping[str, Mask],
+    fit: Fit = verdict_again,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[str, Ablation]:
     """Fit the verdict with and without each signal, cross-validated over parents.
 
     Parameters
     ----------
     judged
-        Spectra to fit on and to be scored on.
+        Spectra to fit on, all sources together as in calibration.
+    groups
+        Which of them to score on, by name; each needs right and wrong ones.
     fit
-        How a verdict is fitted; by default a plain logistic regression (:class:`Logistic`).
+        How a verdict is fitted.
     draws, seed
         Of the bootstrap over parents.
-
-    Returns
-    -------
-    tuple
-        AUROC with all signals, and one line for each signal, the most missed first.
     """
-    fit = fit or Logistic
-    wrong, weights = ~judged.right, parent_weights(judged.parent, draws, seed)
-    whole = cross_fitted(judged, fit, np.ones(len(judged.signal_names), dtype=bool))
-    full = auroc(-whole, wrong)
-    drawn = drawn_auroc(-whole, wrong, weights)
-    lines = []
+    everything = np.ones(len(judged.signal_names), dtype=bool)
+    whole = cross_fitted(judged, fit, everything)
+    said = {}
     for k, name in enumerate(judged.signal_names):
-        own = np.arange(len(judged.signal_names)) == k
-        rest = cross_fitted(judged, fit, ~own)
-        lost = drawn - drawn_auroc(-rest, wrong, weights)
-        left = auroc(-rest, wrong)
-        alone = auroc(-cross_fitted(judged, fit, own), wrong)
-        lines.append(Without(name, left, full - left, interval(lost), alone))
-    return full, tuple(sorted(lines, key=lambda line: -line.loss))
+        own = np.arange(len(everything)) == k
+        said[name] = (cross_fitted(judged, fit, ~own), cross_fitted(judged, fit, own))
+    return {
+        group: _scored(judged, mask, whole, said, draws, seed) for group, mask in groups.items()
+    }
+
+
+def _scored(
+    judged: Judged,
+    mask: Mask,
+    whole: Array,
+    said: Mapping[str, tuple[Array, Array]],
+    draws: int,
+    seed: int,
+) -> Ablation:
+    wrong, weights = ~judged.right[mask], parent_weights(judged.parent[mask], draws, seed)
+    full, drawn = auroc(-whole[mask], wrong), drawn_auroc(-whole[mask], wrong, weights)
+    lines = []
+    for name, (rest, alone) in said.items():
+        lost = drawn - drawn_auroc(-rest[mask], wrong, weights)
+        left = auroc(-rest[mask], wrong)
+        line = Without(name, left, full - left, interval(lost), auroc(-alone[mask], wrong))
+        lines.append(line)
+    return Ablation(full, tuple(sorted(lines, key=lambda line: -line.loss)))
 
 
 def cross_fitted(judged: Judged, fit: Fit, chosen: NDArray[np.bool_]) -> Array:
@@ -80,55 +117,16 @@ def cross_fitted(judged: Judged, fit: Fit, chosen: NDArray[np.bool_]) -> Array:
         return np.zeros(len(judged))
     names, which = np.unique(judged.parent, return_inverse=True)
     fold = (np.random.default_rng(0).permutation(len(names)) % FOLDS)[which]
-    signals, right = judged.signals[:, chosen], judged.right
+    part = with_signals(judged, chosen)
     said = np.empty(len(judged))
     for k in np.unique(fold):
         own = fold == k
         rest = ~own if (~own).any() else own
-        said[own] = fit(signals[rest], right[rest])(signals[own])
+        said[own] = fit(part.take(rest))(part.signals[own])
     return said
 
 
-class Logistic:
-    """Logistic regression on standardised logarithms of signals, with a light ridge.
-
-    Unknown signals (NaN) count as usual ones.
-
-    Parameters
-    ----------
-    signals
-        Shape (n, k), ≥ 0.
-    right
-        Shape (n,).
-    """
-
-    def __init__(self, signals: Array, right: NDArray[np.bool_], ridge: float = 1.0) -> None:
-        logs = _logs(signals)
-        known = np.isfinite(logs)
-        count = np.maximum(known.sum(axis=0), 1)
-        self._mean = np.where(known, logs, 0.0).sum(axis=0) / count
-        square = np.where(known, logs - self._mean, 0.0) ** 2
-        self._scale = np.maximum(np.sqrt(square.sum(axis=0) / count), 1e-6)
-        x = self._columns(signals)
-        penalty = np.diag([1e-6] + [ridge] * (x.shape[1] - 1))
-        self._weights = np.zeros(x.shape[1])
-        for _ in range(NEWTON_STEPS):
-            p = expit(x @ self._weights)
-            slope = x.T @ (right - p) - penalty @ self._weights
-            curvature = (x.T * (p * (1 - p))) @ x + penalty
-            step = np.linalg.solve(curvature, slope)
-            self._weights += np.clip(step, -5.0, 5.0)
-            if np.abs(step).max() < 1e-8:
-                break
-
-    def __call__(self, signals: Array) -> Array:
-        """Return the probability of being right, shape (n,)."""
-        return np.asarray(expit(self._columns(signals) @ self._weights))
-
-    def _columns(self, signals: Array) -> Array:
-        scaled = np.nan_to_num((_logs(signals) - self._mean) / self._scale)
-        return np.column_stack([np.ones(len(signals)), scaled])
-
-
-def _logs(signals: Array) -> Array:
-    return np.asarray(np.log(np.maximum(signals, 1e-6)))
+def with_signals(judged: Judged, chosen: NDArray[np.bool_]) -> Judged:
+    """Return the table with some of the signals only."""
+    names = tuple(n for n, c in zip(judged.signal_names, chosen, strict=True) if c)
+    return replace(judged, signals=judged.signals[:, chosen], signal_names=names)

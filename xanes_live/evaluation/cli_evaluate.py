@@ -21,6 +21,10 @@ def evaluate_command(
     structures: Annotated[
         Path | None, typer.Option(help="Crystal structures for their expected G2 (extxyz).")
     ] = None,
+    unseen: Annotated[
+        Path | None,
+        typer.Option(help="Spectra examined unseen (unseen.npz of calibrate): judge confidence."),
+    ] = None,
     folds: Annotated[
         int, typer.Option(min=0, help="Folds of the cross-validation, which trains again; 0: none.")
     ] = 5,
@@ -41,7 +45,7 @@ def evaluate_command(
     )  # fmt: skip
     evaluate(
         model, data, report, references=measured, root=root, structures=structures,
-        options=options, say=lambda text: typer.echo(text, err=True),
+        unseen=unseen, options=options, say=lambda text: typer.echo(text, err=True),
     )  # fmt: skip
     typer.echo(str(report / "report.html"))
 

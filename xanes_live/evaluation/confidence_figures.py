@@ -40,10 +40,17 @@ def coverage_figure(rows: Sequence[Coverage]) -> Figure:
         axis.errorbar(place + 0.2 * (k - 1), centre, _bars(centre, [i for _, i in values]),
                       fmt=mark, color=colour, ms=4, label=name)  # fmt: skip
     axis.axhline(WANTED, color=GREY, lw=0.8)
-    axis.set_xticks(place, [f"{r.stratum} ({r.spectra})" for r in rows], rotation=60, ha="right")
+    axis.set_xticks(
+        place, [f"{_named(r.stratum)} ({r.spectra})" for r in rows], rotation=60, ha="right"
+    )
     axis.set(ylabel="share inside", ylim=(None, 1.02))
     axis.legend(ncols=3, fontsize=8)
     return figure
+
+
+def _named(stratum: str) -> str:
+    """Return a stratum's name short enough for an axis."""
+    return stratum.replace("first shell", "shell").replace("coordination", "CN")
 
 
 def _bars(centre: Array, intervals: Sequence[tuple[float, float]]) -> Array:
@@ -67,8 +74,11 @@ def reliability_figure(found: dict[str, Reliability]) -> Figure:
     return figure
 
 
-def ablation_figure(lines: Sequence[Without]) -> Figure:
-    """Draw what the verdict loses without each signal, and what each is worth alone."""
+def ablation_figure(whole: float, lines: Sequence[Without]) -> Figure:
+    """Draw what the verdict loses without each signal, and what each is worth alone.
+
+    `whole` is the AUROC with all signals.
+    """
     figure, (axes,) = new_figure(2, width=4.2, height=max(2.5, 0.28 * len(lines)))
     place = np.arange(len(lines))[::-1]
     loss = np.array([line.loss for line in lines])
@@ -78,7 +88,8 @@ def ablation_figure(lines: Sequence[Without]) -> Figure:
     axes[0].set(xlabel="AUROC lost without it")
     axes[1].plot([line.alone for line in lines], place, "o", color=OTHER)
     axes[1].axvline(0.5, color=GREY, lw=0.8)
-    axes[1].set(xlabel="AUROC alone")
+    axes[1].axvline(whole, color=OURS, lw=0.8, ls="--")
+    axes[1].set(xlabel="AUROC alone (dashed: all together)")
     axes[0].set_yticks(place, [line.signal for line in lines])
     axes[1].set_yticks(place, [""] * len(lines))
     return figure

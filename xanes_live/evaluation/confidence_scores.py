@@ -44,8 +44,11 @@ class Coverage:
     interval_95: Interval
     half_width: float
     """Median half-width of that interval, Å."""
+    band: float
+    """Of the band of G2 at all radii; NaN where no G2 is known."""
+    band_95: Interval
     near: float
-    """Of the band of G2 up to 2.6 Å; NaN where no G2 is known."""
+    """Of the band up to 2.6 Å."""
     near_95: Interval
     far: float
     """Beyond 2.6 Å."""
@@ -63,7 +66,7 @@ def _covered(name: str, part: Judged, draws: int, seed: int) -> Coverage:
     inside = (part.truth >= part.low) & (part.truth <= part.high)
     weights = parent_weights(part.parent, draws, seed)
     near = part.radius <= NEAR
-    bands = [_band(part, chosen, weights) for chosen in (near, ~near)]
+    bands = [_band(part, chosen, weights) for chosen in (near | True, near, ~near)]
     known = np.ones(len(part), dtype=np.float64)
     return Coverage(
         stratum=name,
@@ -72,10 +75,12 @@ def _covered(name: str, part: Judged, draws: int, seed: int) -> Coverage:
         interval=float(inside.mean()) if len(part) else float("nan"),
         interval_95=spread_of_share(weights, inside.astype(np.float64), known),
         half_width=_median(0.5 * (part.high - part.low)),
-        near=bands[0][0],
-        near_95=bands[0][1],
-        far=bands[1][0],
-        far_95=bands[1][1],
+        band=bands[0][0],
+        band_95=bands[0][1],
+        near=bands[1][0],
+        near_95=bands[1][1],
+        far=bands[2][0],
+        far_95=bands[2][1],
     )
 
 
@@ -156,6 +161,18 @@ def rankings(judged: Judged, *, draws: int = DRAWS, seed: int = 0) -> tuple[Rank
     )
 
 
+def gain(
+    judged: Judged, baseline: str, *, draws: int = DRAWS, seed: int = 0
+) -> tuple[float, Interval]:
+    """Return the AUROC of the verdict less that of one signal alone, in the same draws."""
+    wrong, weights = ~judged.right, parent_weights(judged.parent, draws, seed)
+    alone = judged.signals[:, judged.signal_names.index(baseline)]
+    both = (1.0 - judged.probability, alone)
+    value = auroc(both[0], wrong) - auroc(both[1], wrong)
+    first, second = (drawn_auroc(score, wrong, weights) for score in both)
+    return value, interval(first - second)
+
+
 def rank_correlation(a: Array, b: Array) -> float:
     """Return Spearman's ρ, ties sharing their mean rank; NaN if one of the two does not vary.
 
@@ -227,7 +244,8 @@ def share_of_mistakes(judged: Judged) -> dict[str, float]:
         ``green``, ``amber``, ``red``: share of each colour. ``green_but_wrong``: spectra green and
         off by more than 0.1 Å, as a share of all, ``green_wrong_of_green`` of the green ones.
         ``red_but_right``: red and within 0.05 Å, as a share of all, ``red_of_right`` of those
-        within 0.05 Å. NaN where there is nothing to take a share of.
+        within 0.05 Å. ``wrong_not_green``: of those off by more than 0.1 Å, the share that is not
+        green. NaN where there is nothing to take a share of.
     """
     green, red = judged.colour == Confidence.GREEN, judged.colour == Confidence.RED
     wrong, close = ~judged.right, judged.error <= CLOSE
@@ -237,6 +255,7 @@ def share_of_mistakes(judged: Judged) -> dict[str, float]:
         "green_wrong_of_green": _share(wrong, green),
         "red_but_right": _share(red & close, None),
         "red_of_right": _share(red, close),
+        "wrong_not_green": _share(~green, wrong),
     }
 
 

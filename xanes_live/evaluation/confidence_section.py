@@ -10,18 +10,29 @@ from numpy.typing import NDArray
 
 from xanes_live.evaluation import confidence_figures as figures
 from xanes_live.evaluation import confidence_scores as scores
-from xanes_live.evaluation.ablation import Fit, Without, ablation
+from xanes_live.evaluation.ablation import Ablation, Fit, ablation, verdict_again
 from xanes_live.evaluation.confidence_scores import Coverage, Ranking, Reliability
-from xanes_live.evaluation.judged import Interval, Judged
-from xanes_live.evaluation.report import Report, written
+from xanes_live.evaluation.confidence_summary import add_summary
+from xanes_live.evaluation.judged import Interval, Judged, Mask, by_source
+from xanes_live.evaluation.report import Report
 
+HEADING = "How far to trust it"
 BASELINE = "spread"
 """The signal the verdict is held against: σ of the members' first-shell distances."""
 MEASURED = "measured"
+MOST = 40
+"""Confidently wrong spectra shown; metrics.json names them all."""
+TOGETHER = "theory and spoiled"
+"""Computed and spoiled measured spectra as one: what the verdict has to tell apart."""
 
 
 def add_confidence(
-    page: Report, judged: Judged, fit: Fit | None = None, *, note: str = "", draws: int = 400
+    page: Report,
+    judged: Judged,
+    fit: Fit = verdict_again,
+    *,
+    note: str = "",
+    draws: int = scores.DRAWS,
 ) -> dict[str, Any]:
     """Add the section; return its numbers.
 
@@ -30,7 +41,8 @@ def add_confidence(
     page
         The report.
     judged
-        Spectra of known structure with what was said of them.
+        Spectra of known structure with what was said of them; those whose known distance is not
+        trusted (:attr:`.Judged.scored`) are listed but not scored.
     fit
         How the verdict is fitted, for the ablation; see :func:`.ablation.ablation`.
     note
@@ -38,36 +50,42 @@ def add_confidence(
     draws
         Bootstrap draws over parents of all error bars.
     """
-    page.heading("Confidence", note)
-    found = {
+    page.heading(HEADING, note)
+    summary = len(page.parts)
+    found: dict[str, Any] = {
         "coverage": coverage_part(page, judged, draws),
         "verdict": verdict_part(page, judged, draws),
         "ablation": ablation_part(page, judged, fit, draws),
     }
-    return found | listing_part(page, judged)
-
-
-def by_source(judged: Judged) -> dict[str, Judged]:
-    """Return the spectra of each source."""
-    return {s: judged.take(judged.source == s) for s in sorted(set(judged.source.tolist()))}
+    found |= listing_part(page, judged)
+    rest = [page.parts.pop() for _ in range(len(page.parts) - summary)][::-1]
+    found["summary"] = add_summary(page, found)
+    page.parts += rest
+    return found
 
 
 def coverage_part(page: Report, judged: Judged, draws: int) -> list[dict[str, Any]]:
     """Add coverage by stratum, for each source apart."""
-    rows: list[Coverage] = []
+    rows: list[dict[str, Any]] = []
+    drawn: dict[str, list[Coverage]] = {}
     for source, part in by_source(judged).items():
-        for row in scores.coverage(part, draws=draws):
-            if row.stratum != source:  # all of one source, once
-                name = source if row.stratum == "all" else f"{source}, {row.stratum}"
-                rows.append(Coverage(**{**asdict(row), "stratum": name}))
+        drawn[source] = list(scores.coverage(part, draws=draws))
+        rows += [{"source": source, **asdict(row)} for row in drawn[source]]
     page.table(
         ("coverage (95 % wanted)", "spectra", "parents", "first shell", "median half-width / Å",
-         "G2 to 2.6 Å", "G2 beyond"),
-        [(r.stratum, r.spectra, r.parents, _with(r.interval, r.interval_95), r.half_width,
-          _with(r.near, r.near_95), _with(r.far, r.far_95)) for r in rows],
+         "G2", "G2 to 2.6 Å", "G2 beyond"),
+        [(source if r.stratum == "all" else f"{source}, {r.stratum}", r.spectra, r.parents,
+          _with(r.interval, r.interval_95), r.half_width, _with(r.band, r.band_95),
+          _with(r.near, r.near_95), _with(r.far, r.far_95))
+         for source, part in drawn.items() for r in part],
     )  # fmt: skip
-    page.figure("coverage", figures.coverage_figure(rows), "Share of known values inside.")
-    return [asdict(r) for r in rows]
+    for source, own in drawn.items():
+        page.figure(
+            f"coverage-{source}", figures.coverage_figure(own),
+            f"Share of known values inside, {source} spectra (number of them); bars: 95 % over "
+            "structures or compounds.",
+        )  # fmt: skip
+    return rows
 
 
 def _with(value: float, ends: Interval) -> str:
@@ -81,23 +99,57 @@ def verdict_part(page: Report, judged: Judged, draws: int) -> dict[str, Any]:
     """Add reliability, ranking and the share of misleading colours."""
     parts = by_source(judged)
     reliable = {source: scores.reliability(part, draws=draws) for source, part in parts.items()}
-    ranked = {source: scores.rankings(part, draws=draws) for source, part in parts.items()}
     mistakes = {source: scores.share_of_mistakes(part) for source, part in parts.items()}
     page.figure(
         "reliability", figures.reliability_figure(reliable),
-        "Share of first shells within 0.1 Å against the probability said.",
+        "Share of first shells within 0.1 Å against the probability said; bars: 95 % over "
+        "structures or compounds.",
     )  # fmt: skip
     _mistakes_table(page, mistakes)
-    _ranking_table(page, ranked)
+    ranked = ranking_part(page, judged, draws)
     return {
         source: {
+            "spectra": len(part),
             "right": float(part.right.mean()),
+            "error": float(np.median(part.error)),
             "reliability": _numbers(reliable[source]),
-            "ranking": [asdict(r) for r in ranked[source]],
             "mistakes": mistakes[source],
+            "green_by_detail": green_by_detail(part),
+            **ranked[source],
         }
         for source, part in parts.items()
+    } | {TOGETHER: ranked[TOGETHER]}
+
+
+def green_by_detail(part: Judged) -> dict[str, float]:
+    """Return the share of green ones for each way of spoiling."""
+    kinds = sorted(set(part.detail.tolist()) - {""})
+    return {k: float((part.colour[part.detail == k] == "green").mean()) for k in kinds}
+
+
+def together(judged: Judged) -> dict[str, Mask]:
+    """Return what is ranked: each source, and computed and spoiled spectra together."""
+    found = {name: judged.scored & (judged.source == name) for name in by_source(judged)}
+    return found | {TOGETHER: judged.scored & (judged.source != MEASURED)}
+
+
+def ranking_part(page: Report, judged: Judged, draws: int) -> dict[str, dict[str, Any]]:
+    """Add how well errors are told, and what the verdict gains over σ alone."""
+    parts = {name: judged.take(mask) for name, mask in together(judged).items()}
+    ranked = {name: scores.rankings(part, draws=draws) for name, part in parts.items()}
+    _ranking_table(page, ranked)
+    found: dict[str, dict[str, Any]] = {
+        name: {"ranking": [asdict(r) for r in rows]} for name, rows in ranked.items()
     }
+    if BASELINE in judged.signal_names:
+        for name, part in parts.items():
+            value, ends = scores.gain(part, BASELINE, draws=draws)
+            found[name]["gain"] = {"value": value, "ends_95": ends}
+        page.table(
+            ("AUROC of the verdict less that of σ alone", *parts),
+            [("", *(_with(f["gain"]["value"], f["gain"]["ends_95"]) for f in found.values()))],
+        )
+    return found
 
 
 def _mistakes_table(page: Report, mistakes: dict[str, dict[str, float]]) -> None:
@@ -107,6 +159,7 @@ def _mistakes_table(page: Report, mistakes: dict[str, dict[str, float]]) -> None
         ("… as a share of the green ones", "green_wrong_of_green"),
         ("red though within 0.05 Å", "red_but_right"),
         ("… as a share of those within 0.05 Å", "red_of_right"),
+        ("off by more than 0.1 Å and not green", "wrong_not_green"),
     )  # fmt: skip
     page.table(
         ("share of spectra", *mistakes),
@@ -129,11 +182,6 @@ def _ranking_table(page: Report, ranked: dict[str, tuple[Ranking, ...]]) -> None
             for line in lines
         ],
     )
-    for source in sources:
-        found = {r.name: r.auroc for r in ranked[source]}
-        if BASELINE in found:
-            gain = found["verdict"] - found[BASELINE]
-            page.note(f"{source}: AUROC of the verdict less that of σ alone: {written(gain)}.")
 
 
 def _numbers(found: Reliability) -> dict[str, Any]:
@@ -141,29 +189,32 @@ def _numbers(found: Reliability) -> dict[str, Any]:
     return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in asdict(found).items()}
 
 
-def ablation_part(page: Report, judged: Judged, fit: Fit | None, draws: int) -> dict[str, Any]:
-    """Add what each signal is worth, for each source in which something was wrong and right."""
-    found: dict[str, Any] = {}
-    for source, part in by_source(judged).items():
-        if part.right.all() or not part.right.any() or len(np.unique(part.parent)) < 2:
-            continue
-        whole, lines = ablation(part, fit, draws=draws)
-        _ablation_table(page, source, whole, lines)
-        found[source] = {"auroc": whole, "without": [asdict(line) for line in lines]}
-    return found
+def ablation_part(page: Report, judged: Judged, fit: Fit, draws: int) -> dict[str, Any]:
+    """Add what each signal is worth, where something was wrong and right."""
+    groups = {
+        name: mask
+        for name, mask in together(judged).items()
+        if len(np.unique(judged.right[mask])) > 1 and len(np.unique(judged.parent[mask])) > 1
+    }
+    if not groups:
+        return {}
+    found = ablation(judged, groups, fit, draws=draws)
+    for name, part in found.items():
+        _ablation_table(page, name, part)
+    return {name: asdict(part) for name, part in found.items()}
 
 
-def _ablation_table(page: Report, source: str, whole: float, lines: tuple[Without, ...]) -> None:
+def _ablation_table(page: Report, name: str, part: Ablation) -> None:
     page.table(
-        (f"{source}: verdict fitted again", "AUROC without", "lost", "AUROC alone"),
+        (f"{name}: verdict fitted again", "AUROC without", "lost", "AUROC alone"),
         [
-            ("all signals", whole, "", ""),
-            *((w.signal, w.auroc, _with(w.loss, w.loss_95), w.alone) for w in lines),
+            ("all signals", part.auroc, "", ""),
+            *((w.signal, w.auroc, _with(w.loss, w.loss_95), w.alone) for w in part.without),
         ],
     )
     page.figure(
-        f"ablation-{source}", figures.ablation_figure(lines),
-        f"What each signal adds on {source} spectra; bars: 95 % over parents.",
+        f"ablation-{name.replace(' ', '-')}", figures.ablation_figure(part.auroc, part.without),
+        f"What each signal adds on {name} spectra; bars: 95 % over structures or compounds.",
     )  # fmt: skip
 
 
@@ -176,14 +227,17 @@ def listing_part(page: Report, judged: Judged) -> dict[str, Any]:
             "intervals", figures.interval_figure(measured),
             "Measured spectra: error with the 95 % interval, marked by the verdict.",
         )  # fmt: skip
-    worst = scores.confidently_wrong(judged)
+    known = judged.take(judged.scored)
+    worst = scores.confidently_wrong(known)
     if len(worst):
-        _listing(page, "confidently wrong: green and off by more than 0.1 Å", judged, worst)
+        title = "confidently wrong: green and off by more than 0.1 Å"
+        _listing(page, f"{title}, the {MOST} worst" if len(worst) > MOST else title, known,
+                 worst[:MOST])  # fmt: skip
     else:
         page.note("No spectrum was green and off by more than 0.1 Å.")
     return {
         "measured": [_row(measured, i) for i in range(len(measured))],
-        "confidently_wrong": [_row(judged, int(i)) for i in worst],
+        "confidently_wrong": [_row(known, int(i)) for i in worst],
     }
 
 
@@ -192,7 +246,7 @@ def _listing(page: Report, title: str, judged: Judged, index: NDArray[np.int64])
         (title, "known / Å", "predicted / Å", "interval / Å", "probability", "colour", "flags"),
         [
             (
-                str(judged.id[i]), float(judged.truth[i]), float(judged.predicted[i]),
+                _name(judged, int(i)), float(judged.truth[i]), float(judged.predicted[i]),
                 f"{judged.low[i]:.2f}–{judged.high[i]:.2f}", float(judged.probability[i]),
                 str(judged.colour[i]), ", ".join(judged.flags[i]),
             )
@@ -201,11 +255,19 @@ def _listing(page: Report, title: str, judged: Judged, index: NDArray[np.int64])
     )  # fmt: skip
 
 
+def _name(judged: Judged, i: int) -> str:
+    """Return what a spectrum is called in a table."""
+    how = f", {judged.detail[i]}" if judged.detail[i] else ""
+    return f"{judged.id[i]}{how}" + ("" if judged.scored[i] else " (not scored)")
+
+
 def _row(judged: Judged, i: int) -> dict[str, Any]:
     """Return one spectrum as JSON types."""
+    scored = {"scored": bool(judged.scored[i]), "detail": str(judged.detail[i])}
     numbers = ("truth", "predicted", "low", "high", "probability")
     return {
         "id": str(judged.id[i]), "parent": str(judged.parent[i]), "source": str(judged.source[i]),
+        **scored,
         **{name: float(getattr(judged, name)[i]) for name in numbers},
         "colour": str(judged.colour[i]), "flags": list(judged.flags[i]),
     }  # fmt: skip

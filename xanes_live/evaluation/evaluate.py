@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xanes_live.config import ConfidenceConfig
 from xanes_live.domain import Array
 from xanes_live.ensemble.data import TrainingSet, file_hash, split_by_parent
 from xanes_live.ensemble.data_files import read_training_set
@@ -19,6 +20,8 @@ from xanes_live.ensemble.recipe import Recipe, parse_recipe
 from xanes_live.ensemble.train import shown
 from xanes_live.errors import ConfigurationError
 from xanes_live.evaluation import folds
+from xanes_live.evaluation.confidence_section import HEADING, add_confidence
+from xanes_live.evaluation.judging import judge_unseen, read_unseen
 from xanes_live.evaluation.measured import MeasuredSet, read_measured, read_references
 from xanes_live.evaluation.measured_section import add_measured
 from xanes_live.evaluation.report import Report
@@ -36,6 +39,17 @@ SHARES = (0.0625, 0.125, 0.25, 0.5, 1.0)
 """Shares of the data in the learning curve."""
 WIDE = 20.0
 """Energies beyond the model's that experiments need, eV."""
+HOW_TO = (
+    "Not judged: that takes spectra examined by ensembles that have not seen them. Make them with "
+    "`xanes-live calibrate MODEL DATA --measured TABLE --work FOLDER`, then call `xanes-live "
+    "evaluate` again with `--unseen FOLDER/unseen.npz`."
+)
+NOTE = (
+    "Each spectrum was examined by an ensemble trained without its structure or compound, and "
+    "judged by a verdict, an interval and a band fitted without them, too. Computed spectra have "
+    "random errors of measurement. None was reduced, so flags of scans and of their reduction are "
+    "not among the reasons: on a beamline there are more."
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +99,7 @@ def evaluate(
     references: Path | None = None,
     root: Path | None = None,
     structures: Path | None = None,
+    unseen: Path | None = None,
     options: Options | None = None,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -105,6 +120,9 @@ def evaluate(
         Folder of their files; by default that of the table.
     structures
         Crystal structures (extended XYZ with ``amcsd``) for their expected G2.
+    unseen
+        Spectra examined by ensembles that had not seen them, as ``xanes-live calibrate`` keeps
+        them; without it the report does not judge confidence.
     options
         What to compute.
     say
@@ -122,6 +140,8 @@ def evaluate(
     """
     options, say = options or Options(), say or (lambda _: None)
     subject = prepare(model, data, references, root, structures, options)
+    size = subject.ensemble.radius.size
+    confidence = None if unseen is None else read_unseen(unseen, size)
     page = Report(f"{subject.ensemble.info.id} {subject.ensemble.info.version}")
     metrics: dict[str, Any] = about_section(page, subject)
     say("computed spectra")
@@ -141,6 +161,12 @@ def evaluate(
     if subject.measured is not None:
         say("measured spectra")
         metrics["measured"] = add_measured(page, subject, again)
+    if confidence is None:
+        page.heading(HEADING, HOW_TO)
+    else:
+        say("confidence")
+        judged = judge_unseen(confidence, subject.ensemble.radius, ConfidenceConfig())
+        metrics["confidence"] = add_confidence(page, judged, note=NOTE)
     page.write(report)
     text = json.dumps(metrics, indent=2, allow_nan=True)
     (report / "metrics.json").write_text(text + "\n", encoding="utf-8")

@@ -25,24 +25,61 @@ nothing."""
 
 @dataclass(frozen=True)
 class CrossFitted:
-    """What verdicts say of spectra they were not fitted to."""
+    """What is said of spectra by a calibration not fitted to them."""
 
     probability: Array
+    """Of the first shell being right, shape (n,)."""
     half_width: Array
-    """Å."""
+    """Of its 95 % interval, Å, shape (n,)."""
+    blame: Array
+    """Log-odds each signal costs, shape (n, len(NAMES))."""
+    g2_half_width: Array
+    """Of the 95 % band of G2, shape (n, n_g2)."""
+    strange: NDArray[np.bool_]
+    """Signals beyond what unseen computed spectra show, shape (n, len(NAMES))."""
+
+    @classmethod
+    def empty(cls, n: int, n_g2: int) -> CrossFitted:
+        """Return a table to be filled."""
+        k = len(NAMES)
+        return cls(
+            np.full(n, np.nan), np.full(n, np.nan), np.zeros((n, k)), np.full((n, n_g2), np.nan),
+            np.zeros((n, k), dtype=bool),
+        )  # fmt: skip
+
+    def put(self, own: NDArray[np.bool_], part: Unseen, calibration: dict[str, Any]) -> None:
+        """Fill the rows of some spectra as a live scan would be judged."""
+        verdict = Verdict.from_mapping(calibration["verdict"])
+        columns = np.array([NAMES.index(name) for name in verdict.names])
+        signals = part.signals[:, columns]
+        self.probability[own] = verdict.probability(signals)
+        self.half_width[own] = verdict.half_width(signals)
+        self.blame[np.ix_(own, columns)] = verdict.weights * scaled(signals, verdict.units)
+        factor, floor = (np.array(calibration[f"band_{k}"]) for k in ("factor", "floor"))
+        self.g2_half_width[own] = np.maximum(factor * part.g2_sigma, floor)
+        for name, most in calibration["limits"].items():
+            column = NAMES.index(name)
+            self.strange[own, column] = part.signals[:, column] > most
 
 
 def fitted(unseen: Unseen, radius: Array) -> dict[str, Any]:
-    """Return the calibration a model is to store: band, verdict, usual distances."""
+    """Return all a model is to store: its calibration, usual distances, reach of its skill."""
+    usual = np.quantile(unseen.of("theory").distance, np.linspace(0.0, 1.0, 101))
+    return {
+        **calibration_of(unseen),
+        "novelty": np.round(usual, 5).tolist(),
+        **_skill(unseen, radius),
+    }
+
+
+def calibration_of(unseen: Unseen) -> dict[str, Any]:
+    """Return band, verdict and limits of signals, fitted to unseen spectra."""
     theory = unseen.of("theory")
     error = np.abs(theory.g2_mean - theory.g2_truth)
-    usual = np.quantile(theory.distance, np.linspace(0.0, 1.0, 101))
     return {
         **measured_too(band(error, theory.g2_sigma), unseen),
         "verdict": fit_verdict(unseen).as_mapping(),
-        "novelty": np.round(usual, 5).tolist(),
         "limits": _limits(theory),
-        **_skill(unseen, radius),
     }
 
 
@@ -122,17 +159,26 @@ def _weighted(values: Array, group: NDArray[np.str_], level: float = 0.95) -> fl
 
 
 def weights_of(unseen: Unseen) -> Array:
-    """Return how much each spectrum counts in a fit; compounds count alike, shape (n,)."""
-    weight = np.zeros(len(unseen))
-    theory = unseen.source == "theory"
+    """Return how much each spectrum counts in a fit, shape (n,); see :func:`balance`."""
+    kind = np.array([source.partition(":")[0] for source in unseen.source.tolist()])
+    return balance(kind, unseen.parent, unseen.scored & np.isfinite(unseen.error))
+
+
+def balance(source: NDArray[np.str_], parent: NDArray[np.str_], usable: NDArray[np.bool_]) -> Array:
+    """Return how much each spectrum counts in a fit, shape (n,).
+
+    Computed ones count alike, measured ones and spoiled ones have a share of their own in which
+    compounds count alike; what is not usable does not count.
+    """
+    weight = np.zeros(len(source))
+    theory = source == "theory"
     weight[theory] = 1.0
     total = max(float(theory.sum()), 1.0)
-    spoiled = np.char.startswith(unseen.source, "spoiled")
-    for mask, share in ((unseen.source == "measured", MEASURED_SHARE), (spoiled, SPOILED_SHARE)):
-        chosen = mask & unseen.scored
-        _, which, count = np.unique(unseen.parent[chosen], return_inverse=True, return_counts=True)
+    for kind, share in (("measured", MEASURED_SHARE), ("spoiled", SPOILED_SHARE)):
+        chosen = (source == kind) & usable
+        _, which, count = np.unique(parent[chosen], return_inverse=True, return_counts=True)
         weight[chosen] = share * total / max(len(count), 1) / count[which]
-    return np.where(np.isfinite(unseen.error), weight, 0.0)
+    return np.where(usable, weight, 0.0)
 
 
 def fit_verdict(unseen: Unseen) -> Verdict:
@@ -163,14 +209,11 @@ def fit_verdict(unseen: Unseen) -> Verdict:
 
 
 def cross_fitted(unseen: Unseen, n_folds: int = 5, seed: int = 0) -> CrossFitted:
-    """Judge every spectrum by a verdict fitted without its structure or compound."""
+    """Judge every spectrum by what was fitted without its structure or compound."""
     parents, which = np.unique(unseen.parent, return_inverse=True)
     fold = np.random.default_rng(seed).permutation(len(parents))[which] % n_folds
-    chance, half = np.full(len(unseen), np.nan), np.full(len(unseen), np.nan)
+    found = CrossFitted.empty(*unseen.g2_mean.shape)
     for k in range(n_folds):
-        verdict = fit_verdict(unseen.take(fold != k))
-        columns = [NAMES.index(name) for name in verdict.names]
-        signals = unseen.signals[fold == k][:, columns]
-        chance[fold == k] = verdict.probability(signals)
-        half[fold == k] = verdict.half_width(signals)
-    return CrossFitted(chance, half)
+        own = fold == k
+        found.put(own, unseen.take(own), calibration_of(unseen.take(~own)))
+    return found

@@ -11,7 +11,9 @@ from xanes_live.domain import Array
 from xanes_live.evaluation.scores import RIGHT
 
 FEWEST = 5
-"""Spectra a stratum needs to be listed."""
+"""Structures or compounds a stratum needs to be listed."""
+SOURCES = ("theory", "measured", "spoiled")
+"""In the order they are reported."""
 
 Mask = NDArray[np.bool_]
 Interval = tuple[float, float]
@@ -25,7 +27,11 @@ class Judged:
     parent: NDArray[np.str_]
     """Structure or compound: what must never be split, shape (n,)."""
     source: NDArray[np.str_]
-    """'theory', 'measured', …; shape (n,)."""
+    """'theory', 'measured' or 'spoiled', shape (n,)."""
+    detail: NDArray[np.str_]
+    """How a spoiled one was spoiled, shape (n,); '' for others."""
+    scored: Mask
+    """Whether the known distance is trusted enough to score against, shape (n,)."""
     first_shell_element: NDArray[np.str_]
     """Commonest element of the first shell, shape (n,); '' where unknown."""
     coordination: Array
@@ -87,17 +93,30 @@ class Judged:
         return replace(self, **kept, flags=tuple(self.flags[i] for i in index))
 
 
+def by_source(judged: Judged) -> dict[str, Judged]:
+    """Return the scored spectra of each source there is, in the order of :data:`SOURCES`."""
+    known = [s for s in SOURCES if (judged.scored & (judged.source == s)).any()]
+    return {s: judged.take(judged.scored & (judged.source == s)) for s in known}
+
+
 def strata(judged: Judged) -> dict[str, Mask]:
-    """Return the groups coverage is looked at in: all, by source, ligand and coordination."""
+    """Return the groups coverage is looked at in: all, by ligand, coordination, way of spoiling.
+
+    Distorted copies of one structure are no stratum: at least :data:`FEWEST` parents are needed.
+    """
     found = {"all": np.ones(len(judged), dtype=bool)}
-    for source in sorted(set(judged.source.tolist())):
-        found[source] = judged.source == source
+    for detail in sorted(set(judged.detail.tolist()) - {""}):
+        found[detail] = judged.detail == detail
     for element in sorted(set(judged.first_shell_element.tolist()) - {""}):
         found[f"first shell {element}"] = judged.first_shell_element == element
     number = judged.coordination
     for name, low, high in (("≤ 3", 0, 3), ("4", 4, 4), ("5", 5, 5), ("6", 6, 6), ("≥ 7", 7, 99)):
         found[f"coordination {name}"] = (number >= low) & (number <= high)
-    return {name: mask for name, mask in found.items() if name == "all" or mask.sum() >= FEWEST}
+    return {
+        name: mask
+        for name, mask in found.items()
+        if name == "all" or len(np.unique(judged.parent[mask])) >= FEWEST
+    }
 
 
 def parent_weights(parent: NDArray[np.str_], draws: int, seed: int) -> Array:

@@ -6,9 +6,11 @@ import shutil
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from tests import factories
 from tests.unit.evaluation.toy import RECIPE, spectrum, write_data
+from xanes_live.cli import app
 from xanes_live.confidence import Judge
 from xanes_live.confidence.signals import NAMES
 from xanes_live.ensemble.ensemble import Ensemble
@@ -73,6 +75,25 @@ def test_an_interrupted_calibration_goes_on(folder, scores):
     )  # fmt: skip
     assert said == ["fold 1 of 2: found", "fold 2 of 2: found", "fitting"]
     assert again == scores
+
+
+def test_the_report_then_says_how_far_to_trust_it(folder, scores):
+    runner = CliRunner()
+    command = [
+        "evaluate", str(folder / "model"), str(folder / "toy.npz"), "--report",
+        str(folder / "report"), "--folds", "0", "--no-learning-curve", "--device", "cpu",
+    ]  # fmt: skip
+    table = ["--unseen", str(folder / "work" / "unseen.npz")]
+    assert runner.invoke(app, [*command, *table], catch_exceptions=False).exit_code == 0
+    page = (folder / "report" / "report.html").read_text()
+    assert "How far to trust it" in page
+    found = json.loads((folder / "report" / "metrics.json").read_text())["confidence"]
+    assert {row["id"] for row in found["measured"]} == {"one", "two", "three"}
+    assert found["verdict"]["theory"]["spectra"] == 80
+    assert found["verdict"]["spoiled"]["spectra"] == 3 * len(SPOILED)
+    assert set(found["verdict"]["spoiled"]["green_by_detail"]) == set(SPOILED)
+    bad = runner.invoke(app, [*command, "--unseen", str(folder / "measured.csv")])
+    assert bad.exit_code != 0
 
 
 def test_the_model_then_judges_scans(folder, scores):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xanes_live.evaluation import confidence_scores as scores
-from xanes_live.evaluation.ablation import Logistic, ablation, cross_fitted
+from xanes_live.evaluation.ablation import ablation, cross_fitted, verdict_again
 from xanes_live.evaluation.confidence_section import add_confidence
 from xanes_live.evaluation.judged import Judged, parent_weights, strata
 from xanes_live.evaluation.report import Report
@@ -24,6 +24,8 @@ def judged(n=400, n_parents=100, seed=0, source="theory"):
         id=np.array([f"{source}-{k}" for k in range(n)]),
         parent=np.array([f"p{k % n_parents}" for k in range(n)]),
         source=np.full(n, source),
+        detail=np.full(n, ""),
+        scored=np.ones(n, dtype=bool),
         first_shell_element=np.array(["O", "N", "S", "O"])[np.arange(n) % 4],
         coordination=np.array([4.0, 6.0, 6.0, np.nan])[np.arange(n) % 4],
         truth=truth,
@@ -34,7 +36,7 @@ def judged(n=400, n_parents=100, seed=0, source="theory"):
         colour=colour,
         flags=tuple(("members_disagree",) if c == "red" else () for c in colour),
         signals=np.column_stack([sigma, np.exp(rng.standard_normal(n))]),
-        signal_names=("spread", "noise"),
+        signal_names=("spread", "novelty"),
         radius=RADIUS,
         g2_error=0.5 * rng.standard_normal((n, 50)),
         g2_half_width=np.where(RADIUS <= 2.6, 1.96, 0.98)[None] * 0.5 * np.ones((n, 1)),
@@ -67,12 +69,16 @@ def test_strata():
     table = judged(40)
     found = strata(table)
     assert list(found) == [
-        "all", "theory", "first shell N", "first shell O", "first shell S",
+        "all", "first shell N", "first shell O", "first shell S",
         "coordination 4", "coordination 6",
     ]  # fmt: skip
     assert found["first shell O"].sum() == 20
     assert found["coordination 6"].sum() == 20
     assert "first shell N" not in strata(judged(12))  # three of them are too few
+    alike = replace(table, parent=np.full(40, "one"))
+    assert list(strata(alike)) == ["all"]  # copies of one structure are no stratum
+    kinds = replace(table, detail=np.array(["noise", "shift"])[np.arange(40) % 2])
+    assert strata(kinds)["noise"].sum() == 20
 
 
 def test_coverage_of_honest_intervals():
@@ -136,7 +142,7 @@ def test_auroc_is_that_of_all_pairs():
 
 def test_rankings_put_the_verdict_beside_each_signal():
     verdict, spread, noise = scores.rankings(judged(2000, 500), draws=50)
-    assert (verdict.name, spread.name, noise.name) == ("verdict", "spread", "noise")
+    assert (verdict.name, spread.name, noise.name) == ("verdict", "spread", "novelty")
     assert verdict.auroc == pytest.approx(spread.auroc)  # made of it
     assert verdict.auroc > 0.75
     assert noise.auroc == pytest.approx(0.5, abs=0.05)
@@ -195,26 +201,47 @@ def test_the_confidently_wrong_worst_first():
     assert scores.confidently_wrong(colours()).tolist() == [7, 1, 2]
 
 
+def everything(table):
+    return {"all": np.ones(len(table), dtype=bool)}
+
+
 def test_ablation_finds_the_signal_that_matters():
-    whole, lines = ablation(judged(1500, 300), draws=50)
-    assert [line.signal for line in lines] == ["spread", "noise"]
-    spread, noise = lines
-    assert whole > 0.75
-    assert spread.alone == pytest.approx(whole, abs=0.02)
+    table = judged(1500, 300)
+    found = ablation(table, everything(table), draws=50)["all"]
+    assert [line.signal for line in found.without] == ["spread", "novelty"]
+    spread, novelty = found.without
+    assert found.auroc > 0.75
+    assert spread.alone == pytest.approx(found.auroc, abs=0.02)
     assert spread.loss > 0.2
     assert spread.loss_95[0] > 0.1
-    assert spread.auroc == pytest.approx(whole - spread.loss)
-    assert noise.loss == pytest.approx(0.0, abs=0.01)
-    assert noise.alone == pytest.approx(0.5, abs=0.06)
+    assert spread.auroc == pytest.approx(found.auroc - spread.loss)
+    assert novelty.loss == pytest.approx(0.0, abs=0.01)
+    assert novelty.alone == pytest.approx(0.5, abs=0.06)
+
+
+def test_ablation_fits_on_all_and_scores_on_groups():
+    table = judged(600, 120)
+    half = np.arange(600) % 2 == 0
+    fitted_to = []
+
+    def fit(part):
+        fitted_to.append((len(part), part.signal_names))
+        return lambda signals: 1.0 / (1.0 + signals[:, 0])
+
+    found = ablation(table, {"one": half, "other": ~half}, fit, draws=5)
+    assert min(n for n, _ in fitted_to) > 400  # never on a group alone
+    assert {names for _, names in fitted_to} == {("spread", "novelty"), ("spread",), ("novelty",)}
+    assert found["one"].auroc == pytest.approx(
+        scores.auroc(table.signals[half, 0], ~table.right[half])
+    )
 
 
 def test_a_parent_is_never_fitted_and_scored():
     table = judged(200, 20)
     seen = []
 
-    def fit(signals, right):
-        index = [int(np.flatnonzero(table.signals[:, 0] == s[0])[0]) for s in signals]
-        seen.append(set(table.parent[index].tolist()))
+    def fit(part):
+        seen.append(set(part.parent.tolist()))
         return lambda other: np.full(len(other), float(len(seen)))
 
     said = cross_fitted(table, fit, np.array([True, True]))
@@ -223,17 +250,33 @@ def test_a_parent_is_never_fitted_and_scored():
         assert not parents & set(table.parent[said == k + 1].tolist())
 
 
-def test_logistic_finds_the_probability():
-    rng = np.random.default_rng(0)
-    x = np.exp(rng.standard_normal((5000, 2)))
-    true = 1 / (1 + np.exp(-(1.0 - 2.0 * np.log(x[:, 0]))))
-    right = rng.random(5000) < true
-    said = Logistic(x, right)(x)
-    assert np.abs(said - true).mean() < 0.02
-    x[:50, 1] = np.nan
-    assert np.isfinite(Logistic(x, right)(x)).all()
-    sure = Logistic(x, np.ones(5000, dtype=bool))(x)
-    assert sure.min() > 0.9
+def test_the_verdict_fitted_again_is_the_verdict():
+    """By its own weights of sources and its own units of signals, never with a sign reversed."""
+    table = judged(4000, 1000)
+    said = verdict_again(table)(table.signals)
+    assert said.mean() == pytest.approx(table.right.mean(), abs=0.02)
+    assert (
+        np.diff(verdict_again(table)(np.array([[0.01, 0.5], [0.1, 0.5], [1.0, 0.5]]))) < 0
+    ).all()
+    helps = replace(table, predicted=np.where(table.signals[:, 0] > 0.07, table.truth, 9.0))
+    turned = verdict_again(helps)(table.signals)
+    assert np.ptp(turned) < 0.15  # a signal that grows when all is well is not used
+
+
+def test_what_is_not_trusted_is_not_fitted_to():
+    table = judged(400)
+    odd = np.arange(400) % 10 == 0
+    spoilt = replace(table, predicted=np.where(odd, np.nan, table.predicted), scored=~odd)
+    same = verdict_again(spoilt)(table.signals)
+    np.testing.assert_allclose(same, verdict_again(table.take(~odd))(table.signals))
+
+
+def test_gain_over_one_signal():
+    table = judged(2000, 500)
+    value, ends = scores.gain(table, "novelty", draws=50)
+    assert value == pytest.approx(0.3, abs=0.08)
+    assert ends[0] < value < ends[1]
+    assert scores.gain(table, "spread", draws=50)[0] == pytest.approx(0.0, abs=1e-9)
 
 
 def test_the_section_says_it_all(tmp_path):
@@ -245,20 +288,30 @@ def test_the_section_says_it_all(tmp_path):
     }
     rows["id"][300] = "<b>py</b>"
     rows["colour"][300], rows["predicted"][300] = "green", rows["truth"][300] + 0.4
+    rows["scored"][307] = False
     both = replace(theory, **rows, flags=theory.flags + other.flags)
     page = Report("toy")
     found = add_confidence(page, both, note="made up", draws=20)
     text = page.html()
     assert "&lt;b&gt;py&lt;/b&gt;" in text
     assert "<b>py" not in text
-    assert {"coverage", "reliability", "intervals", "ablation-theory"} <= set(page.figures)
+    assert {"coverage-theory", "reliability", "intervals", "ablation-theory"} <= set(page.figures)
     assert len(found["measured"]) == 20
+    assert [row["id"] for row in found["measured"] if not row["scored"]] == ["measured-7"]
     assert found["confidently_wrong"][0]["id"] == "<b>py</b>"
-    assert set(found["verdict"]) == {"theory", "measured"}
-    assert found["verdict"]["theory"]["ranking"][0]["name"] == "verdict"
-    assert {"theory", "measured", "theory, first shell O"} <= {
-        row["stratum"] for row in found["coverage"]
-    }
+    assert set(found["verdict"]) == {"theory", "measured", "theory and spoiled"}
+    theory = found["verdict"]["theory"]
+    assert theory["ranking"][0]["name"] == "verdict"
+    assert abs(theory["gain"]["value"]) < 1e-9
+    strata = {(row["source"], row["stratum"]): row for row in found["coverage"]}
+    assert strata["measured", "all"]["spectra"] == 19
+    assert ("theory", "first shell O") in strata
+    lines = {line["name"]: line for line in found["summary"]}
+    assert lines["green but wrong, measured"]["value"] > 0
+    assert not lines["green but wrong, measured"]["reached"]
+    assert lines["G2 band holds, theory"]["value"] == strata["theory", "all"]["band"]
+    assert page.parts[0].startswith("<h2>How far to trust it")
+    assert "in short" in page.parts[2]
     page.write(tmp_path)
     assert (tmp_path / "figures" / "reliability.png").stat().st_size > 1000
 

@@ -106,7 +106,8 @@ def test_a_spectrum_of_zero_shift_does_not_move(made):
 def test_without_training_again(folder, tmp_path):
     options = Options(folds=0, limit=40, device="cpu")
     metrics = evaluate(folder / "model", folder / "toy.npz", tmp_path, options=options)
-    assert not {"cross_validation", "learning_curve", "measured"} & set(metrics)
+    assert not {"cross_validation", "learning_curve", "measured", "confidence"} & set(metrics)
+    assert "xanes-live calibrate" in (tmp_path / "report.html").read_text()
 
 
 def test_reduction_is_that_of_the_live_path(folder):

@@ -1,0 +1,150 @@
+"""Spectra examined unseen are judged as live ones are, by what was not fitted to them."""
+
+import numpy as np
+import pytest
+
+from xanes_live.confidence.signals import NAMES
+from xanes_live.config import ConfidenceConfig
+from xanes_live.errors import ConfigurationError
+from xanes_live.evaluation.fitting import calibration_of, cross_fitted
+from xanes_live.evaluation.judging import judge_unseen, read_unseen
+from xanes_live.evaluation.unseen import Unseen
+
+N_G2 = 12
+RADIUS = np.linspace(0.5, 5.5, N_G2)
+
+
+def unseen(n=600, n_measured=40, seed=0):
+    """A made-up table: σ, the first signal, is the true size of the error; the others are noise."""
+    rng = np.random.default_rng(seed)
+    sources = [("theory", n), ("measured", n_measured), ("spoiled: noise 3 %", n_measured)]
+    source = np.concatenate([np.full(k, s) for s, k in sources])
+    total = len(source)
+    signals = 0.05 * np.exp(0.5 * rng.standard_normal((total, len(NAMES))))
+    signals[:, 0] = 0.06 * np.exp(rng.standard_normal(total))
+    truth = rng.uniform(1.9, 2.4, total)
+    g2 = rng.uniform(0.0, 2.0, (total, N_G2))
+    g2_sigma = 0.1 * np.exp(0.5 * rng.standard_normal((total, N_G2)))
+    theory = source == "theory"
+    compound = np.arange(total) % 10
+    parent = np.where(theory, np.arange(total) % 150, 0)
+    wider = np.where(theory, 1.0, 2.0)[:, None]  # measured G2 is harder
+    return Unseen(
+        id=np.array([f"s{k}" for k in range(total)]),
+        parent=np.where(theory, parent.astype(str), np.char.add("measured:", compound.astype(str))),
+        source=source,
+        ligand=np.where(theory, "O", ""),
+        coordination=np.where(theory, 6.0, np.nan),
+        truth=truth,
+        r=truth + signals[:, 0] * rng.laplace(size=total),
+        signals=signals,
+        g2_truth=g2 + 2.0 * wider * g2_sigma * rng.standard_normal((total, N_G2)),
+        g2_mean=g2,
+        g2_sigma=g2_sigma,
+        distance=signals[:, NAMES.index("novelty")],
+        heads=np.column_stack([np.zeros((total, 3)), np.full(total, 6.0)]),
+        scored=rng.random(total) < 0.9,
+    )
+
+
+@pytest.fixture(scope="module")
+def table():
+    return unseen()
+
+
+@pytest.fixture(scope="module")
+def judged(table):
+    return judge_unseen(table, RADIUS, ConfidenceConfig())
+
+
+def test_every_column_comes_from_its_place(table, judged):
+    assert set(judged.source) == {"theory", "measured", "spoiled"}
+    assert set(judged.detail[judged.source == "spoiled"]) == {"noise 3 %"}
+    np.testing.assert_array_equal(judged.scored, table.scored)
+    np.testing.assert_allclose(0.5 * (judged.low + judged.high), table.r)
+    np.testing.assert_allclose(judged.g2_error, table.g2_mean - table.g2_truth)
+    assert judged.signal_names == NAMES
+
+
+def test_the_colour_follows_the_thresholds(judged):
+    chance = judged.probability
+    assert (judged.colour[chance < 0.5] == "red").all()
+    assert not (judged.colour[chance >= 0.5] == "red").any()
+    assert not (judged.colour[chance < 0.9] == "green").any()
+    assert (judged.colour == "green").any()
+    unlikely = np.array(["first_shell_unlikely" in f for f in judged.flags])
+    np.testing.assert_array_equal(unlikely, chance < 0.5)
+    assert any("members_disagree" in f for f in judged.flags)
+    other = judge_unseen(unseen(), RADIUS, ConfidenceConfig(green_probability=0.999))
+    assert (other.colour == "green").sum() < (judged.colour == "green").sum()
+
+
+def test_limits_of_the_theory_count():
+    table = unseen()
+    table.heads[:, 0] = 0.97
+    judged = judge_unseen(table, RADIUS, ConfidenceConfig())
+    assert not (judged.colour == "green").any()
+    assert all("limit_soft" in f for f in judged.flags)
+
+
+def test_without_further_outputs_and_without_a_distance():
+    table = unseen()
+    table.heads[:] = np.nan
+    table.r[3] = np.nan
+    judged = judge_unseen(table, RADIUS, ConfidenceConfig())
+    assert (judged.colour == "green").any()
+    assert judged.colour[3] == "red"
+    assert judged.flags[3] == ("no_first_shell",)
+
+
+def test_what_is_strange_is_not_green(table):
+    strange = unseen()
+    strange.signals[5] = 1e-4
+    strange.signals[5, NAMES.index("novelty")] = 9.0  # nearly blind to it, the verdict stays sure
+    strange.r[5] = strange.truth[5]
+    judged = judge_unseen(strange, RADIUS, ConfidenceConfig())
+    assert "novel" in judged.flags[5]
+    assert judged.colour[5] != "green"
+
+
+def test_band_and_interval_hold_what_they_promise(judged):
+    for source in ("theory", "measured"):
+        own = (judged.source == source) & judged.scored
+        inside = np.abs(judged.g2_error[own]) <= judged.g2_half_width[own]
+        assert inside.mean() > 0.92
+    theory = judged.source == "theory"
+    off = np.abs(judged.predicted - judged.truth)[theory]
+    held = off <= 0.5 * (judged.high - judged.low)[theory]
+    assert 0.92 < held.mean() < 0.99
+
+
+def test_a_spectrum_is_judged_by_the_others_alone(table):
+    """Were its own error known to the fit, a wild one would widen its own band."""
+    wild = unseen()
+    own = wild.parent == "measured:3"
+    plain = cross_fitted(wild).g2_half_width[own & (wild.source == "measured")]
+    wild.g2_truth[own] += 50.0
+    wild.r[own] += 5.0
+    changed = cross_fitted(wild)
+    np.testing.assert_allclose(changed.g2_half_width[own & (wild.source == "measured")], plain)
+    assert np.isfinite(changed.probability).all()
+
+
+def test_a_calibration_is_what_a_model_stores(table):
+    stored = calibration_of(table)
+    assert len(stored["band_factor"]) == len(stored["band_floor"]) == N_G2
+    assert stored["verdict"]["names"][0] == "spread"
+    assert stored["limits"]["novelty"] == pytest.approx(table.of("theory").distance.max(), abs=1e-3)
+
+
+def test_the_table_is_kept_and_read(tmp_path, table):
+    table.save(tmp_path / "unseen.npz")
+    again = read_unseen(tmp_path / "unseen.npz", N_G2)
+    np.testing.assert_array_equal(again.signals, table.signals)
+    with pytest.raises(ConfigurationError, match="another model"):
+        read_unseen(tmp_path / "unseen.npz", N_G2 + 1)
+    with pytest.raises(ConfigurationError, match="not a table"):
+        read_unseen(tmp_path / "nothing.npz", N_G2)
+    np.savez(tmp_path / "other.npz", a=1)
+    with pytest.raises(ConfigurationError, match="not a table"):
+        read_unseen(tmp_path / "other.npz", N_G2)

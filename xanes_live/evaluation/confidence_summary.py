@@ -1,0 +1,128 @@
+"""Confidence at a glance: each figure asked for, what was found and whether it is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from xanes_live.evaluation.report import Report, written
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the summary."""
+
+    name: str
+    value: float
+    low: float
+    """Lower end of its 95 % interval; NaN where there is none."""
+    high: float
+    wanted: str
+    reached: bool
+
+
+def add_summary(page: Report, found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Add the figures of the section that are asked for, with what is wanted; return them."""
+    lines = [line for line in _lines(found) if np.isfinite(line.value)]
+    page.table(
+        ("in short", "found", "95 % over structures or compounds", "wanted", "reached"),
+        [
+            (line.name, line.value, _ends(line), line.wanted, "yes" if line.reached else "no")
+            for line in lines
+        ],
+    )
+    return [asdict(line) for line in lines]
+
+
+def _ends(line: Figure) -> str:
+    return "" if np.isnan(line.low) else f"{written(line.low)}–{written(line.high)}"
+
+
+def _lines(found: Mapping[str, Any]) -> list[Figure]:
+    return [*_coverage(found["coverage"]), *_ranking(found["verdict"]), *_colours(found["verdict"])]
+
+
+def _line(
+    name: str, value: float, ends: Sequence[float] | None, low: float, high: float, wanted: str
+) -> Figure:
+    reached = bool(low <= value <= high)
+    first, last = ends or (float("nan"), float("nan"))
+    return Figure(name, value, first, last, wanted, reached)
+
+
+def _coverage(rows: Sequence[Mapping[str, Any]]) -> list[Figure]:
+    lines = []
+    for row in rows:
+        if row["stratum"] != "all" or row["source"] == "spoiled":
+            continue
+        lines += _measured(row) if row["source"] == "measured" else _theory(row, rows)
+    return lines
+
+
+def _theory(whole: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[Figure]:
+    """Return coverage overall and in the worst stratum."""
+    lines = [
+        _line("G2 band holds, theory", whole["band"], whole["band_95"], 0.94, 0.96, "0.95 ± 0.01"),
+        _line("interval holds, theory", whole["interval"], whole["interval_95"], 0.94, 0.96,
+              "0.95 ± 0.01"),
+    ]  # fmt: skip
+    parts = [r for r in rows if r["source"] == "theory" and r["stratum"] != "all"]
+    for key, what in (("near", "G2 to 2.6 Å"), ("far", "G2 beyond"), ("interval", "interval")):
+        known = [r for r in parts if np.isfinite(r[key])]
+        if known:
+            worst = min(known, key=lambda r: float(r[key]))
+            name = f"… in the worst stratum, {what}: {worst['stratum']}"
+            lines.append(_line(name, worst[key], worst[f"{key}_95"], 0.9, 1.0, "≥ 0.90"))
+    return lines
+
+
+def _measured(row: Mapping[str, Any]) -> list[Figure]:
+    return [
+        _line("interval holds, measured", row["interval"], row["interval_95"], 0.93, 0.97,
+              "0.93–0.97"),
+        _line("its median half-width / Å", row["half_width"], None, 0.0, 0.08, "≤ 0.08"),
+        _line("G2 band holds to 2.6 Å, measured", row["near"], row["near_95"], 0.9, 1.0, "≥ 0.90"),
+        _line("… beyond", row["far"], row["far_95"], 0.9, 1.0, "≥ 0.90"),
+    ]  # fmt: skip
+
+
+def _ranking(verdict: Mapping[str, Any]) -> list[Figure]:
+    lines = []
+    for source, part in verdict.items():
+        first = part["ranking"][0]
+        lines.append(
+            _line(f"AUROC, {source}", first["auroc"], first["auroc_95"], 0.85, 1.0, "≥ 0.85")
+        )
+        if "gain" in part:
+            gain = part["gain"]
+            lines.append(
+                _line("… above σ alone", gain["value"], gain["ends_95"], 0.1, 1.0, "≥ 0.10")
+            )
+    return lines
+
+
+def _colours(verdict: Mapping[str, Any]) -> list[Figure]:
+    lines = []
+    for source, most in (("theory", 0.02), ("measured", 0.0)):
+        if source in verdict:
+            share = verdict[source]["mistakes"]
+            wanted = f"≤ {most:g}" if most else "none"
+            lines.append(
+                _line(f"green but wrong, {source}", share["green_but_wrong"], None, 0.0, most,
+                      wanted),
+            )  # fmt: skip
+            lines.append(
+                _line(f"red though within 0.05 Å, {source}, of those", share["red_of_right"], None,
+                      0.0, 0.1, "≤ 0.1")
+            )  # fmt: skip
+    if "spoiled" in verdict:
+        share = verdict["spoiled"]["mistakes"]
+        for name, value in (
+            ("spoiled: not green, by the prediction alone", 1.0 - share["green"]),
+            ("… of those off by more than 0.1 Å", share["wrong_not_green"]),
+        ):
+            lines.append(_line(name, value, None, 0.95, 1.0, "≥ 0.95"))
+    return lines
