@@ -3,8 +3,10 @@
     python tests/benchmarks/bench_page.py [--count 30] [--minutes 0] [--hz 10] [--results 0]
 
 Prints, in one run on one machine: the time of a bare request to Tiled, when Tiled says that a
-result exists, when the page has drawn it; and with `--minutes` the memory of server and page while
-results and a scan in progress change `--hz` times a second. `--results` fills the history first.
+result exists, when the page has drawn it; and with `--minutes` the memory of server, page and Tiled
+while results, each with its spectrum and G2, come in `--hz` times a second. `--results` fills the
+history first; with 20 000 it is as long as the page keeps it, so nothing may grow any more. Ends
+with 1 if the memory of server or page grows.
 """
 
 from __future__ import annotations
@@ -14,11 +16,23 @@ import statistics
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.browser.harness import PageServer, Publisher, chromium, find_chromium
+from tests.benchmarks.many_results import fill
+from tests.browser.harness import (
+    PageServer,
+    Publisher,
+    chromium,
+    find_chromium,
+    heap,
+    renderers,
+    resident,
+    tiled_pid,
+)
 from xanes_live.service.tiled_server import TiledServer
 
 # Notes when each result is on the screen: after the frame in which it was drawn.
@@ -29,7 +43,10 @@ WATCH = """() => {
     requestAnimationFrame(() => requestAnimationFrame(() => { window.drawn[key] ??= Date.now(); }));
   }).observe(document.documentElement, { attributes: true, attributeFilter: ["data-drawn"] });
 }"""
-COUNT = "Object.keys(window.drawn).length"
+POSTING = 4
+"""Requests under way at a time."""
+GROWTH_MB = 10.0
+"""More than this between the second and the last quarter is a leak."""
 
 
 def say(line: str) -> None:
@@ -64,33 +81,65 @@ def show(name: str, values: list[float]) -> None:
     say(f"{name:32s} median {statistics.median(values):6.0f} ms   95 % {high:6.0f} ms")
 
 
-def memory(page, server: PageServer, publisher: Publisher, minutes: float, hz: float) -> None:
-    """Publish `hz` results a second and print memory once in a while."""
-    session = page.context.new_cdp_session(page)
-    session.send("Performance.enable")
-    end = time.monotonic() + 60 * minutes
-    next_report, sent, began = time.monotonic(), 0, time.monotonic()
-    node = publisher.node()
-    while time.monotonic() < end:
-        due = began + sent / hz
-        if (wait := due - time.monotonic()) > 0:
-            page.wait_for_timeout(1e3 * wait)
-        key = f"{node.key}-{sent}"
-        publisher.put(key, {**node.metadata, "raw_uid": key, "time": time.time()})
-        sent += 1
-        if time.monotonic() >= next_report:
-            session.send("HeapProfiler.collectGarbage")
-            got = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
-            frames = page.get_by_test_id("frames").text_content()
-            say(
-                f"{time.monotonic() - began:6.0f} s  server {server.rss():6.1f} MB"
-                f"  page heap {got['JSHeapUsedSize'] / 2**20:6.2f} MB  nodes {got['Nodes']:6.0f}"
-                f"  published {sent:6d}  frames {frames}"
-            )
-            next_report += 30
+@dataclass(frozen=True)
+class Memory:
+    """Resident memory, MB."""
+
+    server: float
+    page: float
+    heap: float
+    tiled: float
+
+    def __str__(self) -> str:
+        return (
+            f"page's server {self.server:6.1f} MB   browser page {self.page:6.1f} MB "
+            f"(heap {self.heap:5.2f})   Tiled {self.tiled:6.1f} MB"
+        )
 
 
-def main() -> None:
+def memory(
+    page, server: PageServer, tiled: TiledServer, publisher: Publisher, minutes: float, hz: float
+) -> bool:
+    """Publish `hz` results a second, each with two curves, and print memory; tell if it is flat."""
+    node, sent, seen, taken = publisher.node(), 0, [], []
+    began = next_report = time.monotonic()
+    with ThreadPoolExecutor(POSTING) as threads:
+        while (now := time.monotonic()) < began + 60 * minutes:
+            if (wait := began + sent / hz - now) > 0:
+                page.wait_for_timeout(1e3 * wait)
+            key = f"{node.key}-{sent}"
+            # Not one after the other: a busy Tiled may take longer over one than 1 / hz.
+            document = {**node.metadata, "raw_uid": key, "time": time.time()}
+            threads.submit(publisher.put, key, document).add_done_callback(taken.append)
+            sent += 1
+            if now >= next_report:
+                pid = tiled_pid(tiled)
+                seen.append(Memory(server.rss(), renderers(), heap(page), resident(pid)))
+                frames = page.get_by_test_id("frames").text_content()
+                say(f"{now - began:5.0f} s   {seen[-1]}   published {len(taken)}   drawn {frames}")
+                next_report += 30
+    return flat(seen)
+
+
+def flat(seen: list[Memory]) -> bool:
+    """Compare the last quarter with the second one, which is when everything is warm."""
+    if len(seen) < 8:
+        say("too short to say whether memory is flat")
+        return True
+    quarter = len(seen) // 4
+    early, late = seen[quarter : 2 * quarter], seen[-quarter:]
+    good = True
+    for name in ("server", "page", "heap", "tiled"):
+        before, after = (
+            statistics.median(getattr(m, name) for m in part) for part in (early, late)
+        )
+        say(f"{name:8s} second quarter {before:7.1f} MB   last quarter {after:7.1f} MB")
+        good = good and (name == "tiled" or after - before < GROWTH_MB)
+    say("memory of page and server is flat" if good else "memory grows")
+    return good
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=30)
     parser.add_argument("--minutes", type=float, default=0)
@@ -99,11 +148,11 @@ def main() -> None:
     options = parser.parse_args()
     if find_chromium() is None:
         say("not measured: there is no Chromium here")
-        return
+        return 0
     with tempfile.TemporaryDirectory() as home, TiledServer(Path(home)) as tiled:
+        if options.results:
+            fill(tiled, options.results)
         publisher = Publisher(tiled.uri, tiled.keys.service)
-        for _ in range(options.results):
-            publisher.publish(age_s=3600)
         publisher.publish()
         server = PageServer(tiled.uri, tiled.keys.reader)
         with server, chromium(viewport={"width": 1440, "height": 900}) as page:
@@ -112,10 +161,12 @@ def main() -> None:
             page.wait_for_selector("[data-testid=g2][data-frames] canvas")
             say(f"{'first plot':32s} {1e3 * (time.monotonic() - began):13.0f} ms")
             latency(page, publisher, options.count)
+            good = True
             if options.minutes:
-                memory(page, server, publisher, options.minutes, options.hz)
+                good = memory(page, server, tiled, publisher, options.minutes, options.hz)
         publisher.close()
+    return 0 if good else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
