@@ -201,3 +201,16 @@ def test_thread_starts_drains_and_stops():
     assert worker.drain(20.0)
     worker.stop()
     assert len(bench.nodes) == 5
+
+
+def test_repeats_of_a_sample_are_told_and_a_replay_tells_the_same():
+    runs = [record(start={"sample": "powder", "scan_id": k, "time": 1e9 + k}) for k in (1, 2, 3)]
+    other = record(start={"sample": "foil", "scan_id": 4, "time": 1e9 + 4})
+    benches = Bench(), Bench()
+    for bench in benches:
+        for one in (*runs, other):
+            bench.worker.submit(one)
+        bench.work()
+    live, again = ([node.metadata["repeats"] for node in bench.nodes] for bench in benches)
+    assert [said and said["scan_ids"] for said in live] == [None, [1, 2], [1, 2, 3], None]
+    assert live == again
