@@ -28,8 +28,10 @@ NEAR = 2.6
 """Where the near radii of G2 end, Å: beyond, measured spectra have shown no skill."""
 DRAWS = 400
 """Bootstrap draws."""
-BINS = 10
-"""Bins of the reliability diagram."""
+BINS, PER_BIN = 10, 40
+"""Most bins of the reliability diagram, and how many spectra there should be for each."""
+FEWEST_WRONG = 3
+"""Structures or compounds that have to be wrong, and right, before a ranking has error bars."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,9 @@ def _covered(name: str, part: Judged, draws: int, seed: int) -> Coverage:
         spectra=len(part),
         parents=len(np.unique(part.parent)),
         interval=float(inside.mean()) if len(part) else float("nan"),
-        interval_95=spread_of_share(weights, inside.astype(np.float64), known),
+        interval_95=spread_of_share(
+            weights, inside.astype(np.float64), known, len(np.unique(part.parent))
+        ),
         half_width=_median(0.5 * (part.high - part.low)),
         band=bands[0][0],
         band_95=bands[0][1],
@@ -90,8 +94,11 @@ def _band(part: Judged, radii: Mask, weights: Array) -> tuple[float, Interval]:
     known = np.isfinite(error)
     hits = (known & (error <= half)).sum(axis=1).astype(np.float64)
     count = known.sum(axis=1).astype(np.float64)
-    share = float(hits.sum() / count.sum()) if count.sum() else float("nan")
-    return share, spread_of_share(weights, hits, count)
+    if not count.sum():
+        return float("nan"), (float("nan"), float("nan"))
+    parents = len(np.unique(part.parent[count > 0]))
+    share = float(hits.sum() / count.sum())
+    return share, spread_of_share(weights, hits, count, parents)
 
 
 def _median(values: Array) -> float:
@@ -150,6 +157,8 @@ def rankings(judged: Judged, *, draws: int = DRAWS, seed: int = 0) -> tuple[Rank
     named += [(n, judged.signals[:, k]) for k, n in enumerate(judged.signal_names)]
     weights = parent_weights(judged.parent, draws, seed)
     wrong, error = ~judged.right, judged.error
+    if not enough(judged):
+        weights = weights[:0]
     return tuple(
         Ranking(
             name,
@@ -161,6 +170,12 @@ def rankings(judged: Judged, *, draws: int = DRAWS, seed: int = 0) -> tuple[Rank
     )
 
 
+def enough(judged: Judged) -> bool:
+    """Return whether enough structures or compounds are wrong, and right, for error bars."""
+    found = (judged.parent[~judged.right], judged.parent[judged.right])
+    return all(len(np.unique(parents)) >= FEWEST_WRONG for parents in found)
+
+
 def gain(
     judged: Judged, baseline: str, *, draws: int = DRAWS, seed: int = 0
 ) -> tuple[float, Interval]:
@@ -169,6 +184,8 @@ def gain(
     alone = judged.signals[:, judged.signal_names.index(baseline)]
     both = (1.0 - judged.probability, alone)
     value = auroc(both[0], wrong) - auroc(both[1], wrong)
+    if not enough(judged):
+        weights = weights[:0]
     first, second = (drawn_auroc(score, wrong, weights) for score in both)
     return value, interval(first - second)
 
@@ -193,8 +210,10 @@ def _ranks(values: Array) -> Array:
 class Reliability:
     """Whether a probability of 0.8 is right eight times in ten."""
 
+    edges: Array
+    """Ends of each occupied bin, shape (b, 2)."""
     said: Array
-    """Mean probability in each occupied bin, shape (b,)."""
+    """Mean probability in each, shape (b,)."""
     found: Array
     """Share right in it, shape (b,)."""
     low: Array
@@ -210,13 +229,15 @@ class Reliability:
 
 
 def reliability(
-    judged: Judged, bins: int = BINS, *, draws: int = DRAWS, seed: int = 0
+    judged: Judged, bins: int | None = None, *, draws: int = DRAWS, seed: int = 0
 ) -> Reliability:
     """Return the reliability diagram of the verdict, bins of equal width.
 
-    Spectra without a probability (NaN) are left out.
+    As many of them as the spectra allow unless said otherwise. Spectra without a probability (NaN)
+    are left out.
     """
     judged = judged.take(np.isfinite(judged.probability))
+    bins = bins or int(np.clip(len(judged) // PER_BIN, 3, BINS))
     p, right = judged.probability, judged.right.astype(np.float64)
     place = np.clip((p * bins).astype(np.int64), 0, bins - 1)
     count = np.bincount(place, minlength=bins)
@@ -225,10 +246,14 @@ def reliability(
     found = np.bincount(place, right, minlength=bins)[used] / count[used]
     weights = parent_weights(judged.parent, draws, seed)
     bars = [
-        spread_of_share(weights, right * (place == b), (place == b).astype(np.float64))
+        spread_of_share(
+            weights, right * (place == b), (place == b).astype(np.float64),
+            len(np.unique(judged.parent[place == b])),
+        )
         for b in used
-    ]
+    ]  # fmt: skip
     return Reliability(
+        np.stack([used, used + 1], axis=1) / bins,
         said, found, np.array([b[0] for b in bars]), np.array([b[1] for b in bars]), count[used],
         brier=float(np.mean((p - right) ** 2)) if len(p) else float("nan"),
         off=float(np.sum(count[used] * np.abs(said - found)) / max(len(p), 1)),

@@ -80,6 +80,8 @@ def coverage_part(page: Report, judged: Judged, draws: int) -> list[dict[str, An
          for source, part in drawn.items() for r in part],
     )  # fmt: skip
     for source, own in drawn.items():
+        if len(own) == 1:
+            continue
         page.figure(
             f"coverage-{source}", figures.coverage_figure(own),
             f"Share of known values inside, {source} spectra (number of them); bars: 95 % over "
@@ -92,6 +94,8 @@ def _with(value: float, ends: Interval) -> str:
     """Return a number with its 95 % interval."""
     if not np.isfinite(value):
         return "–"
+    if not np.isfinite(ends).all():
+        return f"{value:.3f}"
     return f"{value:.3f} ({ends[0]:.3f}–{ends[1]:.3f})"
 
 
@@ -139,7 +143,12 @@ def ranking_part(page: Report, judged: Judged, draws: int) -> dict[str, dict[str
     ranked = {name: scores.rankings(part, draws=draws) for name, part in parts.items()}
     _ranking_table(page, ranked)
     found: dict[str, dict[str, Any]] = {
-        name: {"ranking": [asdict(r) for r in rows]} for name, rows in ranked.items()
+        name: {
+            "wrong": int((~parts[name].right).sum()),
+            "wrong_parents": len(np.unique(parts[name].parent[~parts[name].right])),
+            "ranking": [asdict(r) for r in rows],
+        }
+        for name, rows in ranked.items()
     }
     if BASELINE in judged.signal_names:
         for name, part in parts.items():
@@ -192,9 +201,7 @@ def _numbers(found: Reliability) -> dict[str, Any]:
 def ablation_part(page: Report, judged: Judged, fit: Fit, draws: int) -> dict[str, Any]:
     """Add what each signal is worth, where something was wrong and right."""
     groups = {
-        name: mask
-        for name, mask in together(judged).items()
-        if len(np.unique(judged.right[mask])) > 1 and len(np.unique(judged.parent[mask])) > 1
+        name: mask for name, mask in together(judged).items() if scores.enough(judged.take(mask))
     }
     if not groups:
         return {}

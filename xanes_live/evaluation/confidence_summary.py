@@ -92,9 +92,16 @@ def _measured(row: Mapping[str, Any]) -> list[Figure]:
 def _ranking(verdict: Mapping[str, Any]) -> list[Figure]:
     lines = []
     for source, part in verdict.items():
-        first = part["ranking"][0]
+        first, few = part["ranking"][0], f"{part['wrong']} wrong, of {part['wrong_parents']}"
         lines.append(
-            _line(f"AUROC, {source}", first["auroc"], first["auroc_95"], 0.85, 1.0, "≥ 0.85")
+            _line(
+                f"AUROC, {source} ({few} parents)",
+                first["auroc"],
+                first["auroc_95"],
+                0.85,
+                1.0,
+                "≥ 0.85",
+            )
         )
         if "gain" in part:
             gain = part["gain"]

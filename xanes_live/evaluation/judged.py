@@ -15,6 +15,7 @@ FEWEST = 5
 SOURCES = ("theory", "measured", "spoiled")
 """In the order they are reported."""
 
+Z95 = 1.96
 Mask = NDArray[np.bool_]
 Interval = tuple[float, float]
 
@@ -129,8 +130,15 @@ def parent_weights(parent: NDArray[np.str_], draws: int, seed: int) -> Array:
     return np.asarray(times[:, which], dtype=np.float64)
 
 
-def spread_of_share(weights: Array, hits: Array, count: Array) -> Interval:
-    """Return the 95 % interval of Σ hits / Σ count over the draws."""
+def spread_of_share(weights: Array, hits: Array, count: Array, parents: int) -> Interval:
+    """Return the 95 % interval of Σ hits / Σ count over the draws.
+
+    Where all are hits, or none is, every draw says the same; the interval is then Wilson's (*J. Am.
+    Stat. Assoc.* 22, 209 (1927)) for as many trials as there are parents.
+    """
+    if parents and hits.sum() in {0.0, count.sum()}:
+        reach = Z95**2 / (parents + Z95**2)
+        return (1.0 - reach, 1.0) if hits.sum() else (0.0, reach)
     total = weights @ count
     values = (weights @ hits)[total > 0] / total[total > 0]
     return interval(values)

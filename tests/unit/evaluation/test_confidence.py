@@ -123,6 +123,27 @@ def test_weights_of_a_bootstrap_over_parents():
     assert weights.std() > 0
 
 
+def test_all_inside_is_not_certainty():
+    """Twelve of twelve compounds inside: Wilson's interval begins at 76 %."""
+    table = judged(24, 12)
+    table = replace(table, predicted=table.truth, low=table.truth - 1, high=table.truth + 1)
+    low, high = scores.coverage(table, draws=50)[0].interval_95
+    assert low == pytest.approx(12 / (12 + 1.96**2))
+    assert high == 1.0
+    none = replace(table, low=table.truth + 1, high=table.truth + 2)
+    assert scores.coverage(none, draws=50)[0].interval_95 == pytest.approx((0.0, 1 - low))
+
+
+def test_one_wrong_compound_is_no_ranking_with_error_bars():
+    table = judged(20, 10)
+    wrong = table.parent == "p3"
+    table = replace(table, predicted=table.truth + np.where(wrong, 0.3, 0.0))
+    assert not scores.enough(table)
+    assert np.isnan(scores.rankings(table, draws=20)[0].auroc_95).all()
+    assert np.isfinite(scores.gain(table, "spread", draws=20)[0])
+    assert scores.enough(judged(200, 100))
+
+
 def test_auroc_by_hand():
     wrong = np.array([False, True, False, True])
     assert scores.auroc(np.array([1.0, 2.0, 3.0, 4.0]), wrong) == pytest.approx(0.75)
