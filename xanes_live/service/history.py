@@ -67,7 +67,7 @@ class History:
             Its usable spectra join those of earlier runs of the same sample, edge, mode, model and
             configuration that began at most `confidence.repeats_within_s` apart.
         predictor
-            The ensemble of that edge: predicts the merge, in one batch.
+            The ensemble of that edge: predicts the merge.
         """
         try:
             return self._add(result, predictor)

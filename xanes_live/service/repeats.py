@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from xanes_live.confidence.history import (
 from xanes_live.domain import (
     Confidence,
     Drift,
+    FirstShell,
     Flag,
     MergedRepeats,
     NormalisedSpectrum,
@@ -31,7 +33,7 @@ from xanes_live.domain import (
 )
 from xanes_live.edges import edge_energy
 from xanes_live.flags import by_importance, make
-from xanes_live.pipeline import Predictor
+from xanes_live.pipeline import Predictor, judge_of
 from xanes_live.reduction import Merged, merge, resample_array, stack
 from xanes_live.reduction.absorption import DAMPED, damping
 from xanes_live.reduction.align import foil_energy
@@ -74,7 +76,7 @@ def judge(
     uid
         The present run; only what concerns it is flagged.
     predictor
-        Predicts the merge, in one batch.
+        Predicts the merge.
 
     Raises
     ------
@@ -120,15 +122,8 @@ def _used(n: int, trend: Drift | None, odd: Outlier | None) -> list[int]:
 
 
 def _predicted(merged: Merged, predictor: Predictor) -> tuple[MergedRepeats, float | None]:
-    """Predict the merge, bare and with noise, in one batch; what one more repeat would bring."""
-    curve = merged.flattened if predictor.input_form == "flattened" else merged.normalised
-    noise = draws(smooth_sigma(merged.sigma), PAIRS)
-    rows = resample_array(
-        merged.energy, np.concatenate((curve[None], curve + noise)), predictor.energy
-    ).mu
-    predictions = predictor.predict(rows)
-    shell = predictions[0].first_shell
-    by_noise = noise_of_distance(np.array([p.first_shell.r for p in predictions[1:]]))
+    """Predict the merge, bare and with noise; return also what one more repeat would bring."""
+    shell, by_noise = _shell_and_noise(merged, predictor)
     made = MergedRepeats(
         merged.energy, merged.normalised, merged.sigma, merged.count, shell, by_noise
     )
@@ -136,6 +131,27 @@ def _predicted(merged: Merged, predictor: Predictor) -> tuple[MergedRepeats, flo
     if not np.isfinite(half) or not np.isfinite(by_noise):
         return made, None
     return made, narrower_by(half, by_noise, merged.count)
+
+
+def _shell_and_noise(merged: Merged, predictor: Predictor) -> tuple[FirstShell, float]:
+    """Return the first shell of a merge, with its interval, and the σ of it by noise, Å.
+
+    The interval is made as that of a single spectrum is: by the judge if the model has one.
+    """
+    curve = merged.flattened if predictor.input_form == "flattened" else merged.normalised
+    noisy = curve + draws(smooth_sigma(merged.sigma), PAIRS)
+    judge = judge_of(cast("Hashable", predictor))
+    if judge is None:
+        rows = resample_array(
+            merged.energy, np.concatenate((curve[None], noisy)), predictor.energy
+        ).mu
+        plain, *others = predictor.predict(rows)
+        distances = np.array([said.first_shell.r for said in others])
+        return plain.first_shell, noise_of_distance(distances)
+    wide = resample_array(merged.energy, curve, judge.wide).mu
+    examined = judge.examine(wide[None])[0]
+    rows = resample_array(merged.energy, noisy, predictor.energy).mu
+    return examined.prediction.first_shell, noise_of_distance(judge.model.survey(rows[None]).r[0])
 
 
 def _half_width(merged: MergedRepeats) -> float:

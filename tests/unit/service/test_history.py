@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -254,6 +255,28 @@ def test_more_repeats_are_advised_where_noise_matters():
     assert [f.code for f in open_.flags] == ["more_repeats_help"]
     assert "narrow" in open_.advice
     assert joined(noisy[1], open_).spectra[0].assessment.confidence is Confidence.GREEN
+
+
+def test_a_merge_has_the_interval_of_the_judge_where_there_is_one(monkeypatch):
+    predictor = Linear()
+    wide = np.linspace(7090.0, 7170.0, 81)
+
+    def survey(rows):
+        return SimpleNamespace(r=2.0 + 20.0 * rows[..., 60:64].mean(axis=-1))
+
+    def examine(rows):
+        assert rows.shape == (1, 81)
+        shell = FirstShell(2.1, 0.01, 2.0, 2.2, np.array([2.1]))
+        return [SimpleNamespace(prediction=replace(factories.prediction(), first_shell=shell))]
+
+    judge = SimpleNamespace(wide=wide, examine=examine, model=SimpleNamespace(survey=survey))
+    monkeypatch.setattr(judging, "judge_of", lambda model: judge)
+    *_, repeats = add_all([run(i, noise=0.03) for i in range(2)], predictor)
+    shell = repeats.merged.first_shell
+    assert (shell.low, shell.r, shell.high) == (2.0, 2.1, 2.2)
+    assert repeats.merged.noise > 0.05
+    assert repeats.one_more_narrows_by > judging.WORTH
+    assert predictor.batches == []
 
 
 def test_spoiled_and_unpredicted_spectra_are_not_remembered():
