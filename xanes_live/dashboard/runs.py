@@ -129,6 +129,8 @@ class Runs:
     def overdue(self, patience_s: float, since: float) -> Run | None:
         """Return the last run that should have a result by now and has none.
 
+        A run before one that has a result is not meant: the service has been heard since.
+
         Parameters
         ----------
         patience_s
@@ -137,11 +139,14 @@ class Runs:
             Runs that ended before this time, s since the epoch, are not complained about.
         """
         now = self._clock()
+        answered = (run.started for uid, run in self._runs.items() if uid in self._with_result)
+        heard = max(answered, default=0.0)
         late = [
             run
             for run in self._runs.values()
             if run.ended is not None
             and run.ended >= since
+            and run.started > heard
             and run.expected is True
             and now - run.ended > patience_s
             and run.uid not in self._with_result

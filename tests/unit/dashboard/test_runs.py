@@ -119,6 +119,18 @@ def test_a_silent_service_is_told(feed, clock):
     assert codes(monitor, feed) == []
 
 
+def test_a_service_that_has_been_heard_since_is_not_silent(feed, clock):
+    monitor = Monitor(feed, {}, clock=clock)
+    for uid, began in (("first", T0), ("lost", T0 + 1), ("later", T0 + 2)):
+        feed.runs.seen(uid, {**start(began), "stop": {"time": began}}, live=True)
+        feed.runs.judged(uid, expected=True)
+    clock.now += 60
+    feed.runs.answered("first")
+    assert codes(monitor, feed) == ["service_silent"]
+    feed.runs.answered("later")
+    assert codes(monitor, feed) == []
+
+
 def test_nothing_is_expected_of_a_run_that_is_no_absorption_scan(feed, clock):
     monitor = Monitor(feed, {}, clock=clock)
     feed.runs.seen("a", {**start(T0), "stop": {"time": T0}}, live=True)

@@ -65,8 +65,8 @@ export function sweepOf(r, stacks, index) {
 export const PALETTE = ["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"];
 const DASHES = [undefined, [8, 4], [2, 3], [8, 3, 2, 3]];
 
-/** How the n-th of several lines is drawn: colour first, then dashes, so that no two are alike. */
-export const style = (n) => ({ color: PALETTE[n % PALETTE.length], dash: DASHES[Math.floor(n / PALETTE.length) % DASHES.length] });
+/** How the n-th of several lines is drawn: neighbours differ in colour and in dashes, for those who see no colours, and no two of 32 are alike. */
+export const style = (n) => ({ color: PALETTE[n % PALETTE.length], dash: DASHES[(n + Math.floor(n / PALETTE.length)) % DASHES.length] });
 
 /** Several curves with axes of their own on one common axis. */
 export function overlay(title, xLabel, yLabel, curves, extra = []) {

@@ -59,7 +59,9 @@ export class NowView {
     if (!scan || scan.state === "idle") return;
     const now = this.app.link.now();
     const points = scan.points ? `${scan.points}${isNumber(scan.of) && scan.of >= scan.points ? ` of ${scan.of}` : ""} points` : "";
-    const time = scan.state === "running" ? `for ${span(now - scan.started)}` : `ended ${span(now - scan.ended)} ago`;
+    // A result may be there before the raw run's own end has reached Tiled.
+    const ended = isNumber(scan.ended) ? `ended ${span(now - scan.ended)} ago` : "";
+    const time = scan.state === "running" ? `for ${span(now - scan.started)}` : ended;
     const age = scan.state === "running" && isNumber(scan.moved) && now - scan.moved > 5 ? `last point ${span(now - scan.moved)} ago (the raw run's writer may hold points back)` : "";
     say(this.liveText, [scanName(scan), scan.sample, scan.plan, points, time, age].filter(Boolean).join(" · "));
   }
