@@ -527,15 +527,18 @@ CAUSES = frozenset(
 SYMPTOMS = frozenset({"no_first_shell", "ensemble_spread_large", "first_shell_unlikely"})
 """Errors that only say that the model does not know what to make of a spectrum."""
 _ORDER = {Severity.ERROR: 0, Severity.WARNING: 2, Severity.INFO: 3}
-_RANK = {code: rank for rank, code in enumerate(FLAGS)}
+_LAST = list(FLAGS).index("no_first_shell")
+"""From here on flags are the model's: their order is that in which they are given, by what each
+costs."""
+_RANK = {code: min(rank, _LAST) for rank, code in enumerate(FLAGS)}
 
 
 def by_importance(flags: tuple[Flag, ...]) -> tuple[Flag, ...]:
     """Return `flags` without repeats of one message, in the order an operator wants them.
 
-    Errors, warnings, infos, and in the order of the table among equals; but a warning that says why
-    a model does not know what to make of a spectrum (:data:`CAUSES`) goes before the error that it
-    does not (:data:`SYMPTOMS`): it is what can be acted upon.
+    Errors, warnings, infos, and in the order of the table among equals, those of the model as given;
+    but a warning that says why a model does not know what to make of a spectrum (:data:`CAUSES`)
+    goes before the error that it does not (:data:`SYMPTOMS`): it is what can be acted upon.
     """
     unique = {(f.code, f.message): f for f in flags}
     return tuple(sorted(unique.values(), key=_importance))
@@ -547,4 +550,4 @@ def _importance(flag: Flag) -> tuple[float, int]:
         level = 1
     elif flag.code in CAUSES:
         level = 0.5
-    return (level, _RANK.get(flag.code, len(_RANK)))
+    return (level, _RANK.get(flag.code, _LAST))

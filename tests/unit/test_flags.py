@@ -28,6 +28,12 @@ def test_the_reason_for_an_unsure_model_comes_before_that_it_is_unsure():
     assert order("ensemble_spread_large", "over_absorption", "dropout")[0] == "dropout"
 
 
+def test_what_the_model_says_keeps_its_order_and_comes_last():
+    said = ["first_shell_uncertain", "novel", "sensitive_to_shift", "cyclic_residual"]
+    assert order(*said, "glitch") == ["glitch", *said]
+    assert order(*reversed(said)) == said[::-1]
+
+
 def test_one_message_is_said_once():
     same = make("noisy", percent=3.0)
     other = make("noisy", percent=4.0)
