@@ -536,9 +536,10 @@ _RANK = {code: min(rank, _LAST) for rank, code in enumerate(FLAGS)}
 def by_importance(flags: tuple[Flag, ...]) -> tuple[Flag, ...]:
     """Return `flags` without repeats of one message, in the order an operator wants them.
 
-    Errors, warnings, infos, and in the order of the table among equals, those of the model as given;
-    but a warning that says why a model does not know what to make of a spectrum (:data:`CAUSES`)
-    goes before the error that it does not (:data:`SYMPTOMS`): it is what can be acted upon.
+    Errors, warnings, infos, and in the order of the table among equals, those of the model as
+    given; but a warning that says why a model does not know what to make of a spectrum
+    (:data:`CAUSES`) goes before the error that it does not (:data:`SYMPTOMS`): it is what can be
+    acted upon.
     """
     unique = {(f.code, f.message): f for f in flags}
     return tuple(sorted(unique.values(), key=_importance))
