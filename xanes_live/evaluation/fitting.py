@@ -14,8 +14,11 @@ from xanes_live.domain import Array
 from xanes_live.ensemble.calibration import band, conformal_quantile
 from xanes_live.evaluation.unseen import Unseen
 
-MEASURED_SHARE, SPOILED_SHARE = 0.5, 0.25
-"""Weight of all measured and of all spoiled spectra in the fit, in units of that of theory."""
+MEASURED_SHARE, SPOILED_SHARE = 0.1, 0.1
+"""Weight of all measured and of all spoiled spectra in the fit, in units of that of theory. More
+makes a verdict too sure: the measured ones are a few dozen well-behaved minerals."""
+NEAR = 2.6
+"""Where the first shell ends and the next begins, Å."""
 LEAST_COMPOUNDS = 5
 """Fewer measured compounds say nothing about how far G2 can be trusted."""
 WORTH = 0.8
@@ -95,20 +98,21 @@ def _limits(theory: Unseen) -> dict[str, float]:
 def _skill(unseen: Unseen, radius: Array) -> dict[str, float]:
     """Return how far G2 of measured spectra is predicted better than by the mean, if known.
 
-    The mean is that of the other compounds; radii are taken 0.5 Å at a time from the first shell
-    on, and the reach ends where the squared error is no longer below 0.8 of the mean's.
+    The mean is that of the other compounds. The first shell, up to 2.6 Å, is judged as a whole,
+    and from there on half an ångström at a time; the reach ends where the squared error is no
+    longer below 0.8 of the mean's.
     """
     found = unseen.of("measured")
     found = found.take(found.scored & np.isfinite(found.g2_truth).all(axis=1))
     if len(np.unique(found.parent)) < LEAST_COMPOUNDS:
         return {}
-    ratio = skill(found)
-    reach = float(radius[0])
-    for start in np.arange(1.6, radius[-1], 0.1):
-        window = (radius >= start) & (radius < start + 0.5)
-        if not window.any() or ratio[0][window].sum() > WORTH * ratio[1][window].sum():
+    own, mean = skill(found)
+    reach = 0.0
+    for start, stop in ((0.0, NEAR), *((k, k + 0.5) for k in np.arange(NEAR, radius[-1], 0.5))):
+        window = (radius >= start) & (radius < stop)
+        if not window.any() or own[window].sum() > WORTH * mean[window].sum():
             break
-        reach = float(start + 0.25)
+        reach = float(stop)
     return {"skill_to": round(reach, 2)}
 
 

@@ -16,7 +16,7 @@ from xanes_live.confidence.signals import NAMES
 from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.train import train
 from xanes_live.evaluation.calibrate import auroc, calibrate
-from xanes_live.evaluation.fitting import weights_of
+from xanes_live.evaluation.fitting import MEASURED_SHARE, weights_of
 from xanes_live.evaluation.spoiled import SPOILED, spoiled
 from xanes_live.evaluation.unseen import Unseen
 
@@ -61,7 +61,9 @@ def test_every_spectrum_is_examined_by_an_ensemble_that_has_not_seen_it(folder, 
     assert table.signals.shape[1] == len(NAMES)
     weight = weights_of(table)
     measured = table.source == "measured"
-    assert weight[measured].sum() == pytest.approx(0.5 * (table.source == "theory").sum())
+    assert weight[measured].sum() == pytest.approx(
+        MEASURED_SHARE * (table.source == "theory").sum()
+    )
     assert scores["theory"]["spectra"] == 80
     stored = json.loads((folder / "model" / "metrics.json").read_text())
     assert stored["confidence"]["theory"] == scores["theory"]
