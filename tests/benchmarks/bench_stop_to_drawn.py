@@ -18,27 +18,13 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.browser.harness import (
-    PageServer,
-    Publisher,
-    chromium,
-    find_chromium,
-    free_port,
-    raw_client,
-)
-from tests.runs import FE, PLAIN, xas
-from xanes_live.config import API_KEY_VARIABLE
-from xanes_live.demo.archive import Archive
-from xanes_live.demo.processes import Child
-from xanes_live.demo.wire import DocumentPublisher
-from xanes_live.documents.zmq import start_proxy
-from xanes_live.service.tiled_server import TiledServer
+from tests.browser.evening import Evening
+from tests.browser.harness import Publisher, chromium, find_chromium
 
 # Notes when each result is on the screen: after the frame in which it was drawn.
 WATCH = """() => {
@@ -54,51 +40,20 @@ POINT_S = 0.004
 BATCH = 15
 WARM_UP = 2
 
-Sink = Callable[[str, dict], None]
-
 
 def say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
-def start(home: Path, stack: ExitStack) -> tuple[TiledServer, DocumentPublisher, PageServer]:
-    tiled = stack.enter_context(TiledServer(home / "tiled"))
-    zmq_in, zmq_out = (f"127.0.0.1:{free_port()}" for _ in range(2))
-    stack.callback(start_proxy(zmq_in, zmq_out).stop)
-    config = home / "beamline.toml"
-    config.write_text(
-        f'[source]\nkind = "zmq"\naddress = "{zmq_out}"\nserializer = "json"\n'
-        f'[tiled]\nuri = "{tiled.uri}"\narrays = "file"\narrays_directory = "{tiled.arrays}"\n'
-        f'[service]\nstate_directory = "{home / "state"}"\n[metrics]\nport = 0\n'
-    )
-    command = [sys.executable, "-m", "xanes_live", "serve", "-c", str(config)]
-    service = Child("service", command, home, {API_KEY_VARIABLE: tiled.keys.service})
-    stack.enter_context(service)
-    if not service.wait_line("ready"):
-        raise RuntimeError(service.tail())
-    wire = DocumentPublisher(zmq_in, "json")
-    stack.callback(wire.close)
-    if not wire.wait_connected(10.0):
-        raise RuntimeError("the proxy does not answer")
-    page = stack.enter_context(PageServer(tiled.uri, tiled.keys.reader, config=config))
-    return tiled, wire, page
-
-
-def measure(page, sinks: list[Sink], number: int) -> tuple[float, str]:
-    """Take one scan; return the ms from its stop document to drawn, and the result's key."""
-    *before, (_, stop) = xas(PLAIN, {**FE, "scan_id": number, "time": time.time()})
+def measure(page, evening: Evening, number: int) -> float:
+    """Take one scan; return the ms from its stop document to drawn."""
     known = list(page.evaluate("window.drawn"))
-    for name, document in before:
-        for sink in sinks:
-            sink(name, document)
-        time.sleep(POINT_S)
+    left = evening.scan(POINT_S, scan_id=number)
     page.wait_for_timeout(300)
-    ended = time.time()
-    for sink in sinks:
-        sink("stop", {**stop, "time": ended})
+    ended = evening.end(left)
     key = page.wait_for_function(FOUND, arg=known, timeout=PATIENCE_MS).json_value()
-    return page.evaluate("key => window.drawn[key]", key) - 1e3 * ended, key
+    return page.evaluate("key => window.drawn[key]", key) - 1e3 * ended
 
 
 def alone(publisher: Publisher, number: int) -> float:
@@ -117,22 +72,17 @@ def show(name: str, values: list[float]) -> float:
 
 
 def run(options: argparse.Namespace, home: Path, stack: ExitStack) -> int:
-    tiled, wire, server = start(home, stack)
-    publisher = Publisher(tiled.uri, tiled.keys.service)
+    evening = Evening(home, stack, BATCH if options.raw else None)
+    publisher = Publisher(evening.tiled.uri, evening.tiled.keys.service)
     stack.callback(publisher.close)
-    sinks: list[Sink] = [wire]
-    if options.raw:
-        archive = Archive(lambda: raw_client(tiled.uri, tiled.keys.writer), BATCH)
-        stack.callback(archive.close)
-        sinks.append(archive)
     page = stack.enter_context(chromium(viewport={"width": 1440, "height": 900}))
-    page.goto(server.url)
+    page.goto(evening.page.url)
     page.evaluate(WATCH)
     totals, bare = [], []
     for number in range(1, options.scans + WARM_UP + 1):
-        total, _ = measure(page, sinks, number)
-        if options.raw:
-            archive.drain(60.0)
+        total = measure(page, evening, number)
+        if evening.archive is not None:
+            evening.archive.drain(60.0)
         page.wait_for_timeout(500)
         requested = alone(publisher, number)
         if number > WARM_UP:
