@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from xanes_live import __version__, log
+from xanes_live.bench.cli_bench import bench_command
 from xanes_live.ensemble.cli_train import train_command
 from xanes_live.errors import XanesLiveError
 from xanes_live.evaluation.cli_calibrate import calibrate_command
@@ -223,6 +224,7 @@ app.command("theory")(theory_command)
 app.command("train")(train_command)
 app.command("measured")(measured_command)
 app.command("evaluate")(evaluate_command)
+app.command("bench")(bench_command)
 app.command("calibrate")(calibrate_command)
 
 

@@ -1,0 +1,1 @@
+"""``xanes-live bench``: our way and the plain one side by side, on the machine it is run on."""
