@@ -26,6 +26,8 @@ def clean(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
     if isinstance(value, np.ndarray):
         return clean(value.tolist())
     if isinstance(value, list | tuple | set | frozenset):
+        if set(map(type, value)) == {float}:  # a curve: most of what a result holds
+            return [number if math.isfinite(number) else None for number in value]
         return [clean(item) for item in value]
     return _scalar(value)
 
