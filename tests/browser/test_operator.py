@@ -110,6 +110,22 @@ def test_a_scan_appears_grows_ends_and_is_followed_by_its_result(server, raw_run
     page.wait_for_selector("[data-testid=raw-i0] canvas")
 
 
+def test_a_result_that_is_faster_than_its_raw_run_ends_the_scan_at_once(
+    server, raw_run, publisher, look
+):
+    page = look(server.url)
+    run = raw_run(sample="slowly written")
+    run.advance(60)
+    shows(page, "scan-state", "scan in progress")
+    publisher.publish(uid=run.uid, r=2.09, sample="slowly written")
+    shows(page, "distance", "2.09")
+    shows(page, "scan-state", "result shown")
+    expect(page.get_by_test_id("scan-progress")).not_to_contain_text("ended")  # not known when
+    run.finish()
+    expect(page.get_by_test_id("live")).to_have_attribute("data-points", str(GRID.size))
+    shows(page, "scan-progress", "ended")
+
+
 def test_a_service_that_says_nothing_is_told_in_large_letters(server, raw_run, publisher, look):
     page = look(server.url)
     run = raw_run(scan_id=77)

@@ -116,11 +116,9 @@ class Runs:
         return max(self._runs.values(), key=lambda run: run.started, default=None)
 
     def unread(self) -> Run | None:
-        """Return the last run if it ended, waits for its result, and was not read since."""
+        """Return the last run if it ended and was not read since."""
         latest = self.latest()
-        if latest is None or latest.ended is None or latest.read:
-            return None
-        return None if latest.uid in self._with_result else latest
+        return None if latest is None or latest.ended is None or latest.read else latest
 
     def has_result(self, uid: str) -> bool:
         """Whether a result of the run was seen."""

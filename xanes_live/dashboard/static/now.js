@@ -38,12 +38,14 @@ export class NowView {
       this.result.set(link.parts.result);
       document.documentElement.dataset.drawn = link.parts.result.key;
     }
-    if (changed.has("scan") && link.parts.scan) this.#scan(link.parts.scan);
+    if ((changed.has("scan") || changed.has("result")) && link.parts.scan) this.#scan(link.parts.scan);
     if (changed.has("recent")) this.#recent(link);
   }
 
-  #scan(scan) {
-    this.scan = scan;
+  #scan(said) {
+    // Whoever sees the result is not to read that its scan still runs: its end reaches Tiled later.
+    const shown = this.app.link.parts.result?.raw_uid === said.uid;
+    const scan = this.scan = shown && said.state !== "done" ? { ...said, state: "done" } : said;
     // A service may be ahead of the writer of the raw runs by more than one scan.
     const behind = scan.state === "done" && this.app.link.parts.result?.raw_uid !== scan.uid;
     say(this.state, behind ? "ended, result in the history" : STATES[scan.state] ?? scan.state);
