@@ -13,7 +13,7 @@ from xanes_live.bench.inference import unstacked
 from xanes_live.bench.rows import Row
 from xanes_live.bench.timing import in_turns
 from xanes_live.descriptor import G2Grid
-from xanes_live.ensemble.augment import apply
+from xanes_live.ensemble.augment import N_DRAWS, apply
 from xanes_live.ensemble.data import TrainingSet, from_distances
 from xanes_live.ensemble.network import Architecture
 from xanes_live.ensemble.recipe import Recipe, parse_recipe
@@ -82,18 +82,26 @@ class OneByOne:
         members = [m.to(trainer.device).train() for m in unstacked(trainer.network)]
         return cls(trainer, members, [torch.optim.Adam(m.parameters(), 2e-3) for m in members])
 
-    def step(self, index: Tensor) -> None:
-        """Advance every member by one batch, (n_members, batch) indices."""
+    def step(self, index: Tensor, numbers: tuple[Tensor, Tensor] | None = None) -> None:
+        """Advance every member by one batch, (n_members, batch) indices.
+
+        `numbers` are the random ones, as of :meth:`Draws.at`; None draws new ones.
+        """
         own, net = self.trainer, self.trainer.network
-        draws, noise = own.draws.at(0, index.shape[1])
         for k, (member, optimiser) in enumerate(zip(self.members, self.optimisers, strict=True)):
-            shown = apply(own.bank, index[k], own.grid, own.settings, draws[k], noise[k])
+            draws, noise = (n[k] for n in numbers) if numbers else self._drawn(index.shape[1])
+            shown = apply(own.bank, index[k], own.grid, own.settings, draws, noise)
             scaled = ((shown - net.input_mean) / net.input_scale).unsqueeze(1)
             target = (own.target[index[k]] - net.output_mean) / net.output_scale
             optimiser.zero_grad()
             loss = (member(scaled) - target).square().mean()
             torch.autograd.backward(loss)
             optimiser.step()
+
+    def _drawn(self, batch: int) -> tuple[Tensor, Tensor]:
+        device = self.trainer.device
+        uniform = torch.rand(batch, N_DRAWS, device=device)
+        return uniform, torch.randn(batch, len(self.trainer.grid), device=device)
 
 
 def training(

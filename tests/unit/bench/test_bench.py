@@ -97,7 +97,7 @@ def test_plain_members_learn_what_the_joint_training_does():
     index = torch.as_tensor(trainer.resamples[:, :32])
     for optimiser in plain.optimisers:
         optimiser.param_groups[0]["lr"] = trainer._rate(len(trainer.resamples[0]))
-    plain.step(index)
+    plain.step(index, trainer.draws.at(0, 32))
     trainer.one_step(index)
     for k, member in enumerate(plain.members):
         ours = [v[k] for layer in trainer.network.layers() for v in layer.state_dict().values()]
