@@ -144,11 +144,21 @@ class Stacked(nn.Module):
     def _dense(self, hidden: Tensor) -> Tensor:
         """Dense layers on (n_members, batch, features) → (n_members, batch, n_total)."""
         layers = _weights(self.dense)
+        if self.training and not len(self.norm):
+            return self._dense_turned(hidden.transpose(1, 2))
         for k, layer in enumerate(layers):
             hidden = torch.baddbmm(layer.bias.unsqueeze(1), hidden, layer.weight.transpose(1, 2))
             if k < len(layers) - 1:
                 hidden = self.activation(self._normed_dense(hidden, len(self.conv) + k))
         return hidden * self.output_scale + self.output_mean
+
+    def _dense_turned(self, hidden: Tensor) -> Tensor:
+        """Do the same on (n_members, features, batch): gradients come out as the weights lie."""
+        layers = _weights(self.dense)
+        for k, layer in enumerate(layers):
+            hidden = torch.baddbmm(layer.bias.unsqueeze(2), layer.weight, hidden)
+            hidden = self.activation(hidden) if k < len(layers) - 1 else hidden
+        return hidden.transpose(1, 2) * self.output_scale + self.output_mean
 
     def _normed_dense(self, hidden: Tensor, k: int) -> Tensor:
         """Normalise (n_members, batch, width) with the layer's own view of members."""
