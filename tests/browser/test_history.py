@@ -261,3 +261,14 @@ def test_without_a_writers_key_nothing_can_be_reprocessed(local, look):
         key,
     )
     assert answer == 403
+
+
+def test_lines_of_an_overlay_can_be_told_apart_without_colour(history):
+    history.get_by_test_id("list").focus()
+    for key in ("Space", "ArrowDown", "Space", "ArrowDown", "Space", "ArrowDown", "Space"):
+        history.keyboard.press(key)
+    expect(history.get_by_test_id("selected")).to_have_text("4 selected")
+    markers = history.locator("[data-testid=overlay-g2] .u-series .u-marker")
+    expect(markers).to_have_count(5)  # the first is that of the axis
+    styles = markers.evaluate_all("all => all.slice(1).map((m) => m.style.borderStyle)")
+    assert set(styles) == {"solid", "dashed", "dotted", "double"}

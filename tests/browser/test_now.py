@@ -178,6 +178,8 @@ def test_every_size_and_scheme_is_readable(local, look, width, scheme):
     page = look(local.url, viewport=size, color_scheme=scheme)
     page.wait_for_selector("[data-testid=g2] canvas")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    # Nothing is squeezed: beside each other only where there is room for that.
+    assert page.get_by_test_id("live").evaluate("e => e.clientWidth") >= 220
     height = page.get_by_test_id("distance").evaluate(
         "e => parseFloat(getComputedStyle(e).fontSize)"
     )

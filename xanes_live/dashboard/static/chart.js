@@ -4,6 +4,8 @@ import { h, fill } from "./dom.js";
 import { ink, isNumber, sig } from "./format.js";
 import { savePng, saveSvg } from "./svg.js";
 
+/** Dashes of a line as the border of its square in the legend, for those who see no colours. */
+const BORDERS = { "": "solid", "2,3": "dotted", "8,3,2,3": "double" };
 const charts = new Set();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   for (const chart of charts) chart.redraw();
@@ -101,7 +103,7 @@ export class Chart {
       ],
       series, bands,
       cursor: { points: { size: 7 }, drag: { x: true, y: false } },
-      legend: { live: true },
+      legend: { live: true, markers: { dash: (u, i) => BORDERS[String(u.series[i].dash ?? "")] ?? "dashed" } },
       hooks: { draw: [(u) => this.#marks(u)] },
     };
   }
