@@ -40,9 +40,9 @@ def coverage_figure(rows: Sequence[Coverage]) -> Figure:
         axis.errorbar(place + 0.2 * (k - 1), centre, _bars(centre, [i for _, i in values]),
                       fmt=mark, color=colour, ms=4, label=name)  # fmt: skip
     axis.axhline(WANTED, color=GREY, lw=0.8)
-    axis.set_xticks(
-        place, [f"{_named(r.stratum)} ({r.spectra})" for r in rows], rotation=60, ha="right"
-    )
+    axis.axhline(LEAST, color=GREY, lw=0.8, ls=":")
+    names = [f"{_named(r.stratum)} ({r.spectra})" for r in rows]
+    axis.set_xticks(place, names, rotation=60, ha="right")
     axis.set(ylabel="share inside", ylim=(None, 1.02))
     axis.legend(ncols=3, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return figure

@@ -163,7 +163,7 @@ def rankings(judged: Judged, *, draws: int = DRAWS, seed: int = 0) -> tuple[Rank
         Ranking(
             name,
             auroc(score, wrong),
-            interval(drawn_auroc(score, wrong, weights)),
+            _varied(drawn_auroc(score, wrong, weights)),
             rank_correlation(score, error),
         )
         for name, score in named
@@ -187,7 +187,12 @@ def gain(
     if not enough(judged):
         weights = weights[:0]
     first, second = (drawn_auroc(score, wrong, weights) for score in both)
-    return value, interval(first - second)
+    return value, _varied(first - second)
+
+
+def _varied(values: Array) -> Interval:
+    """Return the 95 % interval; NaN where all draws agree, which says nothing about the next."""
+    return interval(values if len(np.unique(values)) > 1 else values[:0])
 
 
 def rank_correlation(a: Array, b: Array) -> float:
@@ -272,21 +277,37 @@ def share_of_mistakes(judged: Judged) -> dict[str, float]:
         within 0.05 Å. ``wrong_not_green``: of those off by more than 0.1 Å, the share that is not
         green. NaN where there is nothing to take a share of.
     """
+    return {name: _share(hit, among) for name, (hit, among) in _mistakes(judged).items()}
+
+
+def spread_of_mistakes(judged: Judged, *, draws: int = DRAWS, seed: int = 0) -> dict[str, Interval]:
+    """Return the 95 % interval of each of :func:`share_of_mistakes`."""
+    weights = parent_weights(judged.parent, draws, seed)
+    found = {}
+    for name, (hit, among) in _mistakes(judged).items():
+        parents = len(np.unique(judged.parent[among]))
+        hits = (hit & among).astype(np.float64)
+        found[name] = spread_of_share(weights, hits, among.astype(np.float64), parents)
+    return found
+
+
+def _mistakes(judged: Judged) -> dict[str, tuple[Mask, Mask]]:
+    """Return what is counted among what."""
     green, red = judged.colour == Confidence.GREEN, judged.colour == Confidence.RED
     wrong, close = ~judged.right, judged.error <= CLOSE
+    everything = np.ones(len(judged), dtype=bool)
     return {
-        **{str(c): _share(judged.colour == c, None) for c in Confidence},
-        "green_but_wrong": _share(green & wrong, None),
-        "green_wrong_of_green": _share(wrong, green),
-        "red_but_right": _share(red & close, None),
-        "red_of_right": _share(red, close),
-        "wrong_not_green": _share(~green, wrong),
+        **{str(c): (judged.colour == c, everything) for c in Confidence},
+        "green_but_wrong": (green & wrong, everything),
+        "green_wrong_of_green": (wrong, green),
+        "red_but_right": (red & close, everything),
+        "red_of_right": (red, close),
+        "wrong_not_green": (~green, wrong),
     }
 
 
-def _share(hit: Mask, among: Mask | None) -> float:
-    chosen = hit if among is None else hit[among]
-    return float(chosen.mean()) if len(chosen) else float("nan")
+def _share(hit: Mask, among: Mask) -> float:
+    return float(hit[among].mean()) if among.any() else float("nan")
 
 
 def confidently_wrong(judged: Judged) -> NDArray[np.int64]:

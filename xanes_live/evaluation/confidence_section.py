@@ -118,6 +118,7 @@ def verdict_part(page: Report, judged: Judged, draws: int) -> dict[str, Any]:
             "error": float(np.median(part.error)),
             "reliability": _numbers(reliable[source]),
             "mistakes": mistakes[source],
+            "mistakes_95": scores.spread_of_mistakes(part, draws=draws),
             "green_by_detail": green_by_detail(part),
             **ranked[source],
         }
@@ -147,6 +148,7 @@ def ranking_part(page: Report, judged: Judged, draws: int) -> dict[str, dict[str
             "wrong": int((~parts[name].right).sum()),
             "wrong_parents": len(np.unique(parts[name].parent[~parts[name].right])),
             "ranking": [asdict(r) for r in rows],
+            "alone": {r.name: r.auroc for r in rows}.get(BASELINE, float("nan")),
         }
         for name, rows in ranked.items()
     }
@@ -219,6 +221,8 @@ def _ablation_table(page: Report, name: str, part: Ablation) -> None:
             *((w.signal, w.auroc, _with(w.loss, w.loss_95), w.alone) for w in part.without),
         ],
     )
+    if all(line.loss == 0.0 for line in part.without):
+        return  # nothing to be seen
     page.figure(
         f"ablation-{name.replace(' ', '-')}", figures.ablation_figure(part.auroc, part.without),
         f"What each signal adds on {name} spectra; bars: 95 % over structures or compounds.",

@@ -104,10 +104,8 @@ def _ranking(verdict: Mapping[str, Any]) -> list[Figure]:
             )
         )
         if "gain" in part:
-            gain = part["gain"]
-            lines.append(
-                _line("… above σ alone", gain["value"], gain["ends_95"], 0.1, 1.0, "≥ 0.10")
-            )
+            gain, name = part["gain"], f"… above σ alone ({part['alone']:.3f})"
+            lines.append(_line(name, gain["value"], gain["ends_95"], 0.1, 1.0, "≥ 0.10"))
     return lines
 
 
@@ -115,21 +113,22 @@ def _colours(verdict: Mapping[str, Any]) -> list[Figure]:
     lines = []
     for source, most in (("theory", 0.02), ("measured", 0.0)):
         if source in verdict:
-            share = verdict[source]["mistakes"]
             wanted = f"≤ {most:g}" if most else "none"
-            lines.append(
-                _line(f"green but wrong, {source}", share["green_but_wrong"], None, 0.0, most,
-                      wanted),
-            )  # fmt: skip
-            lines.append(
-                _line(f"red though within 0.05 Å, {source}, of those", share["red_of_right"], None,
-                      0.0, 0.1, "≤ 0.1")
-            )  # fmt: skip
+            key, name = "green_but_wrong", f"green but wrong, {source}"
+            lines.append(_mistake(verdict[source], key, name, 0.0, most, wanted))
+            key, name = "red_of_right", f"red, of those within 0.05 Å, {source}"
+            lines.append(_mistake(verdict[source], key, name, 0.0, 0.1, "≤ 0.10"))
     if "spoiled" in verdict:
-        share = verdict["spoiled"]["mistakes"]
-        for name, value in (
-            ("spoiled: not green, by the prediction alone", 1.0 - share["green"]),
-            ("… of those off by more than 0.1 Å", share["wrong_not_green"]),
-        ):
-            lines.append(_line(name, value, None, 0.95, 1.0, "≥ 0.95"))
+        part = verdict["spoiled"]
+        ends = part["mistakes_95"]["green"]
+        name, share = "spoiled: not green, by the prediction alone", 1.0 - part["mistakes"]["green"]
+        lines.append(_line(name, share, (1.0 - ends[1], 1.0 - ends[0]), 0.95, 1.0, "≥ 0.95"))
+        key, name = "wrong_not_green", "… of those off by more than 0.1 Å"
+        lines.append(_mistake(part, key, name, 0.95, 1.0, "≥ 0.95"))
     return lines
+
+
+def _mistake(
+    part: Mapping[str, Any], key: str, name: str, low: float, high: float, wanted: str
+) -> Figure:
+    return _line(name, part["mistakes"][key], part["mistakes_95"][key], low, high, wanted)

@@ -14,7 +14,7 @@ from xanes_live.domain import Array
 from xanes_live.ensemble.calibration import band, conformal_quantile
 from xanes_live.evaluation.unseen import Unseen
 
-MEASURED_SHARE, SPOILED_SHARE = 0.1, 0.1
+MEASURED_SHARE, SPOILED_SHARE = 0.05, 0.05
 """Weight of all measured and of all spoiled spectra in the fit, in units of that of theory. More
 makes a verdict too sure: the measured ones are a few dozen well-behaved minerals."""
 NEAR = 2.6

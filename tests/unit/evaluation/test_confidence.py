@@ -213,9 +213,22 @@ def test_misleading_colours():
     assert found["green_wrong_of_green"] == 3 / 4
     assert found["red_but_right"] == 1 / 8
     assert found["red_of_right"] == 1 / 3
+    assert found["wrong_not_green"] == 1 / 4
     none = scores.share_of_mistakes(replace(colours(), colour=np.full(8, "amber")))
     assert np.isnan(none["green_wrong_of_green"])
     assert none["red_of_right"] == 0.0
+
+
+def test_error_bars_of_misleading_colours():
+    table = judged(2000, 400)
+    found, ends = scores.share_of_mistakes(table), scores.spread_of_mistakes(table, draws=100)
+    assert set(ends) == set(found)
+    for name, value in found.items():
+        assert ends[name][0] < value < ends[name][1]
+    none = replace(table, colour=np.full(2000, "amber"))
+    assert scores.spread_of_mistakes(none, draws=20)["green_but_wrong"][0] == 0.0
+    assert 0.0 < scores.spread_of_mistakes(none, draws=20)["green_but_wrong"][1] < 0.02
+    assert np.isnan(scores.spread_of_mistakes(none, draws=20)["green_wrong_of_green"]).all()
 
 
 def test_the_confidently_wrong_worst_first():
