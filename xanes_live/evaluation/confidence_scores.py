@@ -192,7 +192,8 @@ def gain(
 
 def _varied(values: Array) -> Interval:
     """Return the 95 % interval; NaN where all draws agree, which says nothing about the next."""
-    return interval(values if len(np.unique(values)) > 1 else values[:0])
+    known = values[np.isfinite(values)]
+    return interval(known if len(known) and np.ptp(known) > 1e-9 else known[:0])
 
 
 def rank_correlation(a: Array, b: Array) -> float:

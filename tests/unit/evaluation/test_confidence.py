@@ -144,6 +144,20 @@ def test_one_wrong_compound_is_no_ranking_with_error_bars():
     assert scores.enough(judged(200, 100))
 
 
+def test_a_perfect_separation_has_no_error_bars():
+    table = judged(60, 20)
+    wrong = np.isin(table.parent, ["p1", "p4", "p7", "p9"])
+    sure = np.where(wrong, 0.1, 0.9)
+    table = replace(
+        table, predicted=table.truth + np.where(wrong, 0.3, 0.0), probability=sure,
+        signals=np.column_stack([1.0 - sure, sure]),
+    )  # fmt: skip
+    first = scores.rankings(table, draws=100)[0]
+    assert first.auroc == 1.0
+    assert np.isnan(first.auroc_95).all()
+    assert np.isnan(scores.gain(table, "spread", draws=100)[1]).all()
+
+
 def test_auroc_by_hand():
     wrong = np.array([False, True, False, True])
     assert scores.auroc(np.array([1.0, 2.0, 3.0, 4.0]), wrong) == pytest.approx(0.75)
