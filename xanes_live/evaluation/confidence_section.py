@@ -13,8 +13,8 @@ from xanes_live.evaluation import confidence_scores as scores
 from xanes_live.evaluation.ablation import Ablation, Fit, ablation, verdict_again
 from xanes_live.evaluation.confidence_scores import Coverage, Ranking, Reliability
 from xanes_live.evaluation.confidence_summary import add_summary
-from xanes_live.evaluation.judged import Interval, Judged, Mask, by_source
-from xanes_live.evaluation.report import Report
+from xanes_live.evaluation.judged import Judged, Mask, by_source
+from xanes_live.evaluation.report import Report, with_ends
 
 HEADING = "How far to trust it"
 BASELINE = "spread"
@@ -75,8 +75,8 @@ def coverage_part(page: Report, judged: Judged, draws: int) -> list[dict[str, An
         ("coverage (95 % wanted)", "spectra", "parents", "first shell", "median half-width / Å",
          "G2", "G2 to 2.6 Å", "G2 beyond"),
         [(source if r.stratum == "all" else f"{source}, {r.stratum}", r.spectra, r.parents,
-          _with(r.interval, r.interval_95), r.half_width, _with(r.band, r.band_95),
-          _with(r.near, r.near_95), _with(r.far, r.far_95))
+          with_ends(r.interval, r.interval_95), r.half_width, with_ends(r.band, r.band_95),
+          with_ends(r.near, r.near_95), with_ends(r.far, r.far_95))
          for source, part in drawn.items() for r in part],
     )  # fmt: skip
     for source, own in drawn.items():
@@ -88,15 +88,6 @@ def coverage_part(page: Report, judged: Judged, draws: int) -> list[dict[str, An
             "structures or compounds.",
         )  # fmt: skip
     return rows
-
-
-def _with(value: float, ends: Interval) -> str:
-    """Return a number with its 95 % interval."""
-    if not np.isfinite(value):
-        return "–"
-    if not np.isfinite(ends).all():
-        return f"{value:.3f}"
-    return f"{value:.3f} ({ends[0]:.3f}–{ends[1]:.3f})"
 
 
 def verdict_part(page: Report, judged: Judged, draws: int) -> dict[str, Any]:
@@ -158,7 +149,7 @@ def ranking_part(page: Report, judged: Judged, draws: int) -> dict[str, dict[str
             found[name]["gain"] = {"value": value, "ends_95": ends}
         page.table(
             ("AUROC of the verdict less that of σ alone", *parts),
-            [("", *(_with(f["gain"]["value"], f["gain"]["ends_95"]) for f in found.values()))],
+            [("", *(with_ends(f["gain"]["value"], f["gain"]["ends_95"]) for f in found.values()))],
         )
     return found
 
@@ -188,7 +179,7 @@ def _ranking_table(page: Report, ranked: dict[str, tuple[Ranking, ...]]) -> None
         [
             (
                 f"{line[0].name} (alone)" if line[0].name != "verdict" else "verdict",
-                *(v for r in line for v in (_with(r.auroc, r.auroc_95), r.rank_correlation)),
+                *(v for r in line for v in (with_ends(r.auroc, r.auroc_95), r.rank_correlation)),
             )
             for line in lines
         ],
@@ -218,7 +209,7 @@ def _ablation_table(page: Report, name: str, part: Ablation) -> None:
         (f"{name}: verdict fitted again", "AUROC without", "lost", "AUROC alone"),
         [
             ("all signals", part.auroc, "", ""),
-            *((w.signal, w.auroc, _with(w.loss, w.loss_95), w.alone) for w in part.without),
+            *((w.signal, w.auroc, with_ends(w.loss, w.loss_95), w.alone) for w in part.without),
         ],
     )
     if all(line.loss == 0.0 for line in part.without):

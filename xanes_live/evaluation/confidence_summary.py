@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xanes_live.evaluation.report import Report, written
+from xanes_live.evaluation.report import Report, with_ends
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,16 @@ def add_summary(page: Report, found: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Add the figures of the section that are asked for, with what is wanted; return them."""
     lines = [line for line in _lines(found) if np.isfinite(line.value)]
     page.table(
-        ("in short", "found", "95 % over structures or compounds", "wanted", "reached"),
+        ("in short", "found (95 % over structures or compounds)", "wanted", "reached"),
         [
-            (line.name, line.value, _ends(line), line.wanted, "yes" if line.reached else "no")
+            (
+                line.name, with_ends(line.value, (line.low, line.high)),
+                line.wanted.replace(" ", "\u00a0"), "yes" if line.reached else "no",
+            )
             for line in lines
         ],
-    )
+    )  # fmt: skip
     return [asdict(line) for line in lines]
-
-
-def _ends(line: Figure) -> str:
-    return "" if np.isnan(line.low) else f"{written(line.low)}–{written(line.high)}"
 
 
 def _lines(found: Mapping[str, Any]) -> list[Figure]:
@@ -64,19 +63,25 @@ def _coverage(rows: Sequence[Mapping[str, Any]]) -> list[Figure]:
 
 def _theory(whole: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[Figure]:
     """Return coverage overall and in the worst stratum."""
-    lines = [
-        _line("G2 band holds, theory", whole["band"], whole["band_95"], 0.94, 0.96, "0.95 ± 0.01"),
-        _line("interval holds, theory", whole["interval"], whole["interval_95"], 0.94, 0.96,
-              "0.95 ± 0.01"),
-    ]  # fmt: skip
     parts = [r for r in rows if r["source"] == "theory" and r["stratum"] != "all"]
-    for key, what in (("near", "G2 to 2.6 Å"), ("far", "G2 beyond"), ("interval", "interval")):
-        known = [r for r in parts if np.isfinite(r[key])]
-        if known:
-            worst = min(known, key=lambda r: float(r[key]))
-            name = f"… in the worst stratum, {what}: {worst['stratum']}"
-            lines.append(_line(name, worst[key], worst[f"{key}_95"], 0.9, 1.0, "≥ 0.90"))
+    lines = []
+    for name, key, worst in (
+        ("G2 band holds, theory", "band", {"to 2.6 Å": "near", "beyond": "far"}),
+        ("interval holds, theory", "interval", {"": "interval"}),
+    ):
+        lines.append(_line(name, whole[key], whole[f"{key}_95"], 0.94, 0.96, "0.95 ± 0.01"))
+        lines += [line for what, k in worst.items() for line in _worst(parts, what, k)]
     return lines
+
+
+def _worst(parts: Sequence[Mapping[str, Any]], what: str, key: str) -> list[Figure]:
+    """Return the stratum in which something covers least."""
+    known = [r for r in parts if np.isfinite(r[key])]
+    if not known:
+        return []
+    worst = min(known, key=lambda r: float(r[key]))
+    name = f"… {what + ', ' if what else ''}worst stratum: {worst['stratum']}"
+    return [_line(name, worst[key], worst[f"{key}_95"], 0.9, 1.0, "≥ 0.90")]
 
 
 def _measured(row: Mapping[str, Any]) -> list[Figure]:

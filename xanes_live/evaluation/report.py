@@ -88,3 +88,16 @@ def written(value: object) -> str:
     if value != value:  # noqa: PLR0124 - NaN
         return "–"
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def with_ends(value: float, ends: tuple[float, float]) -> str:
+    """Return a share with its 95 % interval, which is not broken over lines."""
+    if value != value:  # noqa: PLR0124 - NaN
+        return "–"
+    if ends[0] != ends[0]:
+        return _three(value)
+    return f"{_three(value)} ({_three(ends[0])}\u2060–\u2060{_three(ends[1])})"
+
+
+def _three(value: float) -> str:
+    return f"{round(value, 3) + 0.0:.3f}"  # never -0.000

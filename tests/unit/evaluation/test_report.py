@@ -12,7 +12,7 @@ from xanes_live.ensemble.train import train
 from xanes_live.errors import ConfigurationError
 from xanes_live.evaluation.evaluate import Options, evaluate
 from xanes_live.evaluation.measured import read_measured, read_references
-from xanes_live.evaluation.report import Report, written
+from xanes_live.evaluation.report import Report, with_ends, written
 
 COMPOUNDS = (("one", 1.95, "p1"), ("two", 2.1, "p2"), ("three", 2.3, "p3"), ("four", 2.0, "none"))
 
@@ -139,3 +139,10 @@ def test_text_is_escaped_and_numbers_are_short():
     assert [written(v) for v in (0.123456, float("nan"), 123456.7, 3, "x")] == [
         "0.123", "–", "123457", "3", "x",
     ]  # fmt: skip
+
+
+def test_a_share_with_its_interval():
+    unknown = (float("nan"), float("nan"))
+    assert with_ends(0.9461, (0.9312, 0.958)) == "0.946 (0.931\u2060–\u20600.958)"
+    assert with_ends(-1e-6, unknown) == "0.000"
+    assert with_ends(float("nan"), unknown) == "–"
