@@ -40,7 +40,7 @@ def recipe_for(architecture: Architecture, members: int) -> Recipe:
                 "channels": list(a.channels), "kernel": a.kernel, "stride": a.stride,
                 "hidden": list(a.hidden), "heads": [], "activation": a.activation, "norm": a.norm,
             },
-            "training": {"members": members, "batch": BATCH, "epochs": 1000, "average": 0.99},
+            "training": {"members": members, "batch": BATCH, "epochs": 1000},
             "augmentation": {
                 "stretch_sd": 0.02, "shift_sd": 1.0, "fwhm_max": 2.0, "step_sd": 0.02,
                 "noise_max": 0.01,

@@ -30,7 +30,8 @@ from torch.nn import functional
 from xanes_live.ensemble.network import Architecture
 
 LAST_TILE = 4
-"""Outputs of the last convolution in a tile: with the paper's network all tiles are 32 numbers."""
+"""Outputs of the last convolution in a tile: with the paper's network all tiles are 32 numbers.
+3 is as fast on a CPU, 8 slower by a tenth to a third."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,13 @@ def tiling(architecture: Architecture) -> Tiling:
     tiles = max(-(-a.n_input // whole), -(-a.lengths()[-1] // last))
     sizes = tuple(last * a.stride ** (count - 1 - i) for i in range(count))
     return Tiling(sizes, tiles, tiles * whole - a.n_input)
+
+
+def products(architecture: Architecture) -> int:
+    """Return the multiplications of one member's bands for one spectrum, those by zero counted."""
+    a, cut = architecture, tiling(architecture)
+    pairs = zip(a.conv_sizes(), cut.sizes, strict=True)
+    return sum(cut.tiles * a.stride * tile**2 * n_in * n_out for (n_in, n_out), tile in pairs)
 
 
 def band(weight: Tensor, bias: Tensor, stride: int, tile: int) -> Band:

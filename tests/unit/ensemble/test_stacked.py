@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from xanes_live.ensemble.bands import products
 from xanes_live.ensemble.network import NAMED, PAPER, Architecture, initialise, make_member
 from xanes_live.ensemble.stacked import Stacked
 
@@ -85,6 +86,11 @@ def test_a_member_starts_the_same_whichever_others_there_are():
         together, alone = three.state_dict()[name], last.state_dict()[name]
         torch.testing.assert_close(together[2:], alone, rtol=0, atol=0)
         assert not torch.equal(together[0], together[1])
+
+
+def test_products_of_the_bands():
+    assert products(PAPER) == 15 * 3 * 32 * 32
+    assert products(Architecture(channels=(8, 8, 8))) == 15 * (32 * 128 + 128 * 64 + 64 * 32)
 
 
 def test_too_few_points_are_refused():
