@@ -19,6 +19,7 @@ def test_each_device_has_its_own(monkeypatch):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_tensor_is_counted():
     tensor = torch.zeros(1 << 20, device="cuda")
     assert in_use()["cuda:0"] >= tensor.numel() * tensor.element_size()
