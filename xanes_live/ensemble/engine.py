@@ -32,7 +32,8 @@ from xanes_live.ensemble.stacked import Stacked
 FEW = {"cpu": 32, "cuda": TOP}
 """Up to so many spectra count as a small batch: `batched` on a CPU, a recorded graph on CUDA.
 
-CPU, one core of an AMD EPYC 9005 (torch 2.13), ms of processor time, loop over the members' modules
+CPU, one core of an AMD EPYC 9005 (torch 2.13), ms of processor time (up to 32 spectra in bursts
+of 20, more in turns, while other programs ran), loop over the members' modules
 / `batched` / `by_member`, 15 members:
 
 ========  ====================  ====================
