@@ -46,6 +46,8 @@ class Coverage:
     interval_95: Interval
     half_width: float
     """Median half-width of that interval, Å."""
+    g2_spectra: int
+    """Spectra whose G2 is known."""
     band: float
     """Of the band of G2 at all radii; NaN where no G2 is known."""
     band_95: Interval
@@ -79,6 +81,7 @@ def _covered(name: str, part: Judged, draws: int, seed: int) -> Coverage:
             weights, inside.astype(np.float64), known, len(np.unique(part.parent))
         ),
         half_width=_median(0.5 * (part.high - part.low)),
+        g2_spectra=int(np.isfinite(part.g2_error).any(axis=1).sum()),
         band=bands[0][0],
         band_95=bands[0][1],
         near=bands[1][0],

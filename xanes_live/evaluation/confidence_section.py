@@ -73,9 +73,10 @@ def coverage_part(page: Report, judged: Judged, draws: int) -> list[dict[str, An
         rows += [{"source": source, **asdict(row)} for row in drawn[source]]
     page.table(
         ("coverage (95 % wanted)", "spectra", "parents", "first shell", "median half-width / Å",
-         "G2", "G2 to 2.6 Å", "G2 beyond"),
+         "with G2", "G2", "to 2.6 Å", "beyond"),
         [(source if r.stratum == "all" else f"{source}, {r.stratum}", r.spectra, r.parents,
-          with_ends(r.interval, r.interval_95), r.half_width, with_ends(r.band, r.band_95),
+          with_ends(r.interval, r.interval_95), r.half_width, r.g2_spectra,
+          with_ends(r.band, r.band_95),
           with_ends(r.near, r.near_95), with_ends(r.far, r.far_95))
          for source, part in drawn.items() for r in part],
     )  # fmt: skip

@@ -102,6 +102,7 @@ def test_coverage_by_hand():
     row = scores.coverage(table, draws=50)[0]
     assert row.interval == pytest.approx(0.5)
     assert row.half_width == pytest.approx(0.15)
+    assert row.g2_spectra == 0
     assert np.isnan(row.near)
     assert np.isnan(row.near_95).all()
 
