@@ -6,6 +6,7 @@ can mend are one sentence and exit code 2; commands that found something wrong e
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -13,6 +14,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+# Before NumPy is imported: matrices here are small, and on a busy machine two threads of OpenBLAS
+# wait for each other a hundred times longer than one computes. torch has threads of its own.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from xanes_live import __version__, log
 from xanes_live.bench.cli_bench import bench_command

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -87,13 +88,11 @@ class Library:
         n, n_warps, n_grid = warped.shape
         flat = warped.reshape(n * n_warps, n_grid) - self.mean
         along = flat @ self.basis.T
-        beside = (flat**2).sum(axis=1) - (along**2).sum(axis=1)  # what the components cannot say
-        square = (
-            (along**2).sum(axis=1, keepdims=True)
-            + self._norms()
-            - 2.0 * (along.astype(np.float32) @ self.points.T)
-        )
-        square = np.maximum(square, 0.0) + np.maximum(beside, 0.0)[:, None]
+        whole = (flat**2).sum(axis=1, dtype=np.float32)  # also what the components cannot say
+        square = (-2.0 * along).astype(np.float32) @ self.points.T
+        square += self._norms
+        square += whole[:, None]
+        np.maximum(square, 0.0, out=square)
         best = square.reshape(n, n_warps, -1).min(axis=1)
         count = min(NEAREST, best.shape[1])
         near = np.argpartition(best, count - 1, axis=1)[:, :count]
@@ -101,6 +100,7 @@ class Library:
         order = np.argsort(distance, axis=1)
         return np.take_along_axis(near, order, axis=1), np.take_along_axis(distance, order, axis=1)
 
+    @cached_property
     def _norms(self) -> NDArray[np.float32]:
         return np.asarray((self.points**2).sum(axis=1))
 
