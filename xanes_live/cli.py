@@ -25,7 +25,7 @@ from xanes_live.ensemble.cli_train import train_command
 from xanes_live.errors import XanesLiveError
 from xanes_live.evaluation.cli_calibrate import calibrate_command
 from xanes_live.evaluation.cli_evaluate import evaluate_command, measured_command
-from xanes_live.theory.cli_theory import theory_command
+from xanes_live.theory.cli_theory import combine_command, theory_command
 
 app = typer.Typer(
     name="xanes-live",
@@ -226,6 +226,7 @@ def models() -> None:
 
 
 app.command("theory")(theory_command)
+app.command("combine")(combine_command)
 app.command("train")(train_command)
 app.command("measured")(measured_command)
 app.command("evaluate")(evaluate_command)

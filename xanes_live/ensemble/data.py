@@ -126,7 +126,7 @@ def composition(formula: str) -> str | None:
     from ase.formula import Formula  # noqa: PLC0415 - training only, and slow to import
 
     try:
-        reduced: str = Formula(formula).reduce()[0].format("hill")
+        reduced: str = Formula(formula.replace(" ", "")).reduce()[0].format("hill")
     except ValueError:
         return None
     return reduced

@@ -112,3 +112,16 @@ def _plan(
             )
         )
     return Recipe(element=element, edge=edge, seed=seed, source=tuple(sources))
+
+
+def combine_command(
+    sets: Annotated[list[Path], typer.Argument(help="Data sets (.h5 or .npz), the best first.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Archive to write (.npz).")],
+) -> None:
+    """Make one training set of several data sets; what two of them hold is taken once."""
+    from xanes_live.theory.combine import combine
+
+    counts = combine(sets, output)
+    for source, count in counts.items():
+        typer.echo(f"{count:7d} {source}")
+    typer.echo(f"{sum(counts.values()):7d} in {output}")

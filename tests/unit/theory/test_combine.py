@@ -1,0 +1,69 @@
+"""Two data sets as one."""
+
+import numpy as np
+import pytest
+
+from xanes_live.ensemble.data_files import read_training_set
+from xanes_live.errors import ConfigurationError, ReadError
+from xanes_live.theory.combine import combine
+
+ENERGY = np.arange(7090.0, 7200.1, 0.5)
+
+
+def ours(path, names, first=2.0):
+    n = len(names)
+    xyz = np.zeros((n, 3, 3))
+    xyz[:, 1, 0], xyz[:, 2, 1] = first + 0.1 * np.arange(n), 3.5
+    np.savez(
+        path, energy=ENERGY, mu=np.tile(np.linspace(0, 1, ENERGY.size), (n, 1)), id=np.array(names),
+        parent=np.array([f"amcsd:FeO{k + 1}" for k in range(n)]), source=np.full(n, "mineral"),
+        fermi=np.full(n, 7116.0), atom_offset=3 * np.arange(n + 1),
+        atom_number=np.tile([26, 8, 16], n), atom_position=xyz.reshape(-1, 3),
+    )  # fmt: skip
+    return path
+
+
+def theirs(path):
+    xyz = np.full((4, 5, 3), 9.9)
+    xyz[:, 0] = 0.0
+    xyz[:, 1] = [2.2, 0, 0]
+    np.savez(
+        path, energy=np.arange(7100.0, 7176.1, 1.0), mu=np.full((4, 77), 0.5, dtype=np.float16),
+        xyz=xyz, z=np.tile([26, 16, 0, 0, 0], (4, 1)), natoms=np.full(4, 2),
+        emu=np.full(4, 7115.0), formula=np.array(["Fe O", "Fe S2", "", ""]),
+        source=np.array(["amcsd", "amcsd", "kulik", "tmqm"]),
+        id=np.array(["amcsd7_s0", "amcsd8_s1", "fe_2_x", "ABCDEF"]),
+        parent=np.array(["amcsd:Wustite", "amcsd:Pyrite", "kulik:x_y", "tmqm:ABCDEF"]),
+    )  # fmt: skip
+    return path
+
+
+def test_each_spectrum_once_under_our_names(tmp_path):
+    first = ours(tmp_path / "ours.npz", ["amcsd:7:s0", "amcsd:9:s0"])
+    counts = combine([first, theirs(tmp_path / "first.npz")], tmp_path / "both.npz")
+    assert counts == {"first-mineral": 1, "first-octahedral": 1, "first-tmqm": 1, "mineral": 2}
+    both = read_training_set(tmp_path / "both.npz")
+    names = ["amcsd:7:s0", "amcsd:9:s0", "amcsd:8:s1", "kulik_octahedral_Fe_manybody:fe_2_x:s0"]
+    assert both.id.tolist() == [*names, "tmqm:ABCDEF:s0"]
+    assert both.named(["{FeS2}"]).tolist() == [False, False, True, False, False]
+    assert both.parent[3] == "ligands:x_y"
+    assert both.shell == pytest.approx([2.0, 2.1, 2.2, 2.2, 2.2], abs=1e-3)
+    assert both.ligand.tolist() == ["O", "O", "S", "S", "S"]
+    assert np.array_equal(both.energy, ENERGY)
+    assert np.allclose(both.mu[2:], 0.5)  # held where the second set has no energies
+    assert both.fermi.tolist() == [7116.0, 7116.0, 7115.0, 7115.0, 7115.0]
+
+
+def test_nothing_new_adds_nothing(tmp_path):
+    first = ours(tmp_path / "ours.npz", ["a", "b"])
+    assert combine([first, first], tmp_path / "both.npz") == {"mineral": 2}
+
+
+def test_what_cannot_be_combined_is_said(tmp_path):
+    with pytest.raises(ConfigurationError, match="no data set"):
+        combine([], tmp_path / "both.npz")
+    with pytest.raises(ConfigurationError, match=r"missing\.npz: no such data set"):
+        combine([tmp_path / "missing.npz"], tmp_path / "both.npz")
+    np.savez(tmp_path / "other.npz", x=np.zeros(3))
+    with pytest.raises(ReadError, match="lacks atom_number"):
+        combine([tmp_path / "other.npz"], tmp_path / "both.npz")

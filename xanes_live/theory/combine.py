@@ -1,0 +1,130 @@
+"""Several data sets as one, each spectrum once.
+
+Sets are HDF5 files of :mod:`xanes_live.theory`, their NumPy exports with structures, or the archive
+of the first study, whose names are translated into ours. What an earlier set holds is not taken
+again from a later one; all spectra come onto the energies of the first, held at the ends.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xanes_live.errors import ConfigurationError, ReadError
+from xanes_live.theory.export import export_npz
+
+Columns = dict[str, NDArray[Any]]
+PER_SPECTRUM = ("mu", "fermi", "parent", "source", "id")
+ATOMS = ("atom_offset", "atom_number", "atom_position")
+FIRST_STUDY = {"energy", "mu", "xyz", "z", "natoms", "emu", "formula", "parent", "source", "id"}
+_SOURCES = {"amcsd": "mineral", "kulik": "octahedral", "kulik2": "octahedral", "tmqm": "tmqm"}
+_FILES = {"kulik": "kulik_octahedral_Fe_manybody", "kulik2": "kulik_dfa_recommender_Fe"}
+
+
+def combine(sets: Sequence[Path], output: Path) -> dict[str, int]:
+    """Write the spectra of several data sets into one ``.npz``.
+
+    Parameters
+    ----------
+    sets
+        The first decides on the energies.
+    output
+        Archive that :func:`xanes_live.ensemble.data_files.read_training_set` reads.
+
+    Returns
+    -------
+    dict
+        Number of spectra by source.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no set, or one is missing.
+    ReadError
+        If one is of another kind.
+    """
+    if not sets:
+        raise ConfigurationError("no data set to combine")
+    whole = _read(sets[0])
+    for path in sets[1:]:
+        whole = _joined(whole, _read(path))
+    np.savez_compressed(output, **whole)  # type: ignore[arg-type]
+    names, counts = np.unique(whole["source"], return_counts=True)
+    return {str(n): int(c) for n, c in zip(names, counts, strict=True)}
+
+
+def _read(path: Path) -> Columns:
+    if not path.exists():
+        raise ConfigurationError(f"{path}: no such data set")
+    if path.suffix in {".h5", ".hdf5"}:
+        with TemporaryDirectory() as folder:
+            copy = Path(folder) / "set.npz"
+            export_npz(path, copy, structure=True)
+            return _read(copy)
+    with np.load(path, allow_pickle=False) as file:
+        columns = {name: file[name] for name in file}
+    wanted = {"energy", *PER_SPECTRUM, *ATOMS}
+    if set(columns) >= wanted:
+        return {name: columns[name] for name in sorted(wanted)}
+    if set(columns) >= FIRST_STUDY:
+        return _first_study(columns)
+    raise ReadError(f"{path}: lacks {', '.join(sorted(wanted - set(columns)))}")
+
+
+def _joined(whole: Columns, more: Columns) -> Columns:
+    """Return both, without what is in both."""
+    new = np.flatnonzero(~np.isin(more["id"], whole["id"]))
+    mu = [np.interp(whole["energy"], more["energy"], more["mu"][i].astype(float)) for i in new]
+    spectra = np.array(mu, dtype=whole["mu"].dtype).reshape(-1, whole["energy"].size)
+    joined = {name: np.concatenate([whole[name], more[name][new]]) for name in PER_SPECTRUM[1:]} | {
+        "energy": whole["energy"],
+        "mu": np.concatenate([whole["mu"], spectra]),
+    }
+    offset = more["atom_offset"]
+    counts = np.diff(offset)[new]
+    none = np.zeros(0, dtype=np.int64)
+    atoms = np.concatenate([none, *(np.arange(offset[i], offset[i + 1]) for i in new)])
+    last = whole["atom_offset"][-1]
+    joined["atom_offset"] = np.concatenate([whole["atom_offset"], last + np.cumsum(counts)])
+    for name in ATOMS[1:]:
+        part = more[name][atoms].astype(whole[name].dtype)
+        joined[name] = np.concatenate([whole[name], part])
+    return joined
+
+
+def _first_study(columns: Columns) -> Columns:
+    """Give the first study's archive the names and the layout of ours."""
+    counts = columns["natoms"]
+    real = np.arange(columns["z"].shape[1]) < counts[:, None]  # the rest is padding
+    source = columns["source"]
+    named = [
+        _named(str(s), str(i), str(p), str(f))
+        for s, i, p, f in zip(
+            source, columns["id"], columns["parent"], columns["formula"], strict=True
+        )
+    ]
+    return {
+        "energy": columns["energy"], "mu": columns["mu"], "fermi": columns["emu"],
+        "id": np.array([name for name, _ in named]),
+        "parent": np.array([parent for _, parent in named]),
+        "source": np.array([f"first-{_SOURCES.get(str(s), str(s))}" for s in source]),
+        "atom_offset": np.concatenate([[0], np.cumsum(counts)]),
+        "atom_number": columns["z"][real], "atom_position": columns["xyz"][real],
+    }  # fmt: skip
+
+
+def _named(source: str, name: str, parent: str, formula: str) -> tuple[str, str]:
+    """Return our id and parent of a spectrum of the first study."""
+    if source == "amcsd":
+        found = re.fullmatch(r"amcsd(\d+)_s(\d+)(.*)", name)
+        ours = f"amcsd:{found[1]}:s{found[2]}{found[3]}" if found else f"first:{name}"
+        return ours, f"amcsd:{formula.replace(' ', '')}"
+    if source == "kulik":
+        return f"{_FILES[source]}:{name}:s0", f"ligands:{parent.partition(':')[2]}"
+    return f"{_FILES.get(source, source)}:{name}:s0", parent
