@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from xanes_live.config import ConfidenceConfig
 from xanes_live.domain import Array
 from xanes_live.ensemble.data import TrainingSet, file_hash, split_by_parent
 from xanes_live.ensemble.data_files import read_training_set
-from xanes_live.ensemble.ensemble import Ensemble
+from xanes_live.ensemble.ensemble import Ensemble, choose_device
 from xanes_live.ensemble.recipe import Recipe, parse_recipe
 from xanes_live.ensemble.train import shown
 from xanes_live.errors import ConfigurationError
@@ -139,6 +139,7 @@ def evaluate(
         If something given cannot be used.
     """
     options, say = options or Options(), say or (lambda _: None)
+    options = replace(options, device=str(choose_device(options.device)))
     subject = prepare(model, data, references, root, structures, options)
     size = subject.ensemble.radius.size
     confidence = None if unseen is None else read_unseen(unseen, size)
