@@ -103,7 +103,7 @@ def process(scan: Scan, predictors: Predictors, config: Config) -> Result | Decl
     judge = judge_of(cast("Hashable", predictor))
     stages = _reduce(scan, predictor, judge, config)
     predictions = _predict(stages, predictor, judge)
-    calibration = Calibration.from_mapping(predictor.calibration, predictor.radius.size)
+    calibration = judge.calibration if judge else _calibration(predictor)
     spectra = tuple(
         _judge(stage, prediction, scan.flags, calibration, config)
         for stage, prediction in zip(stages, predictions, strict=True)
@@ -127,6 +127,10 @@ def decline(scan: Scan) -> Declined:
         stop_time=scan.stop_time,
         metadata=scan.metadata,
     )
+
+
+def _calibration(predictor: Predictor) -> Calibration:
+    return Calibration.from_mapping(predictor.calibration, predictor.radius.size)
 
 
 @lru_cache(maxsize=32)

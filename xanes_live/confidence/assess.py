@@ -53,6 +53,12 @@ class Calibration:
             np.broadcast_to(factor, shape), np.broadcast_to(floor, shape), values.get("skill_to")
         )
 
+    def band(self, prediction: Prediction) -> tuple[Array, Array]:
+        """Return the lower and upper edge of the 95 % band of G2, each (n_g2,)."""
+        half = np.maximum(self.band_factor * prediction.sigma, self.band_floor)
+        # G2 is a sum of non-negative terms: a band below zero would say nothing
+        return np.maximum(prediction.mean - half, 0.0), prediction.mean + half
+
 
 def assess(
     prediction: Prediction,
@@ -66,13 +72,12 @@ def assess(
     own = (*_spread(prediction, config), make("not_calibrated"))
     collected = (*scan_flags, *normalised.flags, *model_input.flags, *own)
     flags = by_importance(collected)
-    half = np.maximum(calibration.band_factor * prediction.sigma, calibration.band_floor)
+    lower, upper = calibration.band(prediction)
     return Assessment(
         confidence=colour(flags),
         flags=flags,
-        # G2 is a sum of non-negative terms: a band below zero would say nothing
-        lower=np.maximum(prediction.mean - half, 0.0),
-        upper=prediction.mean + half,
+        lower=lower,
+        upper=upper,
         signals={
             "first_shell_sigma": prediction.first_shell.sigma,
             "first_shell_half_width": (prediction.first_shell.high - prediction.first_shell.low)
@@ -95,13 +100,13 @@ def judge_examined(
     prediction = examined.prediction
     known = (*scan_flags, *normalised.flags, *model_input.flags)
     flags = by_importance((*known, *opinion(examined, config)))
-    half = np.maximum(calibration.band_factor * prediction.sigma, calibration.band_floor)
+    lower, upper = calibration.band(prediction)
     signals = {name: value for name, value in examined.signals.items() if np.isfinite(value)}
     return Assessment(
         confidence=colour(flags),
         flags=flags,
-        lower=np.maximum(prediction.mean - half, 0.0),
-        upper=prediction.mean + half,
+        lower=lower,
+        upper=upper,
         probability=examined.probability,
         signals={**signals, "covered": float(np.mean(model_input.covered))},
         evidence=examined.evidence,

@@ -70,6 +70,45 @@ class Judged(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a model and its library say of some spectra; see :func:`look`."""
+
+    mu: Array
+    """The spectra on the model's energies, shape (n, n_grid)."""
+    survey: Survey
+    found: Found | None
+    cycle: Cycle | None
+    signals: Array
+    """Shape (n, len(NAMES))."""
+
+
+def look(model: Judged, library: Library | None, wide: Array, mu: Array) -> Looked:
+    """Predict spectra with their copies, look them up, and measure every signal.
+
+    Live scans and the spectra that verdicts are fitted to both come through here.
+
+    Parameters
+    ----------
+    model
+        The ensemble.
+    library
+        Its training spectra, if it has any.
+    wide
+        Energies, eV, shape (n_wide,), from :func:`xanes_live.confidence.copies.wide_grid`.
+    mu
+        Normalised μ on `wide`, shape (n, n_wide).
+    """
+    grid = model.energy
+    inner = mu[:, centre(wide, grid)]
+    survey = model.survey(np.concatenate([inner[:, None], copies(wide, mu, grid)], axis=1))
+    found = library.look_up(wide, mu, grid) if library else None
+    cycle = model.cycle(inner, survey.mean[:, 0]) if model.cycle else None
+    score = None if cycle is None else cycle.score
+    signals = measure(survey, model.radius, found, library, score)
+    return Looked(inner, survey, found, cycle, signals)
+
+
 @dataclass(frozen=True)
 class Judge:
     """Calibration, library and forward ensemble of one model, ready for use."""
@@ -106,14 +145,8 @@ class Judge:
         mu
             Normalised μ on :attr:`wide`, shape (n, n_wide).
         """
-        grid = self.model.energy
-        inner = mu[:, centre(self.wide, grid)]
-        changed = copies(self.wide, mu, grid)
-        survey = self.model.survey(np.concatenate([inner[:, None], changed], axis=1))
-        found = self.library.look_up(self.wide, mu, grid) if self.library else None
-        cycle = self.model.cycle(inner, survey.mean[:, 0]) if self.model.cycle else None
-        score = None if cycle is None else cycle.score
-        table = measure(survey, self.model.radius, found, self.library, score)
+        seen = look(self.model, self.library, self.wide, mu)
+        survey, table = seen.survey, seen.signals
         used = table[:, [NAMES.index(name) for name in self.verdict.names]]
         chance, half = self.verdict.probability(used), self.verdict.half_width(used)
         return [
@@ -124,7 +157,7 @@ class Judge:
                 blame=dict(zip(self.verdict.names, self.verdict.blame(used[i]), strict=True)),
                 strange=self._strange(table[i]),
                 kind=Kind.of({name: float(v[i]) for name, v in survey.heads.items()}),
-                evidence=self._evidence(i, survey, found, inner, cycle),
+                evidence=self._evidence(i, seen),
             )
             for i in range(len(mu))
         ]
@@ -134,24 +167,22 @@ class Judge:
         limits = self.model.calibration.get("limits", {})
         return tuple(n for n, most in limits.items() if signals[NAMES.index(n)] > most)
 
-    def _evidence(
-        self, i: int, survey: Survey, found: Found | None, mu: Array, cycle: Cycle | None
-    ) -> Evidence:
+    def _evidence(self, i: int, seen: Looked) -> Evidence:
         nearest: tuple[Neighbour, ...] = ()
-        novelty = None
+        novelty, found = None, seen.found
         if found is not None and self.library is not None:
             nearest = self.library.describe(found.index[i], found.distance[i])
             if self.usual.size:
                 place = np.searchsorted(self.usual, found.mean_distance[i])
                 novelty = float(place / self.usual.size)
-        return Evidence(_moved(survey, i), nearest, novelty, self._cyclic(i, mu, cycle))
+        return Evidence(_moved(seen.survey, i), nearest, novelty, self._cyclic(i, seen))
 
-    def _cyclic(self, i: int, mu: Array, cycle: Cycle | None) -> Cyclic | None:
+    def _cyclic(self, i: int, seen: Looked) -> Cyclic | None:
+        cycle = seen.cycle
         if cycle is None:
             return None
-        return Cyclic(
-            self.model.energy, mu[i], cycle.returned[i], cycle.residual[i], float(cycle.score[i])
-        )
+        score = float(cycle.score[i])
+        return Cyclic(self.model.energy, seen.mu[i], cycle.returned[i], cycle.residual[i], score)
 
 
 def _moved(survey: Survey, i: int) -> tuple[Moved, ...]:

@@ -46,8 +46,6 @@ class Library:
     """Compounds by number."""
     r: Array
     """First-shell distance of each, Å, shape (n,)."""
-    coordination: Array
-    """Neighbours in the first shell, shape (n,)."""
     ligand: NDArray[np.str_]
     """Commonest element of the first shell, shape (n,)."""
 
@@ -62,7 +60,6 @@ class Library:
             group=np.asarray(arrays["group"], dtype=np.int64),
             names=tuple(words["names"]),
             r=np.asarray(arrays["r"], dtype=np.float64),
-            coordination=np.asarray(arrays["coordination"], dtype=np.float64),
             ligand=elements[np.asarray(arrays["element"], dtype=np.int64)],
         )
 
@@ -135,10 +132,6 @@ class Found:
         mean = (weight * v).sum(axis=1)
         return mean, np.sqrt((weight * (v - mean[:, None]) ** 2).sum(axis=1))
 
-    def share(self, mask: NDArray[np.bool_]) -> Array:
-        """Return the share of the nearest spectra that are of a kind, weighted, shape (n,)."""
-        return np.asarray((self.weight() * mask[self.index]).sum(axis=1))
-
     def weight(self) -> Array:
         """Return the weight of each neighbour, rows summing to 1, shape (n, NEAREST)."""
         near = np.maximum(self.distance[:, :1], 1e-6)
@@ -155,10 +148,3 @@ def warps(wide: Array, mu: Array, grid: Array) -> Array:
         for shift in WARP_SHIFTS
     ]
     return np.stack(made, axis=1)
-
-
-def components(spectra: Array, count: int) -> tuple[Array, Array]:
-    """Return mean (n_grid,) and first principal components (count, n_grid) of spectra."""
-    mean = spectra.mean(axis=0)
-    _, vectors = np.linalg.eigh(np.cov((spectra - mean).T))
-    return mean, vectors[:, ::-1][:, :count].T.copy()

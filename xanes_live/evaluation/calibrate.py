@@ -160,7 +160,7 @@ def write(
     arrays: dict[str, NDArray[Any]] = {
         "mean": library.mean.astype(np.float32), "basis": library.basis.astype(np.float32),
         "points": library.points.astype(np.float16), "group": library.group.astype(np.int32),
-        "r": library.r.astype(np.float32), "coordination": library.coordination.astype(np.float32),
+        "r": library.r.astype(np.float32),
         "element": which.astype(np.int32),
     }  # fmt: skip
     words = {"names": list(library.names), "elements": [str(e) for e in elements]}

@@ -92,7 +92,7 @@ def cross_validate(
     measured ones), the computed ones of the same mineral, and their distorted copies.
     """
     fold = folds_by_parent(data, n_folds, seed)
-    compounds = _compound_folds(measured, n_folds, seed)
+    compounds = compound_folds(measured, n_folds, seed)
     size, grid = data.grid.size, _grid(recipe)
     computed, found = _empty(len(data), size), None
     if measured is not None:
@@ -119,13 +119,25 @@ def train_without(
     device: str = "cpu",
 ) -> Ensemble:
     """Return an ensemble trained by `recipe` on `data` but for the compounds left out."""
-    if measured is not None:
-        data = data.without(measured.words(left_out))
-        if recipe.measured is not None:
-            chosen = measured.scored & ~np.isin(measured.compound, list(left_out))
-            data = data.joined(measured.training_set(data.energy, chosen))
-    trained = Trainer(data, recipe, device=device).run()
+    rest = data_without(data, recipe, measured, left_out)
+    trained = Trainer(rest, recipe, device=device).run()
     return Ensemble.in_memory(trained.network, recipe, device)
+
+
+def data_without(
+    data: TrainingSet, recipe: Recipe, measured: MeasuredSet | None, left_out: set[str]
+) -> TrainingSet:
+    """Return what to learn from when compounds are left out.
+
+    Their computed spectra go, and where the recipe mixes in measured ones, the others' come.
+    """
+    if measured is None:
+        return data
+    data = data.without(measured.words(left_out))
+    if recipe.measured is None:
+        return data
+    chosen = measured.scored & ~np.isin(measured.compound, list(left_out))
+    return data.joined(measured.training_set(data.energy, chosen))
 
 
 def learning_curve(
@@ -155,7 +167,8 @@ def learning_curve(
     return curve
 
 
-def _compound_folds(measured: MeasuredSet | None, n_folds: int, seed: int) -> dict[str, int]:
+def compound_folds(measured: MeasuredSet | None, n_folds: int, seed: int) -> dict[str, int]:
+    """Return the fold in which each measured compound is left out."""
     names = [] if measured is None else sorted(set(measured.compound.tolist()))
     order = np.random.default_rng(seed).permutation(len(names))
     return {names[i]: int(k % n_folds) for k, i in enumerate(order)}

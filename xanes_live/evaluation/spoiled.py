@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from xanes_live.confidence.copies import FWHM_TO_SIGMA
 from xanes_live.domain import Array
 
 _SEED = 20
@@ -41,7 +42,7 @@ def _noisy(sd: float) -> Callable[[Array, Array], Array]:
 
 def _broadened(fwhm: float) -> Callable[[Array, Array], Array]:
     def change(energy: Array, mu: Array) -> Array:
-        sigma = fwhm / np.sqrt(8.0 * np.log(2.0)) / (energy[1] - energy[0])
+        sigma = fwhm * FWHM_TO_SIGMA / (energy[1] - energy[0])
         return np.asarray(gaussian_filter1d(mu, sigma, axis=-1, mode="nearest"))
 
     return change

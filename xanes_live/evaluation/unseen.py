@@ -15,16 +15,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from xanes_live.confidence.copies import centre, copies, wide_grid
-from xanes_live.confidence.novelty import Library, components
-from xanes_live.confidence.signals import measure
+from xanes_live.confidence.copies import wide_grid
+from xanes_live.confidence.judge import look
+from xanes_live.confidence.novelty import Library
 from xanes_live.domain import Array
 from xanes_live.ensemble.augment import N_DRAWS, Bank, Settings, apply
 from xanes_live.ensemble.data import TrainingSet, folds_by_parent
 from xanes_live.ensemble.ensemble import Ensemble
+from xanes_live.ensemble.forward_training import principal
 from xanes_live.ensemble.recipe import Recipe
 from xanes_live.ensemble.train import forward_ensemble, shown
 from xanes_live.ensemble.training import Trainer
+from xanes_live.evaluation.folds import compound_folds, data_without
 from xanes_live.evaluation.measured import MeasuredSet
 from xanes_live.evaluation.spoiled import SPOILED, spoiled
 
@@ -129,8 +131,7 @@ def examine_folds(
         Told what is being done.
     """
     fold = folds_by_parent(data, n_folds, seed)
-    compounds = [] if measured is None else sorted(set(measured.compound.tolist()))
-    order = np.random.default_rng(seed).permutation(len(compounds))
+    compounds = compound_folds(measured, n_folds, seed)
     parts = []
     for k in range(n_folds):
         path = None if work is None else work / f"fold-{k}-of-{n_folds}.npz"
@@ -139,7 +140,7 @@ def examine_folds(
             parts.append(Unseen.load(path))
             continue
         say(f"fold {k + 1} of {n_folds}")
-        left_out = {compounds[i] for place, i in enumerate(order) if place % n_folds == k}
+        left_out = {name for name, f in compounds.items() if f == k}
         part = _examine_fold(data, fold == k, recipe, measured, left_out, device)
         if path is not None:
             part.save(path)
@@ -155,12 +156,7 @@ def _examine_fold(
     left_out: set[str],
     device: str,
 ) -> Unseen:
-    rest = data.take(~held)
-    if measured is not None:
-        rest = rest.without(measured.words(left_out))
-        if recipe.measured is not None:
-            chosen = measured.scored & ~np.isin(measured.compound, list(left_out))
-            rest = rest.joined(measured.training_set(rest.energy, chosen))
+    rest = data_without(data.take(~held), recipe, measured, left_out)
     trainer = Trainer(rest, recipe, device=device)
     trained = trainer.run()
     ensemble = Ensemble.in_memory(trained.network, recipe, device)
@@ -177,12 +173,12 @@ def _examine_fold(
 def library_of(data: TrainingSet, recipe: Recipe, energy: Array) -> Library:
     """Return the library of a training set: its spectra as they are shown on average."""
     spectra = shown(data, recipe, energy).astype(np.float64)
-    mean, basis = components(spectra, min(N_COMPONENTS, len(data) - 1))
+    mean = spectra.mean(axis=0)
+    basis = principal(spectra - mean, min(N_COMPONENTS, len(data) - 1))
     names, group = np.unique(data.parent, return_inverse=True)
     return Library(
         mean=mean, basis=basis, points=((spectra - mean) @ basis.T).astype(np.float32),
-        group=group, names=tuple(map(str, names)), r=data.shell, coordination=data.coordination,
-        ligand=data.ligand,
+        group=group, names=tuple(map(str, names)), r=data.shell, ligand=data.ligand,
     )  # fmt: skip
 
 
@@ -246,19 +242,14 @@ def _examined(ensemble: Ensemble, library: Library, wide: Array, mu: Array) -> d
 def _examined_chunk(
     ensemble: Ensemble, library: Library, wide: Array, mu: Array
 ) -> dict[str, Array]:
-    grid = ensemble.energy
-    inner = mu[:, centre(wide, grid)]
-    batch = np.concatenate([inner[:, None], copies(wide, mu, grid)], axis=1)
-    survey = ensemble.survey(batch)
-    found = library.look_up(wide, mu, grid)
-    cycle = None if ensemble.cycle is None else ensemble.cycle(inner, survey.mean[:, 0])
-    score = None if cycle is None else cycle.score
-    unknown = np.full(len(mu), np.nan)
+    seen = look(ensemble, library, wide, mu)
+    survey, unknown = seen.survey, np.full(len(mu), np.nan)
+    assert seen.found is not None  # noqa: S101 - there is a library
     return {
         "r": survey.r[:, 0],
-        "signals": measure(survey, ensemble.radius, found, library, score),
+        "signals": seen.signals,
         "g2_mean": survey.mean[:, 0],
         "g2_sigma": np.array([p.sigma for p in survey.predictions]),
-        "distance": found.mean_distance,
+        "distance": seen.found.mean_distance,
         "heads": np.stack([survey.heads.get(name, unknown) for name in HEADS], axis=1),
     }

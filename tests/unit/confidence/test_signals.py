@@ -13,11 +13,12 @@ from xanes_live.confidence.assess import Calibration, drivers, judge_examined
 from xanes_live.confidence.copies import CHANGES, centre, copies, sampled, wide_grid
 from xanes_live.confidence.examined import Examined
 from xanes_live.confidence.limits import Kind, limits
-from xanes_live.confidence.novelty import Library, components, warps
+from xanes_live.confidence.novelty import Library, warps
 from xanes_live.confidence.signals import NAMES, SIGNALS, UNITS, measure
 from xanes_live.confidence.verdict import Verdict, fit_error, fit_probability, scaled
 from xanes_live.config import ConfidenceConfig
 from xanes_live.domain import Confidence, Evidence, Survey
+from xanes_live.ensemble.forward_training import principal
 from xanes_live.flags import FLAGS, make
 
 GRID = np.linspace(7112.5, 7160.0, 96)
@@ -84,13 +85,14 @@ def library(n=40, count=6):
             for a, w in zip(at, width, strict=True)
         ]
     )
-    mean, basis = components(spectra, count)
+    mean = spectra.mean(axis=0)
+    basis = principal(spectra - mean, count)
     words = {"names": [f"amcsd:c{k}" for k in range(n // 2)], "elements": ["O", "S"]}
     return spectra, Library.from_arrays(
         {
             "mean": mean, "basis": basis, "points": (spectra - mean) @ basis.T,
             "group": np.repeat(np.arange(n // 2), 2), "r": np.linspace(1.8, 2.4, n),
-            "coordination": np.full(n, 6.0), "element": np.arange(n) % 2,
+            "element": np.arange(n) % 2,
         },
         words,
     )  # fmt: skip
