@@ -7,26 +7,28 @@ from typing import Annotated
 
 import typer
 
+from xanes_live.evaluation.cli_evaluate import (
+    Device,
+    MeasuredRoot,
+    MeasuredTable,
+    Model,
+    Structures,
+)
+
 
 def calibrate_command(
-    model: Annotated[str, typer.Argument(help="Name of a model, or its folder.")],
+    model: Model,
     data: Annotated[Path, typer.Argument(help="Computed spectra it was trained on (.h5 or .npz).")],
-    measured: Annotated[
-        Path | None, typer.Option(help="Table (CSV) of measured spectra of known structure.")
-    ] = None,
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of the measured files; by default the table's.")
-    ] = None,
-    structures: Annotated[
-        Path | None, typer.Option(help="Crystal structures for their expected G2 (extxyz).")
-    ] = None,
+    measured: MeasuredTable = None,
+    root: MeasuredRoot = None,
+    structures: Structures = None,
     folds: Annotated[
         int, typer.Option(min=2, help="Ensembles trained, each without a share of everything.")
     ] = 4,
     work: Annotated[
         Path | None, typer.Option(help="Folder to keep finished folds in and to resume from.")
     ] = None,
-    device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', …")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Fit a model's verdict, interval and band to spectra it has not seen.
 

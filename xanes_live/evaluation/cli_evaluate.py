@@ -7,20 +7,26 @@ from typing import Annotated
 
 import typer
 
+Model = Annotated[str, typer.Argument(help="Name of a model, or its folder.")]
+MeasuredTable = Annotated[
+    Path | None, typer.Option(help="Table (CSV) of measured spectra of known structure.")
+]
+MeasuredRoot = Annotated[
+    Path | None, typer.Option(help="Folder of the measured files; by default the table's.")
+]
+Structures = Annotated[
+    Path | None, typer.Option(help="Crystal structures for their expected G2 (extxyz).")
+]
+Device = Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', …")]
+
 
 def evaluate_command(
-    model: Annotated[str, typer.Argument(help="Name of a model, or its folder.")],
+    model: Model,
     data: Annotated[Path, typer.Argument(help="Computed spectra (.h5 or .npz).")],
     report: Annotated[Path, typer.Option(help="Folder for report.html and metrics.json.")],
-    measured: Annotated[
-        Path | None, typer.Option(help="Table (CSV) of measured spectra of known structure.")
-    ] = None,
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of the measured files; by default the table's.")
-    ] = None,
-    structures: Annotated[
-        Path | None, typer.Option(help="Crystal structures for their expected G2 (extxyz).")
-    ] = None,
+    measured: MeasuredTable = None,
+    root: MeasuredRoot = None,
+    structures: Structures = None,
     unseen: Annotated[
         Path | None,
         typer.Option(help="Spectra examined unseen (unseen.npz of calibrate): judge confidence."),
@@ -34,7 +40,7 @@ def evaluate_command(
     learning_curve: Annotated[
         bool, typer.Option(help="Train on growing shares of the data, too.")
     ] = True,
-    device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', …")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Judge a model on computed and measured spectra; write a report."""
     from xanes_live.evaluation.evaluate import Options, evaluate
@@ -53,9 +59,7 @@ def evaluate_command(
 def measured_command(
     table: Annotated[Path, typer.Argument(help="Table (CSV) of measured spectra.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Archive to write (.npz).")],
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of the measured files; by default the table's.")
-    ] = None,
+    root: MeasuredRoot = None,
     structures: Annotated[
         Path | None, typer.Option(help="Crystal structures for their G2 (extxyz).")
     ] = None,
