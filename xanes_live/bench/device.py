@@ -10,7 +10,7 @@ from torch import Tensor
 
 from xanes_live.bench.rows import Floor
 from xanes_live.bench.timing import in_turns
-from xanes_live.ensemble.linear import dense
+from xanes_live.ensemble import onednn
 from xanes_live.ensemble.network import Architecture
 from xanes_live.ensemble.precision import Precision, products_in
 
@@ -68,7 +68,7 @@ def _product(order: int, device: torch.device, precision: Precision) -> Tensor:
         low = matrix.bfloat16()
         return low @ low
     if device.type == "cpu":
-        return dense(matrix, matrix, matrix[0])
+        return onednn.product(matrix, matrix)
     with products_in(precision):
         return matrix @ matrix
 

@@ -100,7 +100,7 @@ def band(weight: Tensor, bias: Tensor, stride: int, tile: int) -> Band:
     """
     members, c_out, c_in, kernel = weight.shape
     inside, beyond = stride * tile, max(0, kernel - stride)
-    where = _places(kernel, stride, tile).to(weight)
+    where = places(kernel, stride, tile).to(weight)
     full = (weight.reshape(-1, kernel) @ where).view(members, c_out, c_in, inside + beyond, tile)
     full = full.permute(0, 3, 2, 4, 1)  # (member, point, channel, output, channel)
     reached = sum(stride * p + kernel > inside for p in range(tile))
@@ -112,8 +112,8 @@ def band(weight: Tensor, bias: Tensor, stride: int, tile: int) -> Band:
 
 
 @cache
-def _places(kernel: int, stride: int, tile: int) -> Tensor:
-    """Where each point of the kernel goes: ones, shape (kernel, points·tile)."""
+def places(kernel: int, stride: int, tile: int) -> Tensor:
+    """Return where each point of the kernel goes: ones, shape (kernel, points·tile)."""
     points = stride * tile + max(0, kernel - stride)
     with torch.inference_mode(mode=False):  # kept for training, whoever asks first
         where = torch.zeros(kernel, points, tile)

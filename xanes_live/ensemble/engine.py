@@ -2,58 +2,57 @@
 
 Three formulations give the same numbers to float32 rounding:
 
+* ``blocks`` – on a CPU: grouped convolutions of all members by oneDNN
+  (:mod:`xanes_live.ensemble.blocks`);
 * ``batched`` – band matrices (:mod:`xanes_live.ensemble.bands`), all members in one product a
-  layer: fewest calls, fastest for a few spectra, and what a GPU wants at any size;
-* ``by_member`` – the same products one member after the other: on a CPU the fastest for many,
-  because a member's activations stay in the cache;
+  layer: fewest calls, what a GPU wants at any size; on a CPU without oneDNN;
 * ``stacked`` – the training module itself, for networks with normalisation layers.
 
-The choice is a fixed table of measurements and not made at run time, so that a spectrum predicted
+The choice is a fixed one from measurements and not made at run time, so that a spectrum predicted
 again on the same device in a batch of the same size gives the same bits.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from xanes_live.ensemble import onednn
 from xanes_live.ensemble.bands import convolve, suits, tiled
+from xanes_live.ensemble.blocks import Blocks
 from xanes_live.ensemble.bulk import Rows, gathered, overlapped
 from xanes_live.ensemble.graphs import TOP, Captured, Compute, Direct, Ladder, Slot
-from xanes_live.ensemble.layout import Layout, lay_out
-from xanes_live.ensemble.linear import dense
+from xanes_live.ensemble.layout import Layout, fold, lay_out
 from xanes_live.ensemble.precision import LIMIT, Precision, error_in_sigmas, products_in, warn
 from xanes_live.ensemble.stacked import Stacked
 
 FEW = {"cpu": 32, "cuda": TOP}
-"""Up to so many spectra count as a small batch: `batched` on a CPU, a recorded graph on CUDA.
-
-CPU, one core of an AMD EPYC 9005 (torch 2.13), ms of processor time (up to 32 spectra in bursts
-of 20, more in turns, while other programs ran), loop over the members' modules
-/ `batched` / `by_member`, 15 members:
+"""Up to so many spectra count as a small batch: a recorded graph on CUDA."""
+CHUNK = {"cpu": 32, "cuda": 4096}
+"""Spectra computed at a time in bulk: bounds memory, and on a CPU keeps activations in the cache.
+CPU, one core of an AMD EPYC 9005 (torch 2.13), ms of processor time (up to 32 spectra in bursts of
+20, more in turns, while other programs ran), loop over the members' modules / `batched` / `blocks`
+with mean and σ, 15 members:
 
 ========  ====================  ====================
 spectra   channels 2, 4, 8      channels 8, 8, 8
 ========  ====================  ====================
-1         1.72 / 0.27 / 2.27    1.78 / 0.46 / 2.22
-8         4.3 / 1.2 / 3.0       4.8 / 1.8 / 3.4
-32        6.1 / 2.9 / 3.7       8.0 / 5.7 / 5.6
-64        8.1 / 5.1 / 4.9       10.2 / 9.9 / 7.1
-256       23.9 / 26.0 / 12.5    32.2 / 41.9 / 21.6
-4096      778 / – / 201         991 / – / 343
+1         1.00 / 0.20 / 0.28    1.45 / 0.29 / 0.28
+8         3.7 / 0.96 / 0.51     4.1 / 1.6 / 0.85
+32        5.7 / 2.8 / 1.6       6.5 / 4.8 / 2.5
+256       23.8 / 28.5 / 12.4    32.0 / 42.2 / 19.0
+4096      748 / – / 191         1340 / – / 314
 ========  ====================  ====================
 
+The same products one member after the other took as long as `blocks` for many spectra (4096: 220
+and 376 ms) and longer for few.
 For CUDA, not measured; larger batches take the same formulation in chunks and, where that is exact
 enough, in lower precision.
 """
-CHUNK = {"cpu": 256, "cuda": 4096}
-"""Spectra computed at a time in bulk: bounds memory, and on a CPU keeps activations in the cache
-(4096 spectra as above in chunks of 64 / 128 / 256 / 512: 321 / 242 / 201 / 191 ms). For CUDA, not
-measured."""
 IN_FLIGHT = 2
 """Chunks on a GPU at a time: one is computed while the next is copied."""
 
@@ -77,15 +76,16 @@ class Engine:
         self.chunk = CHUNK.get(self.device.type, CHUNK["cuda"])
         self.relu = isinstance(network.activation, nn.ReLU)
         self.activation = nn.ReLU(inplace=True) if self.relu else network.activation
-        self.layout: Layout | None = None
         self.precision: Precision = "float32"
         self.error = 0.0
         """Error of the lower precision last asked for, in σ of the ensemble."""
-        if suits(network.architecture):
+        self._suits = suits(network.architecture)
+        self._low: Layout | None = None
+        self._blocks: Blocks | None = None
+        if self._suits and self.device.type == "cpu" and onednn.AVAILABLE:
             with torch.inference_mode():
-                self.layout = self._low = lay_out(network)
-                here = range(self.n_members) if self.device.type == "cpu" else ()
-                self._members = [_of_member(self.layout, k) for k in here]
+                other = None if self.relu else self.activation
+                self._blocks = Blocks(self.architecture, fold(network), other)
         self._lane: list[Slot] = []
         self._ladder = Ladder(lambda size: self._captured(lambda x: (self._few(x),), size))
         self._moments = Ladder(lambda size: self._captured(lambda x: moments(self._few(x)), size))
@@ -109,10 +109,23 @@ class Engine:
 
     def _set(self, precision: Precision) -> None:
         self.precision, self._lane = precision, []
-        if self.layout is not None:
-            low = torch.bfloat16 if precision == "bfloat16" else torch.float32
-            with torch.inference_mode():
-                self._low = self.layout.to(low)
+        low = precision == "bfloat16" and self._suits
+        with torch.inference_mode():
+            self._low = self.layout.to(torch.bfloat16) if low else None
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Band matrices in float32; made when they are first needed.
+
+        Raises
+        ------
+        TypeError
+            For a network with normalisation layers, which has none.
+        """
+        if not self._suits:
+            raise TypeError("a network with normalisation layers has no band matrices")
+        with torch.inference_mode():
+            return lay_out(self.network)
 
     def __call__(self, spectra: Tensor) -> Tensor:
         """Return what every member says.
@@ -179,14 +192,14 @@ class Engine:
 
     def _few(self, spectra: Tensor) -> Tensor:
         """Compute a small batch at once, always in float32."""
-        return self._stacked(spectra) if self.layout is None else self.batched(spectra)
+        if self._blocks is not None:
+            return self._blocks(spectra)
+        return self.batched(spectra) if self._suits else self._stacked(spectra)
 
     def _many(self, spectra: Tensor) -> Tensor:
         """Compute a chunk of a large batch."""
-        if self.layout is None:
-            return self._stacked(spectra)
-        if self.device.type == "cpu" and self.precision == "float32":
-            return self.by_member(spectra)
+        if self.precision == "float32" or not self._suits:
+            return self._few(spectra)
         with products_in(self.precision):
             return self.batched(spectra, self._low)
 
@@ -196,7 +209,7 @@ class Engine:
 
     def batched(self, spectra: Tensor, layout: Layout | None = None) -> Tensor:
         """All members in one matrix product per layer, in the precision of `layout`."""
-        layout = layout or self.whole()
+        layout = layout or self.layout
         tiles = tiled(spectra - layout.mean, layout.cut).to(layout.bands[0].body.dtype)
         hidden = convolve(tiles.expand(self.n_members, -1, -1), layout.bands, self.activation)
         hidden = hidden.view(self.n_members, len(spectra), -1)[..., : layout.features]
@@ -205,50 +218,11 @@ class Engine:
         weight, bias = layout.dense[-1]
         return torch.baddbmm(bias, hidden.to(weight.dtype), weight)
 
-    def by_member(self, spectra: Tensor) -> Tensor:
-        """One member after the other, on a CPU in float32."""
-        layout = self.whole()
-        entry = tiled(spectra - layout.mean, layout.cut)
-        return torch.stack([self._member(own, entry, len(spectra)) for own in self._members])
-
-    def whole(self) -> Layout:
-        """Return the layout in float32; for networks that have one."""
-        if self.layout is None:
-            raise TypeError("a network with normalisation layers has no band matrices")
-        return self.layout
-
-    def _member(self, own: _Member, hidden: Tensor, n: int) -> Tensor:
-        for weight, bias, halo in own.bands:
-            out = dense(hidden, weight, bias)
-            read, changed = halo.shape
-            if changed:
-                out[:-1, -changed:].addmm_(hidden[1:, :read], halo)
-            hidden = self.activation(out)
-        hidden = hidden.view(n, -1)[:, : self.whole().features]
-        for weight, bias in own.dense[:-1]:
-            hidden = dense(hidden, weight, bias, relu=self.relu)
-            hidden = hidden if self.relu else self.activation(hidden)
-        return dense(hidden, *own.dense[-1])
-
-
-class _Member(NamedTuple):
-    """Weights of one member as :func:`xanes_live.ensemble.linear.dense` takes them."""
-
-    bands: list[tuple[Tensor, Tensor, Tensor]]
-    """Weight, bias, halo."""
-    dense: list[tuple[Tensor, Tensor]]
-
-
-def _of_member(layout: Layout, k: int) -> _Member:
-    return _Member(
-        [(b.body[k].t().contiguous(), b.bias[k, 0], b.halo[k]) for b in layout.bands],
-        [(w[k].t().contiguous(), b[k, 0]) for w, b in layout.dense],
-    )
-
 
 def moments(said: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation (ddof = 1) over the first axis; σ of one member is 0."""
     if len(said) < 2:
         return said[0], torch.zeros_like(said[0])
-    variance, mean = torch.var_mean(said, dim=0)
-    return mean, variance.sqrt_()
+    mean = said.mean(dim=0)
+    left = said - mean  # two passes are several times faster than torch.var_mean on a CPU
+    return mean, left.square_().sum(dim=0).div_(len(said) - 1).sqrt_()

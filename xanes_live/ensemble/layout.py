@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,20 +39,38 @@ class Layout:
         return Layout(self.mean, self.cut, bands, (*inner, self.dense[-1]))
 
 
-def lay_out(network: Stacked) -> Layout:
-    """Arrange the weights of a trained network; the scales of input and output are folded in."""
-    a = network.architecture
-    cut = tiling(a)
+class Folded(NamedTuple):
+    """Weights and biases with the scales of input and output folded in, all members together."""
+
+    mean: Tensor
+    """Subtracted from a spectrum, shape (n_input,)."""
+    conv: list[tuple[Tensor, Tensor]]
+    """(n_members, c_out, c_in, kernel) and (n_members, c_out)."""
+    dense: list[tuple[Tensor, Tensor]]
+    """(n_members, n_out, n_in), the inputs of the first ordered (position, channel), and
+    (n_members, n_out)."""
+
+
+def fold(network: Stacked) -> Folded:
+    """Return the weights of a trained network with the scales of input and output folded in."""
     conv, dense = network.weights("conv"), network.weights("dense")
     conv[0] = (conv[0][0] / network.input_scale, conv[0][1])
-    dense[0] = (position_first(dense[0][0], a), dense[0][1])
+    dense[0] = (position_first(dense[0][0], network.architecture), dense[0][1])
     scale = network.output_scale
     dense[-1] = (dense[-1][0] * scale[:, None], dense[-1][1] * scale + network.output_mean)
+    return Folded(network.input_mean.clone(), conv, dense)
+
+
+def lay_out(network: Stacked) -> Layout:
+    """Arrange the weights of a trained network as band matrices."""
+    a, folded = network.architecture, fold(network)
+    cut = tiling(a)
+    pairs = zip(folded.conv, cut.sizes, strict=True)
     return Layout(
-        network.input_mean.clone(),
+        folded.mean,
         cut,
-        tuple(_own(band(w, b, a.stride, t)) for (w, b), t in zip(conv, cut.sizes, strict=True)),
-        tuple((w.transpose(1, 2).contiguous(), b.unsqueeze(1)) for w, b in dense),
+        tuple(_own(band(w, b, a.stride, t)) for (w, b), t in pairs),
+        tuple((w.transpose(1, 2).contiguous(), b.unsqueeze(1)) for w, b in folded.dense),
     )
 
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from xanes_live.ensemble import linear
+from xanes_live.ensemble import onednn
 from xanes_live.ensemble.bands import tiling
+from xanes_live.ensemble.blocks import cut
 from xanes_live.ensemble.engine import CHUNK, FEW, Engine, moments
 from xanes_live.ensemble.layout import lay_out
 from xanes_live.ensemble.network import PAPER, Architecture, initialise, make_member
@@ -47,7 +48,7 @@ def test_every_formulation_is_the_loop_over_members(channels, activation, n):
     stacked, plain = network(channels, activation=activation)
     x = torch.randn(n, 120) * 0.3 + 1.0
     engine = Engine(stacked)
-    for formulation in (engine.batched, engine.by_member, stacked):
+    for formulation in (engine.batched, engine, stacked):
         with torch.inference_mode():
             found = formulation(x)
         torch.testing.assert_close(found, reference(stacked, plain, x), rtol=1e-4, atol=1e-4)
@@ -90,7 +91,7 @@ def test_any_kernel_and_stride(shape):
     engine = Engine(stacked)
     x = torch.randn(7, stacked.architecture.n_input) * 0.3 + 1.0
     expected = reference(stacked, plain, x)
-    for formulation in (engine.batched, engine.by_member):
+    for formulation in (engine.batched, engine):
         with torch.inference_mode():
             torch.testing.assert_close(formulation(x), expected, rtol=1e-4, atol=1e-4)
 
@@ -102,7 +103,7 @@ def test_no_hidden_layer_at_all():
     x = torch.randn(3, 40)
     with torch.inference_mode():
         expected = torch.stack([m(x.unsqueeze(1)) for m in members])
-        for formulation in (engine.batched, engine.by_member):
+        for formulation in (engine.batched, engine):
             torch.testing.assert_close(formulation(x), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -113,6 +114,20 @@ def test_the_papers_network_is_cut_into_tiles_of_32_numbers():
     assert [tuple(b.body.shape[1:]) for b in layout.bands] == [(32, 32)] * 3
 
 
+def test_the_blocks_of_both_networks_in_use():
+    found = cut(PAPER)  # 2, 4, 8 channels: always 16 numbers
+    assert (found.sizes, found.kernels, found.strides) == ((1, 8, 4, 2), (22, 2, 3), (16, 1, 1))
+    found = cut(Architecture(channels=(8, 8, 8)))
+    assert (found.sizes, found.kernels, found.strides) == ((1, 2, 2, 2), (10, 5, 5), (4, 2, 2))
+    assert found.blocks == (474, 117, 57, 27)
+
+
+def test_blocks_are_a_whole_number_of_strides():
+    found = cut(Architecture(channels=(3, 5), kernel=5, stride=3))
+    assert found.sizes == (1, 3, 3)  # five points of three channels would not be 3 · 3 points
+    assert found.strides == (9, 3)
+
+
 def test_a_neighbour_does_not_matter():
     # the last tile of a spectrum reads the first points of the next one
     stacked, _ = network()
@@ -120,13 +135,13 @@ def test_a_neighbour_does_not_matter():
     x = torch.randn(4, 120)
     other = x.clone()
     other[1:] = 1e3
-    for formulation in (engine.batched, engine.by_member):
+    for formulation in (engine.batched, engine):
         with torch.inference_mode():
             torch.testing.assert_close(formulation(x)[:, 0], formulation(other)[:, 0])
 
 
 def test_without_onednn(monkeypatch):
-    monkeypatch.setattr(linear, "ONEDNN", False)
+    monkeypatch.setattr(onednn, "AVAILABLE", False)
     stacked, plain = network()
     x = torch.randn(40, 120)
     with torch.inference_mode():

@@ -1,0 +1,68 @@
+"""Convolutions by oneDNN, which PyTorch brings, with weights kept in oneDNN's own order.
+
+MKL, behind ``torch.addmm`` and ``torch.bmm``, leaves half of the vector width of AMD processors
+unused and knows no groups; oneDNN does both and applies the rectifier on the way. It is reached
+through the operators PyTorch's own compiler uses, because the public ones turn the weights around
+at every call. Measured on one core of an AMD EPYC 9005 (torch 2.13): 8 rows through 15 layers of
+432 × 256 take 0.39 ms as ``torch.baddbmm``, 0.55 ms as a public grouped convolution and 0.14 ms
+like this.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_OPERATORS = ("_convolution_pointwise", "_reorder_convolution_weight")
+AVAILABLE = torch.backends.mkldnn.is_available() and all(  # type: ignore[no-untyped-call]
+    hasattr(torch.ops.mkldnn, name) for name in _OPERATORS
+)
+
+
+class Convolution:
+    """One grouped convolution along the last axis, on the CPU in float32.
+
+    Parameters
+    ----------
+    weight
+        Shape (c_out, c_in / groups, kernel).
+    bias
+        Shape (c_out,).
+    points
+        Length of the rows it is meant for: the order of the weights is chosen for that, others are
+        convolved as well.
+    relu
+        Whether the result is rectified.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        *,
+        points: int,
+        stride: int = 1,
+        groups: int = 1,
+        relu: bool = False,
+    ) -> None:
+        self._how = ([0, 0], [1, stride], [1, 1], groups)
+        shape = [1, weight.shape[1] * groups, 1, points]
+        pack = torch.ops.mkldnn._reorder_convolution_weight  # noqa: SLF001
+        self._weight: Tensor = pack(weight.unsqueeze(2).contiguous(), *self._how, shape)
+        self._bias, self._kind = bias.contiguous(), "relu" if relu else "none"
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Convolve rows (n, points, c_in) and return (n, points out, c_out), both contiguous."""
+        given = rows.unsqueeze(1).permute(0, 3, 1, 2)  # as oneDNN sees it: channels last
+        convolve = torch.ops.mkldnn._convolution_pointwise  # noqa: SLF001
+        found: Tensor = convolve(given, self._weight, self._bias, *self._how, self._kind, [], "")
+        return found.permute(0, 2, 3, 1).squeeze(1)
+
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """Return ``left @ right.T`` of large float32 matrices as fast as the CPU can."""
+    if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        linear = torch.ops.mkldnn._linear_pointwise  # noqa: SLF001
+        found: Tensor = linear(left, right, None, "none", [], "")
+        return found
+    return left @ right.T
