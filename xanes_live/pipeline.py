@@ -31,7 +31,7 @@ from xanes_live.domain import (
 )
 from xanes_live.flags import make
 from xanes_live.publish.keys import result_key
-from xanes_live.reduction import normalise, resample, spectra_from_scan
+from xanes_live.reduction import normalise, resample, resample_wide, spectra_from_scan
 
 SOFTWARE = f"xanes-live {__version__}"
 
@@ -152,9 +152,11 @@ def _resampled(
 ) -> _Stage:
     if isinstance(item, Unusable):
         return _Stage(index, None, None, item.flags)
-    model_input = resample(item, predictor.energy, predictor.input_form)
-    wide = None if judge is None else resample(item, judge.wide, predictor.input_form).mu
-    return _Stage(index, item, model_input, item.flags, wide)
+    grid, form = predictor.energy, predictor.input_form
+    if judge is None:
+        return _Stage(index, item, resample(item, grid, form), item.flags)
+    given, wide = resample_wide(item, judge.wide, grid, judge.inner, form)
+    return _Stage(index, item, given, item.flags, wide)
 
 
 def _predict(

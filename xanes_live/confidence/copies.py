@@ -9,10 +9,12 @@ that moves the prediction says nothing about its error (AUROC 0.57).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from xanes_live.confidence.places import Grid, Places
 from xanes_live.domain import Array
 
 FWHM_TO_SIGMA = 1.0 / np.sqrt(8.0 * np.log(2.0))
@@ -67,17 +69,18 @@ def copies(wide: Array, mu: Array, grid: Array) -> Array:
         Shape (n, len(CHANGES), n_grid).
     """
     inner = centre(wide, grid)
-    step = wide[1] - wide[0]
     made = np.empty((len(mu), len(CHANGES), grid.size))
-    for k, change in enumerate(CHANGES):
-        if change.kind == "shift":
-            made[:, k] = sampled(wide, mu, grid - change.value)
-        else:
-            sigma = change.value * FWHM_TO_SIGMA / step
-            made[:, k] = gaussian_filter1d(mu, sigma, axis=-1, mode="nearest", truncate=3.0)[
-                :, inner
-            ]
+    made[:, : len(SHIFTS)] = _shifted(Grid.of(wide), Grid.of(grid)).of(mu)
+    for k, change in enumerate(BROADENINGS, start=len(SHIFTS)):
+        sigma = change.value * FWHM_TO_SIGMA / (wide[1] - wide[0])
+        wider = gaussian_filter1d(mu, sigma, axis=-1, mode="nearest", truncate=3.0)
+        made[:, k] = wider[:, inner]
     return made
+
+
+@lru_cache(maxsize=8)
+def _shifted(wide: Grid, grid: Grid) -> Places:
+    return Places.on(wide.energy, np.stack([grid.energy - change.value for change in SHIFTS]))
 
 
 def sampled(wide: Array, mu: Array, energy: Array) -> Array:
@@ -97,7 +100,4 @@ def sampled(wide: Array, mu: Array, energy: Array) -> Array:
     Array
         Shape (n, n_energies).
     """
-    at = np.clip((energy - wide[0]) / (wide[1] - wide[0]), 0.0, wide.size - 1.001)
-    low = at.astype(np.int64)
-    part = at - low
-    return np.asarray(mu[:, low] * (1.0 - part) + mu[:, low + 1] * part)
+    return Places.on(wide, energy).of(mu)

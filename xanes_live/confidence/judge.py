@@ -122,6 +122,11 @@ class Judge:
     usual: Array
     """Distances of held-out spectra from the library, ascending; what novelty is measured by."""
 
+    @property
+    def inner(self) -> slice:
+        """Which part of :attr:`wide` the model's own energies are."""
+        return centre(self.wide, self.model.energy)
+
     @classmethod
     def of(cls, model: Judged) -> Judge | None:
         """Lay out what a model brings; None if it was never calibrated."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xanes_live.confidence.copies import sampled
+from xanes_live.confidence.places import Grid, Places
 from xanes_live.domain import Array, Neighbour
 
 STRETCHES = (0.93, 1.0, 1.07)
@@ -89,8 +89,8 @@ class Library:
         square = (-2.0 * along).astype(np.float32) @ self.points.T
         square += self._norms
         square += whole[:, None]
-        np.maximum(square, 0.0, out=square)
         best = square.reshape(n, n_warps, -1).min(axis=1)
+        np.maximum(best, 0.0, out=best)
         count = min(NEAREST, best.shape[1])
         near = np.argpartition(best, count - 1, axis=1)[:, :count]
         distance = np.sqrt(np.take_along_axis(best, near, axis=1) / n_grid)
@@ -141,10 +141,15 @@ class Found:
 
 def warps(wide: Array, mu: Array, grid: Array) -> Array:
     """Return spectra with their energies stretched and shifted, shape (n, n_warps, n_grid)."""
-    pivot = grid[0] + PIVOT
-    made = [
-        sampled(wide, mu, pivot + (grid - pivot) * stretch - shift)
+    return _warped(Grid.of(wide), Grid.of(grid)).of(mu)
+
+
+@lru_cache(maxsize=8)
+def _warped(wide: Grid, grid: Grid) -> Places:
+    pivot = grid.first + PIVOT
+    warped = [
+        pivot + (grid.energy - pivot) * stretch - shift
         for stretch in STRETCHES
         for shift in WARP_SHIFTS
     ]
-    return np.stack(made, axis=1)
+    return Places.on(wide.energy, np.stack(warped))

@@ -34,6 +34,7 @@ FEW = {"cpu": 32, "cuda": TOP}
 """Up to so many spectra count as a small batch: a recorded graph on CUDA."""
 CHUNK = {"cpu": 32, "cuda": 4096}
 """Spectra computed at a time in bulk: bounds memory, and on a CPU keeps activations in the cache.
+
 CPU, one core of an AMD EPYC 9005 (torch 2.13), ms of processor time (up to 32 spectra in bursts of
 20, more in turns, while other programs ran), loop over the members' modules / `batched` / `blocks`
 with mean and σ, 15 members:

@@ -7,7 +7,7 @@ from xanes_live.reduction.channels import spectra_from_scan
 from xanes_live.reduction.edge import find_e0
 from xanes_live.reduction.merge import Merged, Stacked, merge, stack
 from xanes_live.reduction.normalise import normalise
-from xanes_live.reduction.resample import Resampled, resample, resample_array
+from xanes_live.reduction.resample import Resampled, resample, resample_array, resample_wide
 
 __all__ = [
     "Merged",
@@ -20,6 +20,7 @@ __all__ = [
     "pre_edge",
     "resample",
     "resample_array",
+    "resample_wide",
     "spectra_from_scan",
     "stack",
 ]

@@ -13,10 +13,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
 from xanes_live.domain import Array, ModelInput, NormalisedSpectrum
 from xanes_live.flags import make
+from xanes_live.reduction.cubics import MonotoneCubics
 
 Form = Literal["normalised", "flattened"]
 _MARGIN = 4
@@ -99,14 +99,13 @@ def _measured(
         return np.stack([np.interp(inside, x, row) for row in np.atleast_2d(y)]).reshape(
             *mu.shape[:-1], grid.size
         )
-    curve = PchipInterpolator(x, y, axis=-1)
-    values = np.asarray(curve(inside), dtype=np.float64)
+    curve = MonotoneCubics(x, y)
+    values = curve(inside)
     low, high = edges[:-1][covered], edges[1:][covered]
     dense = np.searchsorted(x, high) - np.searchsorted(x, low) >= 2
     if dense.any():
         low, high = np.maximum(low[dense], x[0]), np.minimum(high[dense], x[-1])
-        integral = curve.antiderivative()
-        values[..., dense] = (integral(high) - integral(low)) / (high - low)
+        values[..., dense] = curve.mean(low, high)
     return values
 
 
@@ -140,13 +139,46 @@ def resample(normalised: NormalisedSpectrum, grid: Array, form: str) -> ModelInp
     ValueError
         If `form` is neither of the two.
     """
+    return _checked(_resampled(normalised, grid, form), grid)
+
+
+def resample_wide(
+    normalised: NormalisedSpectrum, wide: Array, grid: Array, inner: slice, form: str
+) -> tuple[ModelInput, Array]:
+    """Return a spectrum on a model's energies and on a grid that continues them to both sides.
+
+    Parameters
+    ----------
+    normalised, grid, form
+        As for :func:`resample`.
+    wide
+        The longer grid, eV, shape (n_wide,).
+    inner
+        Which part of it is `grid`.
+
+    Returns
+    -------
+    ModelInput
+        As of :func:`resample`: only `grid` has to be covered.
+    Array
+        μ on `wide`, shape (n_wide,).
+    """
+    found = _resampled(normalised, wide, form)
+    return _checked(Resampled(found.mu[inner], found.covered[inner]), grid), found.mu
+
+
+def _resampled(normalised: NormalisedSpectrum, grid: Array, form: str) -> Resampled:
     if form == "flattened":
-        curve, trend = normalised.flattened, np.ones(grid.size)
-    elif form == "normalised":
-        curve, trend = normalised.normalised, _post_edge_trend(normalised, grid)
-    else:
-        raise ValueError(f"form must be 'normalised' or 'flattened', not {form!r}")
-    mu, covered = resample_array(normalised.energy, curve, grid, above=trend)
+        return resample_array(normalised.energy, normalised.flattened, grid)
+    if form == "normalised":
+        trend = _post_edge_trend(normalised, grid)
+        return resample_array(normalised.energy, normalised.normalised, grid, above=trend)
+    raise ValueError(f"form must be 'normalised' or 'flattened', not {form!r}")
+
+
+def _checked(found: Resampled, grid: Array) -> ModelInput:
+    """Return resampled values, flagged where the grid is not covered."""
+    mu, covered = found
     if covered.all():
         return ModelInput(grid, mu, covered)
     missing = 100.0 * float(np.mean(~covered))

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.interpolate import PchipInterpolator
 
 from tests import factories, measured
 from xanes_live.config import ReductionConfig
 from xanes_live.domain import Mode, Spectrum
-from xanes_live.reduction import merge, normalise, resample, resample_array
+from xanes_live.reduction import merge, normalise, resample, resample_array, resample_wide
+from xanes_live.reduction.cubics import MonotoneCubics
 
 grid = np.linspace(7112.5, 7160.0, 475)
 
@@ -84,6 +86,20 @@ def test_interpolation_never_overshoots(seed, step):
     assert np.all(got <= high + 1e-9)
 
 
+@pytest.mark.parametrize("points", [3, 4, 60])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_cubics_are_those_of_scipy(points, seed):
+    rng = np.random.default_rng(seed)
+    energy = 7100.0 + np.cumsum(rng.uniform(0.05, 3.0, points))
+    mu = rng.standard_normal((2, points)).round(seed)  # rounded: flat pieces, equal neighbours
+    ours, theirs = MonotoneCubics(energy, mu), PchipInterpolator(energy, mu, axis=1)
+    at = np.sort(np.concatenate((energy, rng.uniform(energy[0], energy[-1], 50))))
+    np.testing.assert_allclose(ours(at), theirs(at), atol=1e-12)
+    integral = theirs.antiderivative()
+    mean = (integral(at[7:]) - integral(at[:-7])) / (at[7:] - at[:-7])
+    np.testing.assert_allclose(ours.mean(at[:-7], at[7:]), mean, atol=1e-9)
+
+
 def test_data_on_the_grid_pass_unchanged():
     mu = smooth(grid)
     np.testing.assert_allclose(resample_array(grid, mu, grid).mu, mu, atol=1e-12)
@@ -108,6 +124,22 @@ def test_a_batch_gives_what_single_spectra_give():
 
 
 # -- where there are none ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["normalised", "flattened"])
+@pytest.mark.parametrize("missing", [0.0, 6.0, 20.0])
+def test_a_wider_grid_gives_the_same_in_the_middle(form, missing):
+    wide = grid[0] + (grid[1] - grid[0]) * np.arange(-80, grid.size + 80)
+    n = normalised()
+    cut = (n.energy > grid[0] + missing) & (n.energy < grid[-1] - missing if missing else True)
+    curves = ("energy", "normalised", "flattened", "pre_edge", "post_edge")
+    n = replace(n, **{name: getattr(n, name)[cut] for name in curves}) if missing else n
+    given, mu = resample_wide(n, wide, grid, slice(80, -80), form)
+    alone = resample(n, grid, form)
+    np.testing.assert_allclose(given.mu, alone.mu, atol=1e-9)
+    assert np.array_equal(given.covered, alone.covered)
+    assert (given.flags, given.energy is grid) == (alone.flags, True)
+    np.testing.assert_allclose(mu, resample(n, wide, form).mu, atol=1e-12)
 
 
 @pytest.mark.parametrize("form", ["normalised", "flattened"])
