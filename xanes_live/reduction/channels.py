@@ -6,6 +6,7 @@ and spoiled points found and taken out. Everything that was wrong ends up as a f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -19,7 +20,7 @@ from xanes_live.reduction.absorption import against_transmission
 from xanes_live.reduction.choice import choose
 from xanes_live.reduction.glitches import Excursion, find_excursions
 from xanes_live.reduction.locate import expected_energy
-from xanes_live.reduction.noise import noise_level
+from xanes_live.reduction.noise import median, noise_level
 from xanes_live.reduction.signals import NAMES, Readings, Signal, read_channels, signals
 from xanes_live.reduction.sweep import Order, put_in_order
 
@@ -75,7 +76,8 @@ def _reduce(
     if order.energy.size < MIN_POINTS:
         return Unusable(index, (*flags, make("too_few_points", count=order.energy.size)))
     readings = read_channels(sweep, order, scan, beamline)
-    choice = choose(signals(readings), readings, scan, beamline)
+    found = signals(readings)
+    choice = choose(found, readings, scan, beamline)
     flags = (*flags, *choice.flags)
     if choice.signal is None:
         return Unusable(index, flags)
@@ -94,7 +96,7 @@ def _reduce(
         element=scan.element,
         edge=scan.edge,
         index=index,
-        reference=_reference(readings, signal.mode, cleaned.kept),
+        reference=_reference(found, readings.energy, signal.mode, cleaned.kept),
         i0=_kept(readings.counts.get("i0"), cleaned.kept),
         noise=noise if np.isfinite(noise) else None,
         quality=readings.quality,
@@ -169,7 +171,7 @@ def _rough_step(energy: Array, mu: Array, edge: float | None) -> float:
         below = mu[(energy > edge - 60.0) & (energy < edge - 10.0)]
         above = mu[(energy > edge + 20.0) & (energy < edge + 80.0)]
         if below.size >= 2 and above.size >= 2:
-            return abs(float(np.median(above) - np.median(below)))
+            return abs(float(median(above) - median(below)))
     low, high = np.percentile(mu, (10.0, 90.0))
     return float(high - low)
 
@@ -220,17 +222,19 @@ def _glitch_flags(energy: Array, glitches: list[Excursion], *, removed: bool) ->
     return (make(code, count=count, energy=float(energy[largest.start])),)
 
 
-def _reference(readings: Readings, mode: Mode, kept: NDArray[np.bool_]) -> Array | None:
+def _reference(
+    found: Mapping[Mode, Signal], energy: Array, mode: Mode, kept: NDArray[np.bool_]
+) -> Array | None:
     """Return μ(E) of the foil at the points that are kept, if there is one."""
     if mode is Mode.REFERENCE:
         return None
-    foil = signals(readings).get(Mode.REFERENCE)
+    foil = found.get(Mode.REFERENCE)
     if foil is None:
         return None
     valid, mu = foil.valid[kept], foil.mu[kept]
     if valid.sum() < MIN_POINTS or np.mean(~valid) > _REFERENCE_GAPS:
         return None
-    energy = readings.energy[kept]
+    energy = energy[kept]
     return mu if valid.all() else np.interp(energy, energy[valid], mu[valid])
 
 

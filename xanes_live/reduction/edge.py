@@ -100,7 +100,17 @@ def slope(energy: Array, mu: Array) -> Array:
     mu
         shape (n_spectra, n_points).
     """
-    return np.asarray(np.gradient(mu, axis=-1) / np.gradient(energy), dtype=np.float64)
+    return _differences(mu) / _differences(energy)
+
+
+def _differences(values: Array) -> Array:
+    """Return central differences by index, to one side at the ends, as ``np.gradient`` does."""
+    found = np.empty_like(values)
+    np.subtract(values[..., 2:], values[..., :-2], out=found[..., 1:-1])
+    found[..., 1:-1] *= 0.5
+    found[..., 0] = values[..., 1] - values[..., 0]
+    found[..., -1] = values[..., -1] - values[..., -2]
+    return found
 
 
 def _steepest(slopes: Array) -> np.ndarray[tuple[int], np.dtype[np.intp]]:

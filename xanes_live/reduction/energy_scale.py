@@ -15,6 +15,7 @@ from xanes_live.edges import edge_energy
 from xanes_live.flags import make
 from xanes_live.reduction.align import foil_energy
 from xanes_live.reduction.background import pre_edge
+from xanes_live.reduction.noise import median
 
 FOIL_OFF = 3.0
 """Distance of a foil from where it should be that is no matter of tables or of taste, eV: measured
@@ -143,11 +144,11 @@ def absorption_begins(energy: Array, mu: Array, level: float) -> float:
 def _robust_line(x: Array, y: Array, at: Array) -> Array:
     """Return the line through the medians of both halves: one glitch among them is nothing."""
     if x.size < _SLOPE_FROM:
-        return np.full(at.size, float(np.median(y)))
-    left = x < float(np.median(x))
-    run = float(np.median(x[~left]) - np.median(x[left]))
-    slope = float(np.median(y[~left]) - np.median(y[left])) / run
-    return slope * at + float(np.median(y - slope * x))
+        return np.full(at.size, float(median(y)))
+    left = x < float(median(x))
+    run = float(median(x[~left]) - median(x[left]))
+    slope = float(median(y[~left]) - median(y[left])) / run
+    return slope * at + float(median(y - slope * x))
 
 
 def _half_height(energy: Array, mu: Array) -> tuple[float, int] | None:

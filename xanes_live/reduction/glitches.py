@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from xanes_live.domain import Array
 from xanes_live.reduction.losses import losses
-from xanes_live.reduction.noise import MEDIAN_TO_SIGMA, cubic_residuals
+from xanes_live.reduction.noise import MEDIAN_TO_SIGMA, cubic_residuals, median
 
 LONGEST = 3
 """Points of the longest run that is judged by its shape."""
@@ -124,7 +124,7 @@ def _local_noise(energy: Array, mu: Array) -> Array:
     residual = np.abs(cubic_residuals(energy, mu))
     width = min(31, residual.size)
     windows = np.lib.stride_tricks.sliding_window_view(residual, width)
-    level = MEDIAN_TO_SIGMA * np.median(windows[:: max(1, width // 4)], axis=1)
+    level = MEDIAN_TO_SIGMA * median(windows[:: max(1, width // 4)])
     centres = np.arange(0, residual.size - width + 1, max(1, width // 4)) + 2 + width // 2
     return np.asarray(np.interp(np.arange(energy.size), centres, level), dtype=np.float64)
 
@@ -152,7 +152,7 @@ class _Judge:
         above = sharp + np.maximum(x - _SHARP_TO, 0.0) * _BROADENING
         self.width = np.where(self.near | (x > 0.0), above, _BELOW_WIDTH)
         before = mu[(x > -40.0) & (x < -10.0)] if edge is not None else mu[:0]
-        lowest = float(np.median(before)) - _LARGE * step if before.size else -np.inf
+        lowest = float(median(before)) - _LARGE * step if before.size else -np.inf
         self.impossible = (x > 5.0) & (mu < lowest)
 
     def best_runs(self, *, trusting: bool) -> list[Excursion]:

@@ -32,6 +32,8 @@ _WIDTH = 1.5
 """Half width of the model step, eV."""
 _REACH = 150.0
 """Data further from the edge than this do not matter for the question, eV."""
+_DEPENDENT = 1e-10
+"""Ratio of diagonal elements below which an inverse is not to be trusted."""
 _SEARCH = (-50.0, 80.0)
 """Neighbourhood of the announced edge searched when the steepest point is elsewhere, eV."""
 
@@ -97,13 +99,21 @@ def _step(x: Array, y: Array, background: Array) -> Rise:
     """Fit a step at x = 0 and the background; μ(E) is correlated over about two bins."""
     design = np.column_stack((0.5 + np.arctan(x / _WIDTH) / np.pi, background))
     orthogonal, triangular = np.linalg.qr(design)
-    inverse = np.linalg.pinv(triangular)
+    inverse = _inverse(triangular)
     solution = inverse @ (orthogonal.T @ y)
     scatter = y - design @ solution
     freedom = max(x.size - design.shape[1], 1)
     error = float(np.sqrt(2.0 * (scatter @ scatter) / freedom * (inverse[0] @ inverse[0])))
     floor = 1e-9 * float(np.abs(y).max()) + 1e-300
     return Rise(float(solution[0]), float(solution[0]) / max(error, floor))
+
+
+def _inverse(triangular: Array) -> Array:
+    """Return the inverse, or where columns depend on each other the pseudo-inverse."""
+    size = np.abs(np.diagonal(triangular))
+    if size.min() < _DEPENDENT * size.max():
+        return np.asarray(np.linalg.pinv(triangular), dtype=np.float64)
+    return np.asarray(np.linalg.inv(triangular), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)

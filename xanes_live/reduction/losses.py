@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from xanes_live.domain import Array
-from xanes_live.reduction.noise import MEDIAN_TO_SIGMA
+from xanes_live.reduction.noise import MEDIAN_TO_SIGMA, median
 
 _LOST = 0.5
 """Ratio of neighbouring I0 readings that counts as lost intensity."""
@@ -33,8 +33,8 @@ def _lost_runs(readings: Array, ratio: float) -> list[slice]:
     positive = readings[readings > 0]
     if positive.size < _FEWEST:
         return []
-    scatter = MEDIAN_TO_SIGMA * float(np.median(np.abs(np.diff(positive))))
-    if scatter > _WEAK * float(np.median(positive)):
+    scatter = MEDIAN_TO_SIGMA * float(median(np.abs(np.diff(positive))))
+    if scatter > _WEAK * float(median(positive)):
         return []
     peak = float(positive.max())
     level = np.maximum(readings, 1e-9 * peak)

@@ -11,6 +11,30 @@ MEDIAN_TO_SIGMA = 1.4826
 _MIN_POINTS = 12
 
 
+def median(values: Array) -> Array:
+    """Return the median along the last axis, NaN where there is a NaN: ``np.median``, but quicker.
+
+    For the few hundred numbers of a spectrum the checks of ``np.median`` take several times as
+    long as sorting does, and a scan's reduction needs about twenty medians.
+
+    Parameters
+    ----------
+    values
+        Shape (..., n), n ≥ 1.
+
+    Returns
+    -------
+    Array
+        Shape (...).
+    """
+    ordered = np.sort(values, axis=-1)  # NaN comes last
+    half = ordered.shape[-1] // 2
+    found = ordered[..., half]
+    if ordered.shape[-1] % 2 == 0:
+        found = 0.5 * (ordered[..., half - 1] + found)
+    return np.asarray(np.where(np.isnan(ordered[..., -1]), np.nan, found), dtype=np.float64)
+
+
 def cubic_residuals(energy: Array, mu: Array) -> Array:
     """Return how far each point lies from the cubic through its four neighbours.
 
@@ -27,20 +51,24 @@ def cubic_residuals(energy: Array, mu: Array) -> Array:
         shape (..., n_points − 4), without the first and last two points, divided by the factor by
         which the combination enlarges independent noise: their standard deviation is that of μ.
     """
-    nodes = (energy[:-4], energy[1:-3], energy[3:-1], energy[4:])
-    middle = energy[2:-2]
-    weights = [
-        np.prod([(middle - x) / (own - x) for k, x in enumerate(nodes) if k != j], axis=0)
-        for j, own in enumerate(nodes)
-    ]
+    weights = _lagrange(energy)
     residual = mu[..., 2:-2] - (
         weights[0] * mu[..., :-4]
         + weights[1] * mu[..., 1:-3]
         + weights[2] * mu[..., 3:-1]
         + weights[3] * mu[..., 4:]
     )
-    enlarged = np.sqrt(1.0 + sum(w * w for w in weights))
+    enlarged = np.sqrt(1.0 + (weights * weights).sum(axis=0))
     return np.asarray(residual / enlarged, dtype=np.float64)
+
+
+def _lagrange(energy: Array) -> Array:
+    """Return the weights of the four neighbours of each point in the cubic, (4, n_points − 4)."""
+    nodes = np.stack((energy[:-4], energy[1:-3], energy[3:-1], energy[4:]))
+    away = energy[2:-2] - nodes
+    apart = nodes[:, None] - nodes
+    apart[range(4), range(4)] = away  # cancels the factor of the neighbour itself
+    return np.asarray(away.prod(axis=0) / apart.prod(axis=1), dtype=np.float64)
 
 
 def noise_level(energy: Array, mu: Array, e0: float | None = None) -> Array:
@@ -72,4 +100,4 @@ def noise_level(energy: Array, mu: Array, e0: float | None = None) -> Array:
             if part.sum() >= _MIN_POINTS:
                 residual = residual[..., part]
                 break
-    return np.asarray(MEDIAN_TO_SIGMA * np.median(residual, axis=-1), dtype=np.float64)
+    return np.asarray(MEDIAN_TO_SIGMA * median(residual), dtype=np.float64)

@@ -6,7 +6,7 @@ import numpy as np
 
 from xanes_live.domain import Array, Flag, Quality
 from xanes_live.flags import make
-from xanes_live.reduction.noise import noise_level
+from xanes_live.reduction.noise import median, noise_level
 
 _INVALID = 0.10
 """Fraction of impossible readings from which a channel is called invalid."""
@@ -18,17 +18,15 @@ _WHITE = 1.4
 """Von Neumann's ratio from which readings are noise: it is 2 for noise, near 0 for structure."""
 
 
-def channel_quality(readings: Array, raw: Array, saturation: float | None = None) -> Quality:
+def channel_quality(readings: Array, saturated: float = 0.0) -> Quality:
     """Judge one channel.
 
     Parameters
     ----------
     readings
         Counts after dark subtraction, shape (n_points,).
-    raw
-        Counts as read, shape (n_points,).
-    saturation
-        Reading at which the detector saturates, where it is known.
+    saturated
+        From :func:`saturated_fraction` of the counts as read.
     """
     good = np.isfinite(readings) & (readings > 0)
     valid = float(np.mean(good)) if readings.size else 0.0
@@ -36,10 +34,10 @@ def channel_quality(readings: Array, raw: Array, saturation: float | None = None
         return Quality.LOW_AMPLITUDE if np.isfinite(readings).any() else Quality.INVALID_VALUES
     if valid < 1.0 - _INVALID:
         return Quality.INVALID_VALUES
-    if saturated_fraction(raw, saturation) > 0.0:
+    if saturated > 0.0:
         return Quality.SATURATED
-    level = float(np.median(readings[good]))
-    spread = float(np.median(np.abs(np.diff(readings[good])))) if good.sum() > 2 else 0.0
+    level = float(median(readings[good]))
+    spread = float(median(np.abs(np.diff(readings[good])))) if good.sum() > 2 else 0.0
     weak = spread > 0.5 * level and not follows_energy(readings[good])
     return Quality.LOW_AMPLITUDE if weak else Quality.GOOD
 

@@ -86,8 +86,8 @@ def read_channels(
             continue
         raw = order.apply(_sane(raw))
         counts[role] = upright(raw - dark.get(role, 0.0))
-        quality[role] = channel_quality(counts[role], raw, beamline.saturation.get(role))
         fraction = saturated_fraction(raw, beamline.saturation.get(role))
+        quality[role] = channel_quality(counts[role], fraction)
         flag = quality_flag(NAMES[role], quality[role], counts[role], fraction)
         flags[role] = () if flag is None else (flag,)
     _read_fluorescence(channels, order, beamline, dark, counts, quality, flags)

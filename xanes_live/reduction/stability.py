@@ -59,19 +59,27 @@ def other_steps(x: Array, mu: Array, ranges: Mapping[str, float]) -> list[float]
     post = (ranges["norm1"], ranges["norm2"])
     shorter, later = (post[0], 0.75 * post[1]), (1.5 * post[0], post[1])
     degree = int(ranges["nnorm"])
-    below = {part: _at_edge(x, mu, part, 1) for part in (pre, nearer)}
-    above = {part: _at_edge(x, mu, part, degree) for part in (post, shorter, later)}
+    powers = _powers(x / max(abs(pre[0]), abs(post[1]), 1.0), max(degree, 1))
+    parts = (pre, nearer, post, shorter, later)
+    insides = np.searchsorted(x, np.array(parts)).tolist()  # all at once: five calls cost more
+    ends = {part: slice(*inside) for part, inside in zip(parts, insides, strict=True)}
+    below = {part: _at_edge(powers[:2, ends[part]], mu[ends[part]]) for part in parts[:2]}
+    above = {part: _at_edge(powers[: degree + 1, ends[part]], mu[ends[part]]) for part in parts[2:]}
     pairs = ((pre, shorter), (pre, later), (nearer, post))
     steps = [above[end] - below[start] for start, end in pairs]
     return [step for step in steps if np.isfinite(step)]
 
 
-def _at_edge(x: Array, mu: Array, part: tuple[float, float], degree: int) -> float:
+def _powers(x: Array, degree: int) -> Array:
+    """Return the powers 0 … `degree` of x, shape (degree + 1, n_points)."""
+    powers = np.ones((degree + 1, x.size))
+    for k in range(degree):
+        np.multiply(powers[k], x, out=powers[k + 1])
+    return powers
+
+
+def _at_edge(powers: Array, mu: Array) -> float:
     """Return the polynomial fitted to a range, at the edge; NaN where there are too few points."""
-    inside = slice(*np.searchsorted(x, part))
-    if x[inside].size < max(_FEWEST, degree + 2):
+    if mu.size < max(_FEWEST, len(powers) + 1):
         return float("nan")
-    scale = max(abs(part[0]), abs(part[1]), 1.0)
-    design = np.vander(x[inside] / scale, degree + 1, increasing=True)
-    normal = design.T @ design
-    return float(np.linalg.solve(normal, design.T @ mu[inside])[0])
+    return float(np.linalg.solve(powers @ powers.T, powers @ mu)[0])

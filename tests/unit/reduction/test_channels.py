@@ -309,7 +309,7 @@ def test_saturation_is_told_from_the_configured_level_and_from_clipping():
 
 def test_a_constant_channel_is_not_called_saturated():
     assert saturated_fraction(np.full(100, 1e5)) == 0.0
-    assert channel_quality(np.full(100, 1e5), np.full(100, 1e5)) is Quality.GOOD
+    assert channel_quality(np.full(100, 1e5)) is Quality.GOOD
 
 
 def test_noise_does_not_follow_the_energy_and_an_edge_does():
