@@ -25,6 +25,7 @@ from xanes_live.ensemble.cli_train import train_command
 from xanes_live.errors import XanesLiveError
 from xanes_live.evaluation.cli_calibrate import calibrate_command
 from xanes_live.evaluation.cli_evaluate import evaluate_command, measured_command
+from xanes_live.evaluation.cli_transfer import transfer_command
 from xanes_live.theory.cli_theory import combine_command, theory_command
 
 app = typer.Typer(
@@ -232,6 +233,7 @@ app.command("measured")(measured_command)
 app.command("evaluate")(evaluate_command)
 app.command("bench")(bench_command)
 app.command("calibrate")(calibrate_command)
+app.command("transfer")(transfer_command)
 
 
 def main() -> None:

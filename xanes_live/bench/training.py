@@ -13,7 +13,7 @@ from xanes_live.bench.inference import unstacked
 from xanes_live.bench.rows import Row
 from xanes_live.bench.timing import in_turns
 from xanes_live.descriptor import G2Grid
-from xanes_live.ensemble.augment import N_DRAWS, apply
+from xanes_live.ensemble.augment import apply
 from xanes_live.ensemble.data import TrainingSet, from_distances
 from xanes_live.ensemble.network import Architecture
 from xanes_live.ensemble.recipe import Recipe, parse_recipe
@@ -100,7 +100,7 @@ class OneByOne:
 
     def _drawn(self, batch: int) -> tuple[Tensor, Tensor]:
         device = self.trainer.device
-        uniform = torch.rand(batch, N_DRAWS, device=device)
+        uniform = torch.rand(batch, self.trainer.settings.n_draws, device=device)
         return uniform, torch.randn(batch, len(self.trainer.grid), device=device)
 
 

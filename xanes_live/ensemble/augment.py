@@ -22,7 +22,7 @@ from xanes_live.domain import Array
 
 FWHM_TO_SIGMA = 1.0 / np.sqrt(8.0 * np.log(2.0))
 N_DRAWS = 11
-"""Random numbers needed for one spectrum."""
+"""Random numbers needed for one spectrum, modes apart."""
 
 
 class Augmentation(Section):
@@ -173,12 +173,34 @@ def broaden(mu: Tensor, fwhm: float) -> Tensor:
 
 
 class Settings:
-    """Augmentations of several kinds of spectra, laid out for the device."""
+    """Augmentations of several kinds of spectra, laid out for the device.
 
-    def __init__(self, kinds: Sequence[Augmentation], device: str | torch.device = "cpu") -> None:
+    Parameters
+    ----------
+    kinds
+        One for each kind.
+    device
+        Where spectra are changed.
+    modes
+        What theory gets wrong, on the grid it is applied on, shape (n_modes, n_grid): added to
+        spectra of the first kind. See :mod:`xanes_live.ensemble.discrepancy`.
+    """
+
+    def __init__(
+        self,
+        kinds: Sequence[Augmentation],
+        device: str | torch.device = "cpu",
+        modes: NDArray[np.float32] | None = None,
+    ) -> None:
         self.names = tuple(Augmentation.model_fields)
         rows = [[float(getattr(kind, name)) for name in self.names] for kind in kinds]
         self.table = torch.tensor(rows, device=device)
+        self.modes = None if modes is None else torch.tensor(modes, device=device)
+
+    @property
+    def n_draws(self) -> int:
+        """Random numbers needed for one spectrum."""
+        return N_DRAWS + (0 if self.modes is None else len(self.modes))
 
     def of(self, kind: Tensor) -> dict[str, Tensor]:
         """Return each setting of spectra of these kinds, shape (..., 1)."""
@@ -201,7 +223,7 @@ def apply(
     settings
         Widths of the changes for each kind of spectrum.
     draws
-        Uniform random numbers, shape (..., N_DRAWS).
+        Uniform random numbers, shape (..., settings.n_draws).
     noise
         Standard normal random numbers, shape (..., n_grid) or broadcastable.
 
@@ -220,6 +242,9 @@ def apply(
     far = s["far_fwhm_min"] + (s["far_fwhm_max"] - s["far_fwhm_min"]) * d[3]
     rise = 1.0 - torch.exp(-(energy - fermi).clamp(min=0) / s["far_rise"])
     mu = bank.sample(index, energy, s["fwhm_max"] * d[2] + far * rise)
+    if settings.modes is not None:
+        computed = (bank.kind[index] == 0).unsqueeze(-1)
+        mu = mu + computed * (normal[..., N_DRAWS:] @ settings.modes)
     mu = over_absorb(mu, s["over_absorption_max"] * d[5])
     post = (grid - s["pivot"]).clamp(min=0) / 50.0
     error = s["step"] + s["step_sd"] * n[6] + s["slope_sd"] * n[7] * post

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xanes_live.domain import Array
-from xanes_live.ensemble.augment import N_DRAWS, apply
+from xanes_live.ensemble.augment import apply
 from xanes_live.ensemble.forward import Forward, Scale
 from xanes_live.ensemble.network import Architecture
 from xanes_live.ensemble.nuisance import Nuisance
@@ -114,7 +114,8 @@ def show(trainer: Trainer, trained: Trained, showing: int) -> Shown:
     mu = np.empty((n, len(trainer.grid)), dtype=np.float32)
     g2 = np.empty((n, trained.network.architecture.n_output), dtype=np.float32)
     for index in torch.split(torch.arange(n, device=device), 1024):
-        draws = torch.rand((len(index), N_DRAWS), generator=generator, device=device)
+        size = (len(index), trainer.settings.n_draws)
+        draws = torch.rand(size, generator=generator, device=device)
         noise = torch.randn((len(index), len(trainer.grid)), generator=generator, device=device)
         shown = apply(trainer.bank, index, trainer.grid, trainer.settings, draws, noise)
         with torch.inference_mode():

@@ -32,6 +32,7 @@ eV, relative, and half a Gaussian's variance in eV² at all energies and far abo
 MISFIT = 0.15
 """What they are weighed against: 0.03, the usual difference of a point that none of them explains,
 times √(475/20), since the 475 points of a spectrum hold about 20 independent numbers."""
+_PRIOR = MISFIT**2 * np.eye(len(NAMES))
 STEPS = 3
 """Gauss-Newton steps: more change the median size of a residual by 1 %."""
 LARGEST = 1.0
@@ -176,7 +177,7 @@ def _solved(columns: Array, difference: Array, start: Array | None = None) -> Ar
     Those of the energy scale are changes from `start`, (n, 2), and drawn to zero with it.
     """
     turned = columns.transpose(0, 2, 1)
-    normal = columns @ turned + MISFIT**2 * np.eye(len(NAMES))
+    normal = columns @ turned + _PRIOR
     right = (columns @ difference[..., None])[..., 0]
     if start is not None:
         right[:, WARP] -= MISFIT**2 * start

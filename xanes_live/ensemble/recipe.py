@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -114,6 +115,24 @@ class ShellSection(Section):
     """Half-width when all members agree, Å."""
 
 
+class DiscrepancySection(Section):
+    """What theory gets wrong of known structures, added at random to the computed spectra.
+
+    See :mod:`xanes_live.ensemble.discrepancy`.
+    """
+
+    path: Path
+    """Residuals, relative to the recipe; ``xanes-live transfer`` makes them."""
+    modes: int = Field(5, ge=0)
+    """How many shapes at most."""
+    scale: float = Field(1.0, ge=0)
+    """Factor on the size they were found with."""
+    largest: float = Field(0.15, gt=0)
+    """Root-mean-square residual above which a spectrum is left out."""
+    leave_out: tuple[str, ...] = ()
+    """Compounds nothing is to be learnt from: those scored with."""
+
+
 class ForwardSection(Section):
     """The way back: an ensemble from G2 to the spectrum, for the cyclic residual.
 
@@ -147,6 +166,7 @@ class Recipe(Section):
     """None takes it from out-of-bag theory, which knows nothing of measured spectra."""
     augmentation: Augmentation = Augmentation()
     measured: MeasuredSection | None = None
+    discrepancy: DiscrepancySection | None = None
     forward: ForwardSection | None = None
     """None trains no forward ensemble."""
 
@@ -207,7 +227,21 @@ def _placed(recipe: Recipe, folder: Path) -> Recipe:
     """Return `recipe` with the paths of its data taken relative to `folder`."""
     data = recipe.data.model_copy(update={"path": folder / recipe.data.path})
     update: dict[str, Any] = {"data": data}
-    if recipe.measured is not None:
-        where = folder / recipe.measured.path
-        update["measured"] = recipe.measured.model_copy(update={"path": where})
+    for name in ("measured", "discrepancy"):
+        section = getattr(recipe, name)
+        if section is not None:
+            update[name] = section.model_copy(update={"path": folder / section.path})
     return recipe.model_copy(update=update)
+
+
+def stored_recipe(description: Mapping[str, Any], folder: Path) -> Recipe:
+    """Return the recipe a model's description holds, its files taken from the model's folder.
+
+    Raises
+    ------
+    ConfigurationError
+        If it holds none or a wrong one.
+    """
+    if "recipe" not in description:
+        raise ConfigurationError(f"{folder}: model.toml holds no recipe to train again by")
+    return _placed(parse_recipe(description["recipe"], str(folder)), folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,13 +84,21 @@ def write_model(
         description["forward"] = write_forward(folder, forward, dtype)
     else:
         (folder / FORWARD).unlink(missing_ok=True)  # an earlier training's: of another model
+    if recipe.discrepancy is not None:  # what calibrate and evaluate train again with
+        _keep(recipe.discrepancy.path, folder)
     (folder / DESCRIPTION).write_text(tomli_w.dumps(description), encoding="utf-8")
+
+
+def _keep(path: Path, folder: Path) -> None:
+    """Copy a file into the folder, unless it is there."""
+    if not (folder / path.name).exists() or not path.samefile(folder / path.name):
+        shutil.copyfile(path, folder / path.name)
 
 
 def recipe_as_stored(recipe: Recipe) -> dict[str, Any]:
     """Return the recipe as TOML types, of the paths of its data the names alone."""
     stored = recipe.model_dump(mode="json", exclude_none=True)
-    for section in ("data", "measured"):
+    for section in ("data", "measured", "discrepancy"):
         if section in stored:
             stored[section]["path"] = Path(stored[section]["path"]).name
     return stored

@@ -12,8 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xanes_live.ensemble.augment import N_DRAWS
-
 AHEAD = {"cpu": 1, "cuda": 64}
 """Steps for which random numbers are drawn at a time. 64 steps of 15 members and batches of 32
 spectra of 475 points are 58 MB."""
@@ -34,16 +32,24 @@ class Draws:
         Spectra in a full batch.
     n_grid
         Points of a spectrum.
+    n_draws
+        Uniform numbers a spectrum needs.
     device
         Where they are drawn.
     """
 
     def __init__(
-        self, seed: int, members: Sequence[int], batch: int, n_grid: int, device: torch.device
+        self,
+        seed: int,
+        members: Sequence[int],
+        batch: int,
+        n_grid: int,
+        n_draws: int,
+        device: torch.device,
     ) -> None:
         self._seed, self._members, self._device = seed, members, device
         self._ahead = AHEAD.get(device.type, AHEAD["cuda"])
-        self._shapes = ((self._ahead, batch, N_DRAWS), (self._ahead, batch, n_grid))
+        self._shapes = ((self._ahead, batch, n_draws), (self._ahead, batch, n_grid))
         self._block = -1
         self._uniform = self._normal = torch.empty(0)
 
@@ -53,7 +59,7 @@ class Draws:
         Returns
         -------
         Tensor
-            Uniform, shape (n_members, batch, N_DRAWS).
+            Uniform, shape (n_members, batch, n_draws).
         Tensor
             Standard normal, shape (n_members, batch, n_grid).
         """

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from xanes_live.ensemble.augment import N_DRAWS, Augmentation, Bank, Settings, apply
+from xanes_live.ensemble.augment import Augmentation, Bank, Settings, apply
 from xanes_live.ensemble.data import TrainingSet
+from xanes_live.ensemble.discrepancy import modes_of
 from xanes_live.ensemble.heads import HEADS, LOG_ERROR, SHELL, WIDTH, laplace_loss
 from xanes_live.ensemble.recipe import Recipe, TrainingSection
 from xanes_live.ensemble.stacked import Stacked
@@ -125,7 +126,7 @@ class Trainer:
         data = data.within(m.energy_start - MARGIN, m.energy_stop + MARGIN)
         self.kinds = _kinds(recipe)
         self.bank = _bank(data, self.kinds, self.device)
-        self.settings = Settings(self.kinds, self.device)
+        self.settings = Settings(self.kinds, self.device, modes_of(recipe, self.energy))
         self.target = torch.tensor(targets(data, recipe), device=self.device)
         heads = recipe.architecture().heads
         self.shell = recipe.descriptor.size + (heads.index(SHELL) if SHELL in heads else 0)
@@ -143,7 +144,7 @@ class Trainer:
             fused=True,
             capturable=self.device.type == "cuda",
         )
-        size = (self.section.batch, len(self.grid))
+        size = (self.section.batch, len(self.grid), self.settings.n_draws)
         self.draws = Draws(self.section.seed, self.members, *size, self.device)
         self.recorded = Recorded(self._advance) if self.device.type == "cuda" else None
         self.epoch, self.step = 0, 0
@@ -164,7 +165,8 @@ class Trainer:
         """Set the scale of input and output from the data as they will be shown."""
         generator = torch.Generator(self.device).manual_seed(self.section.seed)
         index = torch.arange(n, device=self.device)[:20_000]
-        draws = torch.rand((len(index), N_DRAWS), generator=generator, device=self.device)
+        size = (len(index), self.settings.n_draws)
+        draws = torch.rand(size, generator=generator, device=self.device)
         noise = torch.zeros(1, device=self.device)
         shown = apply(self.bank, index, self.grid, self.settings, draws, noise)
         network.input_mean.copy_(shown.mean(0).cpu())

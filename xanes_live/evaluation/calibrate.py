@@ -17,9 +17,8 @@ from xanes_live.ensemble.data import TrainingSet
 from xanes_live.ensemble.data_files import read_training_set
 from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.library import write_library
-from xanes_live.ensemble.recipe import Recipe, parse_recipe
+from xanes_live.ensemble.recipe import Recipe, stored_recipe
 from xanes_live.ensemble.registry import DESCRIPTION, read_description
-from xanes_live.errors import ConfigurationError
 from xanes_live.evaluation.fitting import CrossFitted, cross_fitted, fitted
 from xanes_live.evaluation.measured import read_measured, read_references
 from xanes_live.evaluation.unseen import Say, Unseen, examine_folds, library_of
@@ -72,7 +71,7 @@ def calibrate(
         If something given cannot be used.
     """
     ensemble = Ensemble.load(model, device)
-    recipe = _recipe(ensemble, model)
+    recipe = stored_recipe(ensemble.model.description, ensemble.model.path)
     known = read_training_set(data, ensemble.model.grid).without(recipe.data.leave_out)
     measured = None
     if references is not None:
@@ -95,13 +94,6 @@ def calibrate(
     unseen.save(ensemble.model.path / UNSEEN if work is None else work / UNSEEN)
     _merge(ensemble.model.path / "metrics.json", {"confidence": scores})
     return scores
-
-
-def _recipe(ensemble: Ensemble, model: str | Path) -> Recipe:
-    stored = ensemble.model.description.get("recipe")
-    if stored is None:
-        raise ConfigurationError(f"{model}: model.toml holds no recipe, so it cannot be calibrated")
-    return parse_recipe(stored, str(model))
 
 
 def judged(unseen: Unseen, found: CrossFitted) -> dict[str, Any]:

@@ -16,9 +16,8 @@ from xanes_live.domain import Array
 from xanes_live.ensemble.data import TrainingSet, file_hash, split_by_parent
 from xanes_live.ensemble.data_files import read_training_set
 from xanes_live.ensemble.ensemble import Ensemble, choose_device
-from xanes_live.ensemble.recipe import Recipe, parse_recipe
+from xanes_live.ensemble.recipe import Recipe, stored_recipe
 from xanes_live.ensemble.train import shown
-from xanes_live.errors import ConfigurationError
 from xanes_live.evaluation import folds
 from xanes_live.evaluation.confidence_section import HEADING, add_confidence
 from xanes_live.evaluation.judging import judge_unseen, read_unseen
@@ -184,10 +183,7 @@ def prepare(
 ) -> Subject:
     """Load everything and predict what can be predicted without training again."""
     ensemble = Ensemble.load(model, device=options.device)
-    stored = ensemble.model.description.get("recipe")
-    if stored is None:
-        raise ConfigurationError(f"{model}: model.toml holds no recipe, so it cannot be judged")
-    recipe = parse_recipe(stored, str(model))
+    recipe = stored_recipe(ensemble.model.description, ensemble.model.path)
     known = read_training_set(data, ensemble.model.grid).without(recipe.data.leave_out)
     low, high = float(ensemble.energy[0]) - WIDE, float(ensemble.energy[-1]) + WIDE
     measured = None

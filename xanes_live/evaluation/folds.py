@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from xanes_live.descriptor import combine_votes
 from xanes_live.domain import Array
 from xanes_live.ensemble.data import TrainingSet, folds_by_parent
+from xanes_live.ensemble.discrepancy import recipe_without
 from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.recipe import Recipe
 from xanes_live.ensemble.train import shown
@@ -119,6 +120,7 @@ def train_without(
     device: str = "cpu",
 ) -> Ensemble:
     """Return an ensemble trained by `recipe` on `data` but for the compounds left out."""
+    recipe = recipe_without(recipe, left_out)
     rest = data_without(data, recipe, measured, left_out)
     trained = Trainer(rest, recipe, device=device).run()
     return Ensemble.in_memory(trained.network, recipe, device)

@@ -19,8 +19,9 @@ from xanes_live.confidence.copies import wide_grid
 from xanes_live.confidence.judge import look
 from xanes_live.confidence.novelty import Library
 from xanes_live.domain import Array
-from xanes_live.ensemble.augment import N_DRAWS, Bank, Settings, apply
+from xanes_live.ensemble.augment import Bank, Settings, apply
 from xanes_live.ensemble.data import TrainingSet, folds_by_parent
+from xanes_live.ensemble.discrepancy import modes_of, recipe_without
 from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.forward_training import principal
 from xanes_live.ensemble.recipe import Recipe
@@ -156,6 +157,7 @@ def _examine_fold(
     left_out: set[str],
     device: str,
 ) -> Unseen:
+    recipe = recipe_without(recipe, left_out)
     rest = data_without(data.take(~held), recipe, measured, left_out)
     trainer = Trainer(rest, recipe, device=device)
     trained = trainer.run()
@@ -184,7 +186,7 @@ def library_of(data: TrainingSet, recipe: Recipe, energy: Array) -> Library:
 
 def like_measured(data: TrainingSet, recipe: Recipe, energy: Array, seed: int) -> Array:
     """Return computed spectra with random, realistic errors of measurement, (n, len(energy))."""
-    settings = Settings([recipe.augmentation])
+    settings = Settings([recipe.augmentation], modes=modes_of(recipe, energy))
     widest = recipe.augmentation.fwhm_max + recipe.augmentation.far_fwhm_max
     generator = torch.Generator().manual_seed(seed)
     grid = torch.tensor(energy, dtype=torch.float32)
@@ -193,7 +195,7 @@ def like_measured(data: TrainingSet, recipe: Recipe, energy: Array, seed: int) -
         part = slice(start, start + CHUNK)
         bank = Bank.build(data.energy, data.mu[part], data.fermi[part], fwhm_max=widest)
         n = len(bank.fermi)
-        draws = torch.rand((n, N_DRAWS), generator=generator)
+        draws = torch.rand((n, settings.n_draws), generator=generator)
         noise = torch.randn((n, len(energy)), generator=generator)
         made[part] = apply(bank, torch.arange(n), grid, settings, draws, noise).numpy()
     return made

@@ -1,0 +1,47 @@
+"""``xanes-live transfer``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xanes_live.evaluation.cli_evaluate import MeasuredRoot
+
+
+def transfer_command(
+    recipe: Annotated[Path, typer.Argument(help="Recipe of the model (TOML), with its data.")],
+    measured: Annotated[
+        Path, typer.Option(help="Table (CSV) of measured spectra of known structure.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Residuals for the recipe's [discrepancy].")
+    ],
+    root: MeasuredRoot = None,
+) -> None:
+    """Fit computed spectra to measured ones of the same compounds; keep what remains.
+
+    Prints how much stretch, shift and broadening each needs, to be compared with the recipe's
+    [augmentation], and writes the residuals, which a training adds to computed spectra at random so
+    that nothing is learnt from what theory gets wrong.
+    """
+    import numpy as np
+
+    from xanes_live.descriptor import G2Grid
+    from xanes_live.ensemble.data_files import read_training_set
+    from xanes_live.ensemble.recipe import load_recipe
+    from xanes_live.evaluation.measured import read_measured, read_references
+    from xanes_live.evaluation.transfer import fit_transfers, summary, table
+
+    given = load_recipe(recipe)
+    model, vary = given.model, given.augmentation
+    energy = np.linspace(model.energy_start, model.energy_stop, model.n_energy)
+    grid = G2Grid(**given.descriptor.model_dump())
+    data = read_training_set(given.data.path, grid).without(given.data.leave_out)
+    known = read_measured(read_references(measured, root), energy, model.input_form, grid, None)
+    found = fit_transfers(data, known, energy, vary.pivot, vary.far_rise)
+    found.save(output)
+    for line in (*table(found), "", *summary(found, vary)):
+        typer.echo(line)
+    typer.echo(f"{len(found)} spectra of {len(set(found.compound))} compounds in {output}")
