@@ -159,8 +159,8 @@ def test_it_learns(toy_set, make_recipe):
 
 def test_numbers_drawn_ahead_depend_on_seed_member_and_step_alone(monkeypatch):
     monkeypatch.setitem(step.AHEAD, "cpu", 4)
-    both = step.Draws(3, (0, 7), 8, 30, torch.device("cpu"))
-    alone = step.Draws(3, (7,), 8, 30, torch.device("cpu"))
+    both = step.Draws(3, (0, 7), 8, 30, 11, torch.device("cpu"))
+    alone = step.Draws(3, (7,), 8, 30, 11, torch.device("cpu"))
     seen = []
     for number in (0, 1, 3, 4, 11):
         uniform, normal = both.at(number, 8)
@@ -170,7 +170,7 @@ def test_numbers_drawn_ahead_depend_on_seed_member_and_step_alone(monkeypatch):
             assert torch.equal(joint[1:], own)
         seen.append(uniform.clone())
     assert len({float(u.sum()) for u in seen}) == len(seen)
-    again, _ = step.Draws(3, (0, 7), 8, 30, torch.device("cpu")).at(3, 5)  # resumed, a last batch
+    again, _ = step.Draws(3, (0, 7), 8, 30, 11, torch.device("cpu")).at(3, 5)  # resumed, last batch
     assert torch.equal(again, seen[2][:, :5])
 
 
