@@ -108,9 +108,28 @@ def process(scan: Scan, predictors: Predictors, config: Config) -> Result | Decl
         _judge(stage, prediction, scan.flags, calibration, config)
         for stage, prediction in zip(stages, predictions, strict=True)
     )
-    config_hash = config.hash()
+    config_hash = _hash_of(_Same(config))
     key = result_key(scan.uid, None, predictor.info.hash, config_hash)
     return Result(scan, spectra, predictor.info, config_hash, key, SOFTWARE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Same:
+    """A configuration as a key: settings are frozen, so the same object has the same hash."""
+
+    config: Config
+
+    def __hash__(self) -> int:
+        return id(self.config)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.config is self.config
+
+
+@lru_cache(maxsize=8)
+def _hash_of(same: _Same) -> str:
+    """Return the hash of a configuration, found once and not for every scan."""
+    return same.config.hash()
 
 
 def decline(scan: Scan) -> Declined:

@@ -13,7 +13,7 @@ from xanes_live.confidence.copies import CHANGES, centre, copies, wide_grid
 from xanes_live.confidence.examined import Examined
 from xanes_live.confidence.limits import Kind
 from xanes_live.confidence.novelty import Found, Library
-from xanes_live.confidence.signals import NAMES, measure
+from xanes_live.confidence.signals import NAMES, measure, rms
 from xanes_live.confidence.verdict import Verdict
 from xanes_live.domain import Array, Cyclic, Evidence, Moved, Neighbour, Prediction, Survey
 
@@ -191,15 +191,12 @@ class Judge:
 
 
 def _moved(survey: Survey, i: int) -> tuple[Moved, ...]:
-    mean, size = survey.mean[i], max(_rms(survey.mean[i, 0]), 1e-6)
+    mean = survey.mean[i]
+    moved = rms(mean[1:] - mean[0]) / np.maximum(rms(mean[0]), 1e-6)
     return tuple(
-        Moved(change.kind, change.value, float(survey.r[i, k]), _rms(mean[k] - mean[0]) / size)
-        for k, change in enumerate(CHANGES, start=1)
+        Moved(change.kind, change.value, r, g2)
+        for change, r, g2 in zip(CHANGES, survey.r[i, 1:].tolist(), moved.tolist(), strict=True)
     )
-
-
-def _rms(values: Array) -> float:
-    return float(np.sqrt(np.mean(values**2)))
 
 
 def _with_interval(prediction: Prediction, half: float) -> Prediction:

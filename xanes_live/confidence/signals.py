@@ -50,6 +50,7 @@ SIGNALS = (
 )  # fmt: skip
 NAMES = tuple(signal.name for signal in SIGNALS)
 UNITS = np.array([signal.unit for signal in SIGNALS])
+_SHIFTED = np.array([change.kind == "shift" for change in CHANGES])
 BY_NAME: Mapping[str, Signal] = {signal.name: signal for signal in SIGNALS}
 
 
@@ -80,10 +81,9 @@ def measure(
     unknown = np.full(n, np.nan)
     log_error = survey.heads.get("first_shell_error", unknown)
     r, mean = survey.r, survey.mean
-    size = np.maximum(_rms(mean[:, 0]), 1e-6)
+    size = np.maximum(rms(mean[:, 0]), 1e-6)
     moved = np.abs(r[:, 1:] - r[:, :1])
-    kind = np.array([change.kind for change in CHANGES])
-    changed = (_rms(mean[:, 1:] - mean[:, :1]) / size[:, None]).mean(axis=1)
+    changed = (rms(mean[:, 1:] - mean[:, :1]) / size[:, None]).mean(axis=1)
     near = (unknown, unknown, unknown)
     if found is not None and library is not None:
         opinion, spread = found.opinion(library.r)
@@ -92,8 +92,8 @@ def measure(
         "spread": np.array([p.first_shell.sigma for p in survey.predictions]),
         "ambiguity": np.exp(np.clip(log_error, -6.0, 1.0)),
         "g2_spread": np.array([p.sigma.mean() for p in survey.predictions]) / size,
-        "shift": moved[:, kind == "shift"].max(axis=1),
-        "broadening": moved[:, kind == "broadening"].max(axis=1),
+        "shift": moved[:, _SHIFTED].max(axis=1),
+        "broadening": moved[:, ~_SHIFTED].max(axis=1),
         "g2_moved": changed,
         "peak": np.abs(first_peak(radius, mean[:, 0]) - r[:, 0]),
         "novelty": near[0],
@@ -104,5 +104,6 @@ def measure(
     return np.stack([said[name] for name in NAMES], axis=1)
 
 
-def _rms(values: Array) -> Array:
+def rms(values: Array) -> Array:
+    """Return the root-mean-square along the last axis."""
     return np.asarray(np.sqrt((values**2).mean(axis=-1)))

@@ -228,7 +228,9 @@ def _candidate(stream: Stream, context: Context, key: str) -> Axis | None:
         return None  # of something else
     else:
         points = named.get("energy", 0.0) + scanned
-        energy = _energies(column, "", context)
+        # whatever the values of one that neither its name nor the plan speaks for, it is none
+        hopeless = points < _CLEAR and not scanned
+        energy = None if hopeless else _energies(column, "", context)
     if unit == "other" and energy is not None:
         # motor records keep 'mm' when nobody changes it
         axis = Axis(key, energy, points - 5.0)

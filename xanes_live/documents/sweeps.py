@@ -93,10 +93,10 @@ def by_grid(
 def _turns(values: Array, threshold: float) -> list[int]:
     """Return the indices of the extremes from which `values` come back by more than `threshold`."""
     step = max(1, values.size // _MANY)
-    coarse = values[::step]
+    coarse = values[::step].tolist()
     turns: list[int] = []
     direction, low, high = 0, 0, 0
-    for i, value in enumerate(coarse.tolist()):
+    for i, value in enumerate(coarse):
         if value > coarse[high]:
             high = i
         if value < coarse[low]:

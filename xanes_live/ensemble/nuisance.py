@@ -32,7 +32,6 @@ eV, relative, and half a Gaussian's variance in eV² at all energies and far abo
 MISFIT = 0.15
 """What they are weighed against: 0.03, the usual difference of a point that none of them explains,
 times √(475/20), since the 475 points of a spectrum hold about 20 independent numbers."""
-_PRIOR = MISFIT**2 * np.eye(len(NAMES))
 STEPS = 3
 """Gauss-Newton steps: more change the median size of a residual by 1 %."""
 LARGEST = 1.0
@@ -41,6 +40,8 @@ FARTHEST = 2.5
 """Largest shift and stretch, in units of their widths."""
 CHUNK = 256
 """Spectra fitted at a time: bounds memory."""
+_PRIOR = MISFIT**2 * np.eye(len(NAMES))
+"""What draws the parameters to zero."""
 
 
 class Nuisance:
