@@ -29,7 +29,8 @@ class Augmentation(Section):
     """Widths of the random changes; normal unless said otherwise. The defaults change nothing."""
 
     pivot: float = 7120.0
-    """Energy that a stretch leaves where it is, eV."""
+    """Energy that a stretch leaves where it is, eV; one off the model's energies is replaced by an
+    energy about the edge."""
     stretch: float = 1.0
     """Mean stretch of the computed energy scale."""
     stretch_sd: float = Field(0.0, ge=0)

@@ -80,7 +80,7 @@ def train_forward(
     """
     settings = trainer.recipe.augmentation
     wide = wide_energy(trainer.recipe)
-    nuisance = Nuisance(trainer.energy, wide, _pivot(trainer.recipe), settings.far_rise)
+    nuisance = Nuisance(trainer.energy, wide, settings.pivot, settings.far_rise)
     offset = spectra.mean(axis=0, dtype=np.float64)
     components = principal(spectra - offset, section.components)
     inputs = _inputs(trainer, trained, g2, section)
@@ -97,13 +97,6 @@ def principal(centred: Array, count: int) -> Array:
     _, vectors = np.linalg.eigh(centred.T.astype(np.float64) @ centred)
     result: Array = vectors[:, ::-1][:, :count].T
     return np.ascontiguousarray(result)
-
-
-def _pivot(recipe: Recipe) -> float:
-    """Return the pivot of the energy scale; of a recipe that names none near, a usual one."""
-    model, pivot = recipe.model, recipe.augmentation.pivot
-    near = model.energy_start <= pivot <= model.energy_stop
-    return pivot if near else model.energy_start + 0.16 * (model.energy_stop - model.energy_start)
 
 
 def show(trainer: Trainer, trained: Trained, showing: int) -> Shown:

@@ -199,10 +199,27 @@ class Recipe(Section):
 def parse_recipe(data: dict[str, Any], origin: str = "recipe") -> Recipe:
     """Check `data`; ConfigurationError with one line for each thing that is wrong."""
     try:
-        return Recipe.model_validate(data)
+        return _near_the_edge(Recipe.model_validate(data))
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise ConfigurationError(f"{origin}:\n" + "\n".join(lines)) from None
+
+
+def _near_the_edge(recipe: Recipe) -> Recipe:
+    """Put pivots that lie off the model's energies, as iron's do for copper, at a usual place.
+
+    A stretch about a far pivot is a shift by hundreds of eV.
+    """
+    start, stop = recipe.model.energy_start, recipe.model.energy_stop
+    usual = {"pivot": start + 0.16 * (stop - start)}
+    update: dict[str, Any] = {}
+    if not start <= recipe.augmentation.pivot <= stop:
+        update["augmentation"] = recipe.augmentation.model_copy(update=usual)
+    measured = recipe.measured
+    if measured is not None and not start <= measured.augmentation.pivot <= stop:
+        vary = measured.augmentation.model_copy(update=usual)
+        update["measured"] = measured.model_copy(update={"augmentation": vary})
+    return recipe.model_copy(update=update)
 
 
 def load_recipe(path: Path) -> Recipe:
