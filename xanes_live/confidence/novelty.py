@@ -85,17 +85,23 @@ class Library:
         n, n_warps, n_grid = warped.shape
         flat = warped.reshape(n * n_warps, n_grid) - self.mean
         along = flat @ self.basis.T
-        whole = (flat**2).sum(axis=1, dtype=np.float32)  # also what the components cannot say
-        square = (-2.0 * along).astype(np.float32) @ self.points.T
-        square += self._norms
-        square += whole[:, None]
+        whole = (flat**2).sum(axis=1, keepdims=True)  # also what the components cannot say
+        own = np.concatenate((-2.0 * along, whole), axis=1).astype(np.float32)
+        square = own @ self._extended.T
         best = square.reshape(n, n_warps, -1).min(axis=1)
+        best += self._norms  # the same for all warps
         np.maximum(best, 0.0, out=best)
         count = min(NEAREST, best.shape[1])
         near = np.argpartition(best, count - 1, axis=1)[:, :count]
         distance = np.sqrt(np.take_along_axis(best, near, axis=1) / n_grid)
         order = np.argsort(distance, axis=1)
         return np.take_along_axis(near, order, axis=1), np.take_along_axis(distance, order, axis=1)
+
+    @cached_property
+    def _extended(self) -> NDArray[np.float32]:
+        """Return the points and a one, shape (n, k + 1): the product then adds what is own."""
+        one = np.ones((len(self.points), 1), dtype=np.float32)
+        return np.concatenate((self.points, one), axis=1)
 
     @cached_property
     def _norms(self) -> NDArray[np.float32]:

@@ -92,6 +92,9 @@ def by_grid(
 
 def _turns(values: Array, threshold: float) -> list[int]:
     """Return the indices of the extremes from which `values` come back by more than `threshold`."""
+    steps = np.diff(values)
+    if (steps >= 0.0).all() or (steps <= 0.0).all():
+        return []  # the usual step scan
     step = max(1, values.size // _MANY)
     coarse = values[::step].tolist()
     turns: list[int] = []

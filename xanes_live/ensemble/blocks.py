@@ -25,7 +25,7 @@ from torch.nn import functional
 from xanes_live.ensemble.bands import places
 from xanes_live.ensemble.layout import Folded
 from xanes_live.ensemble.network import Architecture
-from xanes_live.ensemble.onednn import Convolution
+from xanes_live.ensemble.onednn import Convolution, threads
 
 LANES = 16
 """Float32 numbers in a vector register of 512 bits."""
@@ -129,6 +129,12 @@ class Blocks:
 
     def __call__(self, spectra: Tensor) -> Tensor:
         """Return what every member says of spectra (n, n_input), shape (n_members, n, n_total)."""
+        # few are done as soon by one thread as by two, and no layer waits for a core that others
+        # use: with a busy neighbour 90 % of runs took up to 0.9 ms instead of 5
+        with threads(1 if len(spectra) <= USUAL else None):
+            return self._compute(spectra)
+
+    def _compute(self, spectra: Tensor) -> Tensor:
         n = len(spectra)
         centred = spectra - self._mean
         hidden = functional.pad(centred, (0, self._cut.blocks[0] - centred.shape[1])).unsqueeze(2)

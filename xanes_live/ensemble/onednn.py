@@ -10,6 +10,9 @@ like this.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -57,6 +60,20 @@ class Convolution:
         convolve = torch.ops.mkldnn._convolution_pointwise  # noqa: SLF001
         found: Tensor = convolve(given, self._weight, self._bias, *self._how, self._kind, [], "")
         return found.permute(0, 2, 3, 1).squeeze(1)
+
+
+@contextmanager
+def threads(most: int | None) -> Iterator[None]:
+    """Let this thread's work use at most so many threads meanwhile; None changes nothing."""
+    before = torch.get_num_threads()
+    if most is None or most >= before:
+        yield
+        return
+    torch.set_num_threads(most)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:

@@ -123,7 +123,7 @@ def pre_edge(
     edges = _edge_energies(energy, rows, e0)
     given = (pre1, pre2, norm1, norm2, nnorm, nvict)
     out = _empty(rows.shape)
-    for value in np.unique(edges):
+    for value in np.unique(edges) if len(edges) > 1 else edges:
         _fit(
             energy, rows, np.flatnonzero(edges == value), ranges(energy, float(value), *given), out
         )
@@ -277,10 +277,19 @@ def polynomial(energy: Array, values: Array, part: slice, degree: int) -> Array:
         return np.repeat(values.mean(axis=1, keepdims=True), energy.size, axis=1)
     centre = 0.5 * (inside[0] + inside[-1])
     scaled = (energy - centre) / max(0.5 * (inside[-1] - inside[0]), 1e-9)
-    basis = np.polynomial.legendre.legvander(scaled, degree)
+    basis = _legendre(scaled, degree)
     orthogonal, triangular = np.linalg.qr(basis[part])
     coefficients = np.linalg.solve(triangular, orthogonal.T @ values.T)
     return np.asarray((basis @ coefficients).T, dtype=np.float64)
+
+
+def _legendre(x: Array, degree: int) -> Array:
+    """Return the Legendre polynomials of degree 0 … `degree` ≥ 1, shape (n_points, degree + 1)."""
+    basis = np.ones((degree + 1, x.size))
+    basis[1] = x
+    for k in range(1, degree):
+        basis[k + 1] = ((2 * k + 1) * x * basis[k] - k * basis[k - 1]) / (k + 1)
+    return basis.T
 
 
 def _empty(shape: tuple[int, ...]) -> PreEdge:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -181,7 +180,8 @@ def _gaps(valid: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
     inner = np.flatnonzero(valid)
     if inner.size == 0:
         return []
-    return [np.arange(a + 1, b) for a, b in pairwise(inner) if b - a > 2]
+    wide = np.flatnonzero(np.diff(inner) > 2)
+    return [np.arange(inner[k] + 1, inner[k + 1]) for k in wide]
 
 
 def _invalid_flags(signal: Signal, valid: NDArray[np.bool_]) -> tuple[Flag, ...]:

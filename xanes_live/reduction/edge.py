@@ -65,7 +65,7 @@ def _search(energy: Array, mu: Array) -> Array:
     rough = _steepest(slope(energy[:-1], mu[:, :-1]))
     step = _energy_step(energy[:-1])
     e0 = np.empty(len(mu))
-    for index in np.unique(rough):
+    for index in np.unique(rough) if len(rough) > 1 else rough:
         rows = np.flatnonzero(rough == index)
         guess, start, stop = (
             float(energy[index]),
@@ -74,8 +74,8 @@ def _search(energy: Array, mu: Array) -> Array:
         )
         if index < 0.05 * n:  # the first points often are bad
             guess, start, stop = float(energy.mean()), max(3, index - 20), n - 3
-        width = 0.5 * (np.clip(step, 0.01, 1.0) + np.clip(guess / 25_000.0, 0.01, 1.0))
-        e0[rows] = _refine(energy, mu[rows], start, stop, float(width), guess)
+        width = 0.5 * sum(min(max(w, 0.01), 1.0) for w in (step, guess / 25_000.0))
+        e0[rows] = _refine(energy, mu[rows], start, stop, width, guess)
     e0[np.ptp(mu, axis=1) <= _FLAT * np.abs(mu).max(axis=1)] = np.nan
     return e0
 

@@ -185,31 +185,32 @@ class _Judge:
         self.suspect[:] = False
         floor = np.maximum(_SIGMAS * self.noise, _LEAST * self.step)
         for length in range(1, LONGEST + 1):
-            start = np.arange(2, self.energy.size - length - 2)
-            stop = start + length
-            left = np.abs(self.mu[start - 1] - self.mu[start - 2])
-            right = np.abs(self.mu[stop + 1] - self.mu[stop])
-            off, least = self._off_line(start, length)
-            enough = (off > floor[start]) & (off > 1.5 * np.maximum(left, right))
-            enough &= least > 0.3 * off
+            count = self.energy.size - length - 4  # runs that begin at point 2, 3, …
+            m = [self.mu[k : k + count] for k in range(length + 4)]
+            beside = np.maximum(np.abs(m[1] - m[0]), np.abs(m[-1] - m[-2]))
+            off, least = self._off_line(length, count)
+            enough = (off > floor[2 : 2 + count]) & (off > 1.5 * beside) & (least > 0.3 * off)
             if self.taken.any():
-                enough &= ~np.lib.stride_tricks.sliding_window_view(self.taken, length)[start].any(
-                    1
-                )
-            found += [(int(i), length) for i in start[enough]]
+                windows = np.lib.stride_tricks.sliding_window_view(self.taken, length)
+                enough &= ~windows[2 : 2 + count].any(axis=1)
+            start = np.flatnonzero(enough) + 2
+            found += [(i, length) for i in start.tolist()]
             if length == 1:
-                self.suspect[start[enough]] = True
+                self.suspect[start] = True
         return found
 
-    def _off_line(self, start: NDArray[np.intp], length: int) -> tuple[Array, Array]:
-        """Return the largest and the smallest distance of runs from the line that spans them."""
-        e, m, stop = self.energy, self.mu, start + length
-        slope = (m[stop] - m[start - 1]) / (e[stop] - e[start - 1])
-        inside = [
-            np.abs(m[start + k] - m[start - 1] - slope * (e[start + k] - e[start - 1]))
-            for k in range(length)
-        ]
-        return np.max(inside, axis=0), np.min(inside, axis=0)
+    def _off_line(self, length: int, count: int) -> tuple[Array, Array]:
+        """Return the largest and the smallest distance of runs from the line that spans them.
+
+        Of the `count` runs of `length` points that begin at point 2, 3, ….
+        """
+        e, m = ([v[k : k + count] for k in range(1, length + 3)] for v in (self.energy, self.mu))
+        slope = (m[-1] - m[0]) / (e[-1] - e[0])
+        largest = smallest = np.abs(m[1] - m[0] - slope * (e[1] - e[0]))
+        for k in range(2, length + 1):
+            off = np.abs(m[k] - m[0] - slope * (e[k] - e[0]))
+            largest, smallest = np.maximum(largest, off), np.minimum(smallest, off)
+        return largest, smallest
 
     def _verdict(self, start: int, length: int) -> tuple[float, Excursion] | None:
         """Return the run and how clear it is, if it is an excursion."""
