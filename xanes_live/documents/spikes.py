@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from xanes_live.domain import Array
+from xanes_live.median import median
 
 _LONGEST = 3
 """Points in a row that may be wrong; more of them are something that was done on purpose."""
@@ -62,7 +63,7 @@ def _isolated(values: Array) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Whether each point lies inside a short excursion."""
     wrong = np.zeros(values.size, bool)
     steps = np.abs(np.diff(values))
-    jumps = np.flatnonzero(steps > max(_LEAST, _JUMP * float(np.median(steps))))
+    jumps = np.flatnonzero(steps > max(_LEAST, _JUMP * float(median(steps))))
     if jumps.size > 2 * max(_LONGEST, _MOST * values.size):
         return wrong
     last = -1
@@ -84,7 +85,7 @@ def _is_excursion(values: Array, steps: Array, out: int, back: int) -> bool:
     inside = values[out + 1 : back + 1]
     off = float(np.minimum(np.abs(inside - before), np.abs(inside - after)).min())
     around = np.concatenate((steps[max(0, out - _AROUND) : out], steps[back + 1 :][:_AROUND]))
-    usual = float(np.median(around)) if around.size else 0.0
+    usual = float(median(around)) if around.size else 0.0
     return off > max(_LEAST, _JUMP * usual) and abs(after - before) < _RETURN * off
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from xanes_live.domain import Array
+from xanes_live.median import median
 
 HC = 12398.41984
 """h·c, eV Å (CODATA 2018, exact to the digits given)."""
@@ -53,7 +54,7 @@ def energies(values: Array, unit: str, near: float | None = None) -> Array | Non
     finite = values[np.isfinite(values) & (values > 0)]
     if finite.size == 0:
         return None
-    middle = float(np.median(finite))
+    middle = float(median(finite))
     by_size = (1.0, 1e3) if middle > 200 else (1e3, 1.0)
     scales = {"eV": (1.0, 1e3), "keV": (1e3, 1.0)}.get(unit, by_size)
     good = [s for s in scales if _PLAUSIBLE[0] <= middle * s <= _PLAUSIBLE[1]]
@@ -88,7 +89,7 @@ def from_angle(values: Array, unit: str, d_spacing: float) -> Array | None:
     finite = np.abs(values[np.isfinite(values)])
     if finite.size == 0:
         return None
-    middle = float(np.median(finite))
+    middle = float(median(finite))
     if unit not in _TO_RADIANS:
         # 5° to 80° are the angles crystals are used at; 1.4 rad is 80°
         unit = "rad" if middle < 1.4 else "deg" if middle < 90 else "mdeg"
@@ -96,5 +97,5 @@ def from_angle(values: Array, unit: str, d_spacing: float) -> Array | None:
     with np.errstate(divide="ignore", invalid="ignore"):
         found = HC / (2.0 * d_spacing * np.sin(theta))
     found = np.where((theta > 0) & (theta < np.pi / 2), found, np.nan)
-    middle = float(np.median(found[np.isfinite(found)])) if np.isfinite(found).any() else 0.0
+    middle = float(median(found[np.isfinite(found)])) if np.isfinite(found).any() else 0.0
     return found if _PLAUSIBLE[0] <= middle <= _PLAUSIBLE[1] else None

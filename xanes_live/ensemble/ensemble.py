@@ -20,6 +20,7 @@ from xanes_live.ensemble.library import Arrays, Words, read_library
 from xanes_live.ensemble.registry import ModelFolder, read_model, unsaved
 from xanes_live.ensemble.stacked import Stacked
 from xanes_live.errors import ConfigurationError
+from xanes_live.median import median
 
 if TYPE_CHECKING:
     from xanes_live.ensemble.recipe import Recipe
@@ -290,9 +291,7 @@ def middle(votes: Array) -> Array:
     """Return the median of the votes, as :func:`combine_votes` does, (..., n_members) → (...)."""
     if votes.shape[-1] < 2 or not np.isfinite(votes).all():
         return combine_votes(votes)[0]
-    ordered = np.sort(votes, axis=-1)  # with all votes there, twenty times faster than nanmedian
-    last = votes.shape[-1] - 1
-    return np.asarray(0.5 * (ordered[..., last // 2] + ordered[..., (last + 1) // 2]))
+    return median(votes)  # with all votes there, twenty times faster than nanmedian
 
 
 def moments(members: Array) -> tuple[Array, Array]:

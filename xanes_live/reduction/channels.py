@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from xanes_live.config import BeamlineConfig, ReductionConfig
 from xanes_live.domain import Array, Channels, Flag, Mode, Scan, Spectrum, Unusable
 from xanes_live.flags import make
+from xanes_live.median import median
 from xanes_live.reduction.absorption import against_transmission
 from xanes_live.reduction.choice import choose
 from xanes_live.reduction.glitches import Excursion, find_excursions
 from xanes_live.reduction.locate import expected_energy
-from xanes_live.reduction.noise import median, noise_level
+from xanes_live.reduction.noise import noise_level
 from xanes_live.reduction.signals import NAMES, Readings, Signal, read_channels, signals
 from xanes_live.reduction.sweep import Order, put_in_order
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy import fft
+from numpy import fft
+from scipy.fft import next_fast_len
 
 from xanes_live.domain import Array
 
@@ -180,7 +181,7 @@ def lorentzian_smooth(energy: Array, values: Array, width: float) -> Array:
     grid = np.linspace(low, high, n)
     uniform = _interpolate(energy, values, grid)
     mirrored = np.concatenate((uniform[:, :0:-1], uniform, uniform[:, ::-1]), axis=1)
-    length = fft.next_fast_len(3 * n - 1, real=True)
+    length = next_fast_len(3 * n - 1, real=True)
     spectrum = fft.rfft(mirrored, length, axis=1) * _kernel(n, length)
     smooth = fft.irfft(spectrum, length, axis=1)[:, 2 * n - 1 : 3 * n - 1]
     return _interpolate(grid, smooth, energy)

@@ -13,9 +13,9 @@ from xanes_live.config import ReductionConfig
 from xanes_live.domain import Array, Flag, Spectrum
 from xanes_live.edges import edge_energy
 from xanes_live.flags import make
+from xanes_live.median import median
 from xanes_live.reduction.align import foil_energy
 from xanes_live.reduction.background import pre_edge
-from xanes_live.reduction.noise import median
 
 FOIL_OFF = 3.0
 """Distance of a foil from where it should be that is no matter of tables or of taste, eV: measured

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xanes_live.domain import Array
+from xanes_live.median import median
 from xanes_live.reduction.losses import losses
-from xanes_live.reduction.noise import MEDIAN_TO_SIGMA, cubic_residuals, median
+from xanes_live.reduction.noise import MEDIAN_TO_SIGMA, cubic_residuals
 
 LONGEST = 3
 """Points of the longest run that is judged by its shape."""

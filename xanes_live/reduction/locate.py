@@ -72,7 +72,7 @@ def rise_at(energy: Array, mu: Array, at: float) -> Rise:
     if x.size < 7 or x[2] > -1.0 or x[-3] < 1.0:
         return Rise(0.0, 0.0)
     degree = 1 if min(-x[0], x[-1]) < 60.0 else 3
-    background = np.asarray(np.polynomial.chebyshev.chebvander(x / _REACH, degree), np.float64)
+    background = _chebyshev(x / _REACH, degree)
     best = Rise(0.0, 0.0)
     for place in _PLACES:
         if place < x[-3]:
@@ -80,6 +80,15 @@ def rise_at(energy: Array, mu: Array, at: float) -> Rise:
             if best.significance >= 2.0 * SIGNIFICANT:
                 break
     return best
+
+
+def _chebyshev(x: Array, degree: int) -> Array:
+    """Return the Chebyshev polynomials of degree 0 … `degree` ≥ 1, (n_points, degree + 1)."""
+    basis = np.ones((degree + 1, x.size))
+    basis[1] = x
+    for k in range(1, degree):
+        basis[k + 1] = 2.0 * x * basis[k] - basis[k - 1]
+    return basis.T
 
 
 def _size(rise: Rise) -> float:

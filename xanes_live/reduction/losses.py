@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from xanes_live.domain import Array
-from xanes_live.reduction.noise import MEDIAN_TO_SIGMA, median
+from xanes_live.median import median
+from xanes_live.reduction.noise import MEDIAN_TO_SIGMA
 
 _LOST = 0.5
 """Ratio of neighbouring I0 readings that counts as lost intensity."""

@@ -5,34 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from xanes_live.domain import Array
+from xanes_live.median import median
 
 MEDIAN_TO_SIGMA = 1.4826
 """Median of the absolute value → standard deviation, for normally distributed values."""
 _MIN_POINTS = 12
-
-
-def median(values: Array) -> Array:
-    """Return the median along the last axis, NaN where there is a NaN: ``np.median``, but quicker.
-
-    For the few hundred numbers of a spectrum the checks of ``np.median`` take several times as
-    long as sorting does, and a scan's reduction needs about twenty medians.
-
-    Parameters
-    ----------
-    values
-        Shape (..., n), n ≥ 1.
-
-    Returns
-    -------
-    Array
-        Shape (...).
-    """
-    ordered = np.sort(values, axis=-1)  # NaN comes last
-    half = ordered.shape[-1] // 2
-    found = ordered[..., half]
-    if ordered.shape[-1] % 2 == 0:
-        found = 0.5 * (ordered[..., half - 1] + found)
-    return np.asarray(np.where(np.isnan(ordered[..., -1]), np.nan, found), dtype=np.float64)
 
 
 def cubic_residuals(energy: Array, mu: Array) -> Array:

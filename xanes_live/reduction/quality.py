@@ -6,7 +6,8 @@ import numpy as np
 
 from xanes_live.domain import Array, Flag, Quality
 from xanes_live.flags import make
-from xanes_live.reduction.noise import median, noise_level
+from xanes_live.median import median
+from xanes_live.reduction.noise import noise_level
 
 _INVALID = 0.10
 """Fraction of impossible readings from which a channel is called invalid."""
