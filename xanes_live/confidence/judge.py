@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -152,7 +153,7 @@ class Judge:
         """
         seen = look(self.model, self.library, self.wide, mu)
         survey, table = seen.survey, seen.signals
-        used = table[:, [NAMES.index(name) for name in self.verdict.names]]
+        used = table[:, self._used]
         chance, half = self.verdict.probability(used), self.verdict.half_width(used)
         return [
             Examined(
@@ -166,6 +167,11 @@ class Judge:
             )
             for i in range(len(mu))
         ]
+
+    @cached_property
+    def _used(self) -> list[int]:
+        """Columns of the signals that the verdict weighs."""
+        return [NAMES.index(name) for name in self.verdict.names]
 
     def _strange(self, signals: Array) -> tuple[str, ...]:
         """Return the signals that are larger than those of nearly all unseen computed spectra."""

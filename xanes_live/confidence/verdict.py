@@ -92,7 +92,8 @@ class Verdict:
 
 def scaled(signals: Array, units: Array) -> Array:
     """Return signals as the fit takes them: log(1 + x/unit), silent where unknown."""
-    return np.log1p(np.clip(np.nan_to_num(signals, nan=0.0, posinf=1e6), 0.0, 1e6) / units)
+    known = np.where(np.isnan(signals), 0.0, np.minimum(np.maximum(signals, 0.0), 1e6))
+    return np.asarray(np.log1p(known / units), dtype=np.float64)
 
 
 def fit_probability(
