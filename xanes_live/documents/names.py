@@ -121,7 +121,8 @@ def words(name: str) -> str:
     return "_" + re.sub(r"[^a-z0-9]+", "_", split.lower()).strip("_") + "_"
 
 
-def energy_points(name: str, owner: str = "") -> dict[str, float]:
+@lru_cache(maxsize=4096)
+def energy_points(name: str, owner: str = "") -> Mapping[str, float]:
     """Return points for being the 'energy' or the monochromator's 'angle'.
 
     Parameters
@@ -148,7 +149,8 @@ def is_reading(name: str) -> bool:
     return _NOT_A_READING.search(words(name)) is None
 
 
-def channel_points(name: str, owner: str = "", element: str = "") -> dict[str, float]:
+@lru_cache(maxsize=4096)
+def channel_points(name: str, owner: str = "", element: str = "") -> Mapping[str, float]:
     """Return points for being i0, it, ir, fluorescence or mu ({} for none).
 
     Parameters

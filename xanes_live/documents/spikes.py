@@ -93,8 +93,8 @@ def _stray_ends(values: Array) -> list[int]:
     """Return the first and the last point where they lie farther off than all others reach."""
     found = []
     for end in (0, values.size - 1):
-        rest = np.delete(values, end)
-        low, high = float(np.nanmin(rest)), float(np.nanmax(rest))
+        rest = values[:-1] if end else values[1:]
+        low, high = float(np.fmin.reduce(rest)), float(np.fmax.reduce(rest))  # without NaN
         off = max(low - values[end], values[end] - high)
         if off > max(_LEAST, high - low):
             found.append(end)
