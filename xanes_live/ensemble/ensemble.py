@@ -223,6 +223,8 @@ class Ensemble:
     def outputs(self, mu: ArrayLike) -> Array:
         """Return all outputs of all members, shape (n, n_members, n_g2 + n_heads)."""
         spectra = np.atleast_2d(np.asarray(mu))
+        if len(spectra) <= CHUNK:
+            return self._said(spectra)
         result = np.empty((len(spectra), self.n_members, self.model.architecture.n_total))
         for start, said in self._blocks(spectra):
             result[start : start + len(said)] = said
@@ -255,14 +257,18 @@ class Ensemble:
 
     def _blocks(self, mu: Rows) -> Iterator[tuple[int, Array]]:
         """Yield the first row and all outputs of each block, (k, n_members, n_total)."""
-        if len(mu.shape) != 2 or mu.shape[1] != len(self.energy):
-            raise ValueError(f"spectra of shape (n, {len(self.energy)}) wanted, not {mu.shape}")
         for start in range(0, mu.shape[0], CHUNK):
-            rows = np.array(mu[start : start + CHUNK], dtype=np.float32)  # of our own: writable
-            if not np.isfinite(rows).all():
-                raise ValueError("spectra must be finite")
-            said = self.engine(torch.from_numpy(rows).to(self.device)).transpose(0, 1)
-            yield start, said.cpu().numpy().astype(np.float64)
+            yield start, self._said(mu[start : start + CHUNK])
+
+    def _said(self, mu: ArrayLike) -> Array:
+        """Return all outputs of one block of spectra, (k, n_members, n_total)."""
+        rows = np.array(mu, dtype=np.float32)  # of our own: writable
+        if rows.ndim != 2 or rows.shape[1] != len(self.energy):
+            raise ValueError(f"spectra of shape (n, {len(self.energy)}) wanted, not {rows.shape}")
+        if not np.isfinite(rows).all():
+            raise ValueError("spectra must be finite")
+        said = self.engine(torch.from_numpy(rows).to(self.device)).transpose(0, 1)
+        return said.cpu().numpy().astype(np.float64)
 
     def votes(self, outputs: Array) -> Array:
         """Return each member's first-shell distance, Å, shape (n, n_members).

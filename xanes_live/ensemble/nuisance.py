@@ -73,8 +73,10 @@ class Nuisance:
         self.width = dict(width)
         above = np.clip(energy - pivot, 0, None)
         self._scale = np.array([self.width[name] for name in NAMES])[:, None]
-        self._slope, self._far = above / 50.0, 1.0 - np.exp(-above / rise)
         self._lever = energy - pivot
+        ramps = np.stack((above / 50.0, self._lever, 1.0 - np.exp(-above / rise)))
+        self._ramps = ramps * self._scale[2::2]
+        """What slope, stretch and far broadening have beyond the parameter before each."""
         self._step = float(wide[1] - wide[0])
         self._start = (energy - wide[0]) / self._step
 
@@ -123,17 +125,13 @@ class Nuisance:
 
     def _columns(self, curves: Array, parameters: Array) -> tuple[Array, Array]:
         """Return warped spectra (n, n_grid) and what each parameter adds, (n, 7, n_grid)."""
-        spectrum, first, second = self._warped(curves, parameters)
-        columns = np.empty((len(spectrum), len(NAMES), len(self.energy)))
-        columns[:, 0] = 1.0
-        columns[:, 1] = spectrum
-        np.multiply(spectrum, self._slope, out=columns[:, 2])
-        columns[:, 3] = first
-        np.multiply(first, self._lever, out=columns[:, 4])
-        columns[:, 5] = second
-        np.multiply(second, self._far, out=columns[:, 6])
-        columns *= self._scale
-        return spectrum, columns
+        warped = self._warped(curves, parameters)
+        columns = np.empty((curves.shape[1], len(NAMES), len(self.energy)))
+        columns[:, 0] = self._scale[0]
+        for_each = warped.transpose(1, 0, 2)
+        np.multiply(for_each, self._scale[1::2], out=columns[:, 1::2])
+        np.multiply(for_each, self._ramps, out=columns[:, 2::2])
+        return warped[0], columns
 
     def _warped(self, curves: Array, parameters: Array) -> Array:
         """Return spectra and their derivatives at shifted and stretched energies, (3, n, n_grid).

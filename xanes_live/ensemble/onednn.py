@@ -57,7 +57,7 @@ class Convolution:
     def __call__(self, rows: Tensor) -> Tensor:
         """Convolve rows (n, points, c_in) and return (n, points out, c_out), both contiguous."""
         given = rows.unsqueeze(1).permute(0, 3, 1, 2)  # as oneDNN sees it: channels last
-        convolve = torch.ops.mkldnn._convolution_pointwise  # noqa: SLF001
+        convolve = torch.ops.mkldnn._convolution_pointwise.default  # noqa: SLF001
         found: Tensor = convolve(given, self._weight, self._bias, *self._how, self._kind, [], "")
         return found.permute(0, 2, 3, 1).squeeze(1)
 
