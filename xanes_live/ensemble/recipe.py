@@ -123,11 +123,11 @@ class DiscrepancySection(Section):
 
     path: Path
     """Residuals, relative to the recipe; ``xanes-live transfer`` makes them."""
-    modes: int = Field(5, ge=0)
+    modes: int = Field(8, ge=0)
     """How many shapes at most."""
     scale: float = Field(1.0, ge=0)
     """Factor on the size they were found with."""
-    largest: float = Field(0.15, gt=0)
+    largest: float = Field(0.3, gt=0)
     """Root-mean-square residual above which a spectrum is left out."""
     leave_out: tuple[str, ...] = ()
     """Compounds nothing is to be learnt from: those scored with."""
