@@ -5,6 +5,8 @@ Everything takes arrays of shape (..., n_g2), so that members and spectra go tog
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,24 +39,27 @@ def prominence(values: Array) -> Array:
     Array
         Shape (..., n).
     """
-    left = values - _saddle(values)
-    right = values - _saddle(values[..., ::-1])[..., ::-1]
-    inner = np.zeros(values.shape[-1], dtype=bool)
-    inner[1:-1] = True
+    both = _saddle(np.stack((values, values[..., ::-1])))
+    saddle = np.maximum(both[0], both[1][..., ::-1])
     rising = np.zeros(values.shape, dtype=bool)
-    rising[..., 1:] = values[..., 1:] > values[..., :-1]
-    return np.where(inner & rising, np.minimum(left, right), 0.0)
+    rising[..., 1:-1] = values[..., 1:-1] > values[..., :-2]
+    return np.where(rising, values - saddle, 0.0)
 
 
 def _saddle(values: Array) -> Array:
     """Least value since the last strictly higher point to the left of each point, (..., n)."""
-    size = values.shape[-1]
+    number, before, until = _triangles(values.shape[-1])
     higher = values[..., None, :] > values[..., :, None]  # [..., i, j]: v_j > v_i
-    before = np.tri(size, k=-1, dtype=bool)
-    last = np.where(higher & before, np.arange(size), -1).max(axis=-1)
-    between = (np.arange(size) > last[..., None]) & np.tri(size, dtype=bool)
+    last = np.where(higher & before, number, -1).max(axis=-1)
+    between = (number > last[..., None]) & until
     least: Array = np.where(between, values[..., None, :], np.inf).min(axis=-1)
     return least
+
+
+@cache
+def _triangles(size: int) -> tuple[NDArray[np.intp], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return 0 … size − 1, and which j are before i and not after i, [i, j]."""
+    return np.arange(size), np.tri(size, k=-1, dtype=bool), np.tri(size, dtype=bool)
 
 
 def refine(radius: Array, values: Array, index: NDArray[np.int64]) -> tuple[Array, Array]:

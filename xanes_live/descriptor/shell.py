@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from xanes_live.descriptor.g2 import cutoff
 from xanes_live.descriptor.peaks import first_peak
 from xanes_live.domain import Array, FirstShell
+from xanes_live.median import median
 
 GAP = 0.25
 """Neighbours further apart than this, Å, belong to different shells: G2 resolves them."""
@@ -147,6 +148,9 @@ def combine_votes(votes: Array, least: int | None = None) -> tuple[Array, Array]
 
     NaN where fewer than `least` members have a vote; by default half of them, at least two.
     """
+    if votes.shape[-1] > 1 and (least or 0) <= votes.shape[-1] and np.isfinite(votes).all():
+        # the usual case: numpy's functions for numbers with NaN among them take ten times as long
+        return median(votes), votes.std(axis=-1, ddof=1)
     count = np.isfinite(votes).sum(axis=-1)
     enough = count >= max(2, (votes.shape[-1] + 1) // 2 if least is None else least)
     safe = np.where(enough[..., None], votes, 0.0)
