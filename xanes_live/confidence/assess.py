@@ -40,6 +40,8 @@ class Calibration:
     """σ is multiplied by this for the half-width of the 95 % band, shape (n_g2,)."""
     band_floor: Array
     """Half-width below which the band is never drawn, shape (n_g2,)."""
+    band_share: float = 0.0
+    """What the members' σ is taken to lack, as a share of G2 itself: added to it in quadrature."""
     skill_to: float | None = None
     """Distance up to which G2 of measured spectra is predicted better than by its mean, Å."""
 
@@ -50,12 +52,20 @@ class Calibration:
         floor = np.asarray(values.get("band_floor", 0.0), dtype=float)
         shape = (n_g2,)
         return cls(
-            np.broadcast_to(factor, shape), np.broadcast_to(floor, shape), values.get("skill_to")
+            np.broadcast_to(factor, shape),
+            np.broadcast_to(floor, shape),
+            float(values.get("band_share", 0.0)),
+            values.get("skill_to"),
         )
+
+    def half_width(self, mean: Array, sigma: Array) -> Array:
+        """Return the half-width of the 95 % band for mean and σ of G2, each (…, n_g2)."""
+        spread = np.hypot(sigma, self.band_share * mean) if self.band_share else sigma
+        return np.asarray(np.maximum(self.band_factor * spread, self.band_floor))
 
     def band(self, prediction: Prediction) -> tuple[Array, Array]:
         """Return the lower and upper edge of the 95 % band of G2, each (n_g2,)."""
-        half = np.maximum(self.band_factor * prediction.sigma, self.band_floor)
+        half = self.half_width(prediction.mean, prediction.sigma)
         # G2 is a sum of non-negative terms: a band below zero would say nothing
         return np.maximum(prediction.mean - half, 0.0), prediction.mean + half
 

@@ -12,7 +12,7 @@ import numpy as np
 from xanes_live.confidence.assess import Calibration
 from xanes_live.confidence.copies import CHANGES, centre, copies, wide_grid
 from xanes_live.confidence.examined import Examined
-from xanes_live.confidence.limits import Kind
+from xanes_live.confidence.limits import Kind, ordinary
 from xanes_live.confidence.novelty import Found, Library
 from xanes_live.confidence.signals import NAMES, measure, rms
 from xanes_live.confidence.verdict import Verdict
@@ -154,7 +154,8 @@ class Judge:
         seen = look(self.model, self.library, self.wide, mu)
         survey, table = seen.survey, seen.signals
         used = table[:, self._used]
-        chance, half = self.verdict.probability(used), self.verdict.half_width(used)
+        chance = self.verdict.probability(used)
+        half = self.verdict.half_width(used, ordinary(survey.heads, len(mu)))
         return [
             Examined(
                 prediction=_with_interval(survey.predictions[i], float(half[i])),

@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from xanes_live.domain import Flag
+import numpy as np
+from numpy.typing import NDArray
+
+from xanes_live.domain import Array, Flag
 from xanes_live.flags import make
 
 LIKELY = 0.5
@@ -42,6 +45,16 @@ class Kind:
             metal=said.get("metal", 0.0),
             coordination=said.get("coordination"),
         )
+
+
+def ordinary(said: Mapping[str, Array], n: int) -> NDArray[np.bool_]:
+    """Return which of n spectra have a first shell that is neither soft nor carbon nor metal.
+
+    So it is with most compounds of known structure. Where the network does not say, it is not.
+    """
+    unknown = np.full(n, np.nan)
+    kinds = [said.get(name, unknown) < LIKELY for name in ("soft", "carbon", "metal")]
+    return np.asarray(np.logical_and.reduce(kinds))
 
 
 def limits(kind: Kind, r: float) -> tuple[Flag, ...]:

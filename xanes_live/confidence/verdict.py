@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
@@ -40,6 +41,8 @@ class Verdict:
     """Logarithm of the expected error, Å, when every signal is silent."""
     quantile: float
     """Half-width of the 95 % interval in units of the expected error."""
+    quantile_ordinary: float | None = None
+    """The same for an ordinary first shell, whose measured compounds are known well enough."""
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Verdict:
@@ -52,10 +55,12 @@ class Verdict:
             widths=np.asarray(values["widths"], dtype=float),
             base=float(values["base"]),
             quantile=float(values["quantile"]),
+            quantile_ordinary=values.get("quantile_ordinary"),
         )
 
     def as_mapping(self) -> dict[str, Any]:
         """Return what :meth:`from_mapping` reads."""
+        own = self.quantile_ordinary
         return {
             "names": list(self.names),
             "units": np.round(self.units, 5).tolist(),
@@ -64,6 +69,7 @@ class Verdict:
             "widths": np.round(self.widths, 4).tolist(),
             "base": round(self.base, 4),
             "quantile": round(self.quantile, 4),
+            **({} if own is None else {"quantile_ordinary": round(own, 4)}),
         }
 
     def probability(self, signals: Array) -> Array:
@@ -77,9 +83,20 @@ class Verdict:
         x = scaled(signals, self.units)
         return np.asarray(expit(self.intercept - x @ self.weights))
 
-    def half_width(self, signals: Array) -> Array:
-        """Return the half-width of the 95 % interval of the first-shell distance, Å, shape (n,)."""
-        return self.quantile * self.expected_error(signals)
+    def half_width(self, signals: Array, ordinary: NDArray[np.bool_] | None = None) -> Array:
+        """Return the half-width of the 95 % interval of the first-shell distance, Å, shape (n,).
+
+        Parameters
+        ----------
+        signals
+            Shape (n, k) in the order of :attr:`names`.
+        ordinary
+            Which first shells are, shape (n,); see :func:`xanes_live.confidence.limits.ordinary`.
+        """
+        quantile: float | Array = self.quantile
+        if ordinary is not None and self.quantile_ordinary is not None:
+            quantile = np.where(ordinary, self.quantile_ordinary, self.quantile)
+        return quantile * self.expected_error(signals)
 
     def expected_error(self, signals: Array) -> Array:
         """Return the error to be expected, Å, shape (n,)."""

@@ -64,8 +64,8 @@ def histogram_of_errors(mse: Array) -> Figure:
     return figure
 
 
-def examples(radius: Array, predictions: Predictions, truth: Array, factor: Array) -> Figure:
-    """Draw the best, median and worst predictions, three each, with the calibrated band."""
+def examples(radius: Array, predictions: Predictions, truth: Array, half: Array) -> Figure:
+    """Draw the best, median and worst predictions, three each; half the width of their band."""
     order = np.argsort(mean_squared_error(predictions.mean, truth))
     middle, end = len(order) // 2, len(order)
     figure, axes = new_figure(3, 3, width=3.2, height=2.2)
@@ -73,8 +73,7 @@ def examples(radius: Array, predictions: Predictions, truth: Array, factor: Arra
         for column in range(3):
             index = order[min(max(start + column, 0), end - 1)]
             axis = axes[row, column]
-            draw_g2(axis, radius, predictions.mean[index], predictions.sigma[index] * factor,
-                    truth[index])  # fmt: skip
+            draw_g2(axis, radius, predictions.mean[index], half[index], truth[index])
             axis.set_title(name if column == 0 else "", loc="left")
     axes[0, 0].legend(fontsize=8)
     return figure
@@ -182,7 +181,7 @@ def map_figure(maps: dict[str, Array], colour: Array, label: str) -> Figure:
 
 
 def measured_figure(
-    names: Sequence[str], radius: Array, predictions: Predictions, truth: Array, factor: Array
+    names: Sequence[str], radius: Array, predictions: Predictions, truth: Array, half: Array
 ) -> Figure:
     """Draw predicted and expected G2 of measured spectra, one panel each."""
     columns = 4
@@ -192,7 +191,7 @@ def measured_figure(
         axis.set_axis_off()
     for i, name in enumerate(names):
         axis = axes.flat[i]
-        draw_g2(axis, radius, predictions.mean[i], predictions.sigma[i] * factor, truth[i])
+        draw_g2(axis, radius, predictions.mean[i], half[i], truth[i])
         axis.set_title(name, fontsize=8, loc="left")
         axis.axvline(predictions.shell[i], color=OURS, lw=0.8, ls=":")
         axis.set(xlabel="", ylabel="")

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xanes_live.confidence.assess import Calibration
+from xanes_live.confidence.limits import ordinary
 from xanes_live.confidence.signals import NAMES, UNITS
 from xanes_live.confidence.verdict import RIGHT, Verdict, fit_error, fit_probability, scaled
 from xanes_live.domain import Array
 from xanes_live.ensemble.calibration import band, conformal_quantile
-from xanes_live.evaluation.unseen import Unseen
+from xanes_live.evaluation.unseen import HEADS, Unseen
 
 MEASURED_SHARE, SPOILED_SHARE = 0.05, 0.05
 """Weight of all measured and of all spoiled spectra in the fit, in units of that of theory. More
 makes a verdict too sure: the measured ones are a few dozen well-behaved minerals."""
+WIDTH_SHARE = 0.3
+"""The same of measured spectra in the fit of the expected error, which is less easily fooled."""
+LEAST_HELD = 0.88
+"""The interval of ordinary first shells holds for this share of computed spectra at least: the
+measured compounds are too few to be believed alone. About 90 % of all computed ones then lie in."""
+BAND_SHARE = 0.15
+"""What σ lacks, as a share of G2; see :func:`fit_band`."""
+MEASURED_HELD = 0.92
+"""Share of the G2 of left-out measured compounds that the band is widened to hold. More would widen
+it for all spectra by what a few dozen show: with 95 % of them, theory's band would hold 97 %."""
 NEAR = 2.6
 """Where the first shell ends and the next begins, Å."""
 LEAST_COMPOUNDS = 5
@@ -56,10 +68,10 @@ class CrossFitted:
         columns = np.array([NAMES.index(name) for name in verdict.names])
         signals = part.signals[:, columns]
         self.probability[own] = verdict.probability(signals)
-        self.half_width[own] = verdict.half_width(signals)
+        self.half_width[own] = verdict.half_width(signals, ordinary_of(part))
         self.blame[np.ix_(own, columns)] = verdict.weights * scaled(signals, verdict.units)
-        factor, floor = (np.array(calibration[f"band_{k}"]) for k in ("factor", "floor"))
-        self.g2_half_width[own] = np.maximum(factor * part.g2_sigma, floor)
+        bands = Calibration.from_mapping(calibration, part.g2_mean.shape[1])
+        self.g2_half_width[own] = bands.half_width(part.g2_mean, part.g2_sigma)
         for name, most in calibration["limits"].items():
             column = NAMES.index(name)
             self.strange[own, column] = part.signals[:, column] > most
@@ -77,13 +89,16 @@ def fitted(unseen: Unseen, radius: Array) -> dict[str, Any]:
 
 def calibration_of(unseen: Unseen) -> dict[str, Any]:
     """Return band, verdict and limits of signals, fitted to unseen spectra."""
-    theory = unseen.of("theory")
-    error = np.abs(theory.g2_mean - theory.g2_truth)
     return {
-        **measured_too(band(error, theory.g2_sigma), unseen),
+        **fit_band(unseen),
         "verdict": fit_verdict(unseen).as_mapping(),
-        "limits": _limits(theory),
+        "limits": _limits(unseen.of("theory")),
     }
+
+
+def ordinary_of(unseen: Unseen) -> NDArray[np.bool_]:
+    """Return which first shells are neither soft nor carbon nor metal, shape (n,)."""
+    return ordinary(dict(zip(HEADS, unseen.heads.T, strict=True)), len(unseen))
 
 
 def _limits(theory: Unseen) -> dict[str, float]:
@@ -130,45 +145,74 @@ def skill(found: Unseen) -> tuple[Array, Array]:
     return own, mean
 
 
-def measured_too(calibration: dict[str, list[float]], unseen: Unseen) -> dict[str, list[float]]:
-    """Widen the band of G2 where measured spectra of known structure ask for it.
+def fit_band(unseen: Unseen) -> dict[str, Any]:
+    """Return factor, floor and share of the band of G2, fitted to computed and measured spectra.
 
-    Theory with random errors of measurement is not yet a measurement. One factor for each of the
-    radii below and beyond 2.6 Å … is found so that 95 % of the values of left-out compounds lie
-    inside, each compound counting once.
+    The error of G2 grows with G2 more than the members' σ does, so a share of G2 is added to σ
+    before the band is fitted to computed spectra. Theory with random errors of measurement is not
+    yet a measurement: a factor for each of the radii then widens the band, nowhere narrows it,
+    where it would hold for too few of the left-out measured compounds, each counting once.
     """
-    found = unseen.of("measured")
+    theory, found = unseen.of("theory"), unseen.of("measured")
+    spread = np.hypot(theory.g2_sigma, BAND_SHARE * theory.g2_mean)
+    fit = band(np.abs(theory.g2_mean - theory.g2_truth), spread) | {"band_share": BAND_SHARE}
     found = found.take(found.scored & np.isfinite(found.g2_truth).all(axis=1))
-    if not len(found):
-        return calibration
-    factor, floor = np.array(calibration["band_factor"]), np.array(calibration["band_floor"])
-    half = np.maximum(factor * found.g2_sigma, floor)
-    ratio = np.abs(found.g2_mean - found.g2_truth) / half
-    worst = np.array([_weighted(column, found.parent) for column in ratio.T])
-    smooth = np.array([worst[max(0, k - 5) : k + 6].mean() for k in range(len(worst))])
-    wider = np.maximum(1.0, smooth)
-    return {
+    wider = _wider(found, Calibration.from_mapping(fit, theory.g2_mean.shape[1]))
+    factor, floor = np.array(fit["band_factor"]), np.array(fit["band_floor"])
+    return fit | {
         "band_factor": np.round(factor * wider, 3).tolist(),
         "band_floor": np.round(floor * wider, 4).tolist(),
     }
 
 
-def _weighted(values: Array, group: NDArray[np.str_], level: float = 0.95) -> float:
-    """Return the quantile of values, each group counting as one."""
+def _wider(found: Unseen, fit: Calibration) -> Array:
+    """Return by what to widen the band at each radius, ≥ 1, smooth over eleven radii, (n_g2,)."""
+    if not len(found):
+        return np.ones(found.g2_mean.shape[1])
+    ratio = np.abs(found.g2_mean - found.g2_truth) / fit.half_width(found.g2_mean, found.g2_sigma)
+    weight = by_group(found.parent)
+    worst = [weighted_quantile(column, weight, MEASURED_HELD) for column in ratio.T]
+    smooth = np.array([np.mean(worst[max(0, k - 5) : k + 6]) for k in range(len(worst))])
+    return np.asarray(np.maximum(1.0, smooth))
+
+
+def by_group(group: NDArray[np.str_]) -> Array:
+    """Return weights by which each group counts as one, shape (n,)."""
     _, which, count = np.unique(group, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / count[which])
+
+
+def weighted_quantile(values: Array, weight: Array, level: float = 0.95) -> float:
+    """Return the least value not exceeded by a share `level` of the weight."""
     order = np.argsort(values)
-    share = np.cumsum((1.0 / count[which])[order]) / len(count)
+    share = np.cumsum(weight[order]) / weight.sum()
     place = min(int(np.searchsorted(share, level)), len(values) - 1)
     return float(values[order][place])
 
 
-def weights_of(unseen: Unseen) -> Array:
+def conformal_by_group(scores: Array, group: NDArray[np.str_], level: float = 0.95) -> float:
+    """Return the value that one more group's scores do not exceed with probability ≥ `level`.
+
+    The conformal quantile where each group counts as one; as there, the one to come counts as
+    worse than all, and the largest is returned if there are too few groups.
+    """
+    weight = np.append(by_group(group), 1.0)
+    return weighted_quantile(np.append(scores, scores.max()), weight, level)
+
+
+def weights_of(unseen: Unseen, measured: float = MEASURED_SHARE) -> Array:
     """Return how much each spectrum counts in a fit, shape (n,); see :func:`balance`."""
     kind = np.array([source.partition(":")[0] for source in unseen.source.tolist()])
-    return balance(kind, unseen.parent, unseen.scored & np.isfinite(unseen.error))
+    usable = unseen.scored & np.isfinite(unseen.error)
+    return balance(kind, unseen.parent, usable, measured)
 
 
-def balance(source: NDArray[np.str_], parent: NDArray[np.str_], usable: NDArray[np.bool_]) -> Array:
+def balance(
+    source: NDArray[np.str_],
+    parent: NDArray[np.str_],
+    usable: NDArray[np.bool_],
+    measured: float = MEASURED_SHARE,
+) -> Array:
     """Return how much each spectrum counts in a fit, shape (n,).
 
     Computed ones count alike, measured ones and spoiled ones have a share of their own in which
@@ -178,38 +222,50 @@ def balance(source: NDArray[np.str_], parent: NDArray[np.str_], usable: NDArray[
     theory = source == "theory"
     weight[theory] = 1.0
     total = max(float(theory.sum()), 1.0)
-    for kind, share in (("measured", MEASURED_SHARE), ("spoiled", SPOILED_SHARE)):
+    for kind, share in (("measured", measured), ("spoiled", SPOILED_SHARE)):
         chosen = (source == kind) & usable
-        _, which, count = np.unique(parent[chosen], return_inverse=True, return_counts=True)
-        weight[chosen] = share * total / max(len(count), 1) / count[which]
+        each = by_group(parent[chosen])
+        weight[chosen] = share * total / max(each.sum(), 1.0) * each
     return np.where(usable, weight, 0.0)
 
 
 def fit_verdict(unseen: Unseen) -> Verdict:
     """Fit probability and interval to unseen spectra."""
     used = np.isfinite(unseen.signals).any(axis=0)
-    weight = weights_of(unseen)
-    part = unseen.take(weight > 0)
-    weight = weight[weight > 0]
+    usable = weights_of(unseen) > 0
+    part, weight = unseen.take(usable), weights_of(unseen)[usable]
     x = scaled(part.signals[:, used], UNITS[used])
     error = np.abs(part.error)
     right = np.asarray(error <= RIGHT, dtype=np.float64)
     weights, intercept = fit_probability(x, right, weight)
-    widths, base = fit_error(x, error, weight)
+    widths, base = fit_error(x, error, weights_of(unseen, WIDTH_SHARE)[usable])
     raw = Verdict(
         names=tuple(np.array(NAMES)[used]), units=UNITS[used], weights=weights,
         intercept=intercept, widths=widths, base=base, quantile=1.0,
     )  # fmt: skip
-    ratio = error / raw.expected_error(part.signals[:, used])
-    theory = part.source == "theory"
-    quantiles = [conformal_quantile(ratio[theory])]
-    if (part.source == "measured").any():
-        own = part.source == "measured"
-        quantiles.append(_weighted(ratio[own], part.parent[own]))
-    return Verdict(
-        names=raw.names, units=raw.units, weights=weights, intercept=intercept, widths=widths,
-        base=base, quantile=float(np.nanmax(quantiles)),
-    )  # fmt: skip
+    quantile, own = _quantiles(part, error / raw.expected_error(part.signals[:, used]))
+    return replace(raw, quantile=quantile, quantile_ordinary=own)
+
+
+def _quantiles(part: Unseen, ratio: Array) -> tuple[float, float | None]:
+    """Return half-widths in units of the expected error: of any first shell, of ordinary ones.
+
+    The interval is a statement about measured spectra. Where enough compounds of known structure
+    are like it, they say how wide it must be, as long as it holds for most computed spectra;
+    elsewhere theory with realistic errors of measurement must do, and nothing measured may
+    contradict it.
+    """
+    theory, found = part.source == "theory", part.source == "measured"
+    any_kind = [conformal_quantile(ratio[theory])]
+    if found.any():
+        any_kind.append(weighted_quantile(ratio[found], by_group(part.parent[found])))
+    alike = ordinary_of(part)
+    found, theory = found & alike, theory & alike
+    if len(np.unique(part.parent[found])) < LEAST_COMPOUNDS:
+        return float(np.nanmax(any_kind)), None
+    own = [conformal_by_group(ratio[found], part.parent[found])]
+    own.append(conformal_quantile(ratio[theory], LEAST_HELD))
+    return float(np.nanmax(any_kind)), float(np.nanmax(own))
 
 
 def cross_fitted(unseen: Unseen, n_folds: int = 5, seed: int = 0) -> CrossFitted:

@@ -14,6 +14,7 @@ from xanes_live.evaluation.folds import CrossValidated, ask
 from xanes_live.evaluation.measured import MeasuredSet
 from xanes_live.evaluation.report import Report
 from xanes_live.evaluation.scores import Predictions
+from xanes_live.evaluation.sections import band_of
 
 if TYPE_CHECKING:
     from xanes_live.evaluation.evaluate import Subject
@@ -163,17 +164,15 @@ def _drawings(
         for method, p in methods.items()
     }
     page.figure("shells", figures.shell_figure(names, errors), "First-shell error by compound.")
-    factor = np.broadcast_to(
-        np.asarray(subject.ensemble.calibration.get("band_factor", 2.0)), (subject.data.grid.size,)
-    )
+    drawn = methods["ensemble"].take(use)
     page.figure(
         "measured",
         figures.measured_figure(
             [measured.references[i].id for i in use],
             subject.data.grid.radius,
-            methods["ensemble"].take(use),
+            drawn,
             measured.g2[use],
-            factor,
+            band_of(subject, drawn),
         ),
         "Predicted G2 with band, and G2 of the known crystal structure; dotted: first shell.",
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xanes_live.confidence.assess import Calibration
 from xanes_live.descriptor import first_peak
 from xanes_live.descriptor.peaks import FAR, NEAR
 from xanes_live.domain import Array
@@ -77,9 +78,9 @@ def theory_section(page: Report, subject: Subject) -> dict[str, Any]:
     _against_the_paper(page, found)
     mse = scores.mean_squared_error(subject.predictions.mean, truth)
     page.figure("mse", figures.histogram_of_errors(mse), "Mean squared error of G2.")
-    factor = band_factor(subject)
     page.figure(
-        "examples", figures.examples(radius, subject.predictions, truth, factor),
+        "examples",
+        figures.examples(radius, subject.predictions, truth, band_of(subject, subject.predictions)),
         "Best, median and worst predictions with the calibrated 95 % band.",
     )  # fmt: skip
     near, _ = scores.peak_errors(radius, subject.predictions.mean, truth, NEAR)
@@ -92,10 +93,10 @@ def theory_section(page: Report, subject: Subject) -> dict[str, Any]:
     return found
 
 
-def band_factor(subject: Subject) -> Array:
-    """Return the calibrated factor on σ at each radius, 2 without calibration."""
-    factor = subject.ensemble.calibration.get("band_factor", 2.0)
-    return np.broadcast_to(np.asarray(factor, dtype=np.float64), (subject.data.grid.size,))
+def band_of(subject: Subject, predictions: Predictions) -> Array:
+    """Return the half-width of the calibrated band, ±2σ without calibration, (n, n_g2)."""
+    bands = Calibration.from_mapping(subject.ensemble.calibration, subject.data.grid.size)
+    return bands.half_width(predictions.mean, predictions.sigma)
 
 
 def _against_the_paper(page: Report, found: dict[str, Any]) -> None:

@@ -71,6 +71,15 @@ def test_band_is_the_calibrated_one_and_never_negative():
     assert (verdict.lower >= 0).all()
 
 
+def test_what_sigma_lacks_widens_the_band_where_g2_is_large():
+    values = {"band_factor": 3.0, "band_floor": 0.05}
+    mean, sigma = np.array([0.0, 2.0]), np.array([0.1, 0.1])
+    plain = Calibration.from_mapping(values, 2).half_width(mean, sigma)
+    wider = Calibration.from_mapping(values | {"band_share": 0.1}, 2).half_width(mean, sigma)
+    np.testing.assert_allclose(plain, [0.3, 0.3])
+    np.testing.assert_allclose(wider, [0.3, 3.0 * np.hypot(0.1, 0.2)])
+
+
 def test_refusal_is_red_with_an_empty_band():
     verdict = refuse((make("no_edge"),), 50)
     assert verdict.confidence is Confidence.RED

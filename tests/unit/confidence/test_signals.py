@@ -12,7 +12,7 @@ from tests import factories
 from xanes_live.confidence.assess import Calibration, drivers, judge_examined
 from xanes_live.confidence.copies import CHANGES, centre, copies, sampled, wide_grid
 from xanes_live.confidence.examined import Examined
-from xanes_live.confidence.limits import Kind, limits
+from xanes_live.confidence.limits import Kind, limits, ordinary
 from xanes_live.confidence.novelty import Library, warps
 from xanes_live.confidence.signals import NAMES, SIGNALS, UNITS, measure
 from xanes_live.confidence.verdict import Verdict, fit_error, fit_probability, scaled
@@ -188,6 +188,23 @@ def test_a_verdict_survives_being_written_and_read():
     row = np.full((1, len(NAMES)), 0.05)
     assert read.probability(row) == pytest.approx(verdict().probability(row), abs=1e-4)
     assert read.half_width(row) == pytest.approx(verdict().half_width(row), rel=1e-3)
+
+
+def test_an_ordinary_first_shell_may_have_a_width_of_its_own():
+    rows = np.full((2, len(NAMES)), 0.05)
+    own = np.array([True, False])
+    assert verdict().half_width(rows, own).tolist() == verdict().half_width(rows).tolist()
+    read = Verdict.from_mapping(verdict(quantile_ordinary=1.0).as_mapping())
+    narrow, wide = read.half_width(rows, own)
+    assert narrow == pytest.approx(wide / 2.5, rel=1e-3)
+    assert read.half_width(rows)[0] == wide
+
+
+def test_what_the_network_does_not_say_is_not_ordinary():
+    said = {"soft": np.array([0.1, 0.9, 0.1, np.nan]), "carbon": np.zeros(4)}
+    assert not ordinary(said, 4).any()
+    said["metal"] = np.array([0.0, 0.0, 0.8, 0.0])
+    assert ordinary(said, 4).tolist() == [True, False, False, False]
 
 
 def test_the_fit_finds_the_signal_that_matters_and_is_calibrated():
