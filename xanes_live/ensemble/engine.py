@@ -83,7 +83,7 @@ class Engine:
         self._suits = suits(network.architecture)
         self._low: Layout | None = None
         self._blocks: Blocks | None = None
-        if self._suits and self.device.type == "cpu" and onednn.AVAILABLE:
+        if self._suits and self.device.type == "cpu" and onednn.available():
             with torch.inference_mode():
                 other = None if self.relu else self.activation
                 self._blocks = Blocks(self.architecture, fold(network), other)

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from threading import Lock
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 _OPERATORS = ("_convolution_pointwise", "_reorder_convolution_weight")
-AVAILABLE = torch.backends.mkldnn.is_available() and all(  # type: ignore[no-untyped-call]
-    hasattr(torch.ops.mkldnn, name) for name in _OPERATORS
-)
+_FEWER = Lock()
+"""Held while PyTorch is set to fewer threads."""
 
 
 class Convolution:
@@ -62,18 +64,48 @@ class Convolution:
         return found.permute(0, 2, 3, 1).squeeze(1)
 
 
+@cache
+def available() -> bool:
+    """Whether the operators are there and do what they are wanted for.
+
+    Nothing promises that they stay as they are from one version of PyTorch or one processor to the
+    next, so a small convolution is tried.
+    """
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    return all(hasattr(torch.ops.mkldnn, name) for name in _OPERATORS) and _right()
+
+
+def _right() -> bool:
+    """Whether a small convolution comes out as by the public operator."""
+    rows = torch.linspace(-1.0, 1.0, 2 * 9 * 4).reshape(2, 9, 4)
+    weight, bias = torch.linspace(-1.0, 1.0, 6 * 2 * 3).reshape(6, 2, 3), torch.arange(6.0) - 3.0
+    expected = functional.conv1d(rows.transpose(1, 2), weight, bias, stride=2, groups=2).relu()
+    try:
+        found = Convolution(weight, bias, points=9, stride=2, groups=2, relu=True)(rows)
+    except (RuntimeError, TypeError):
+        return False
+    wanted = expected.transpose(1, 2)
+    return found.shape == wanted.shape and torch.allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
 @contextmanager
 def threads(most: int | None) -> Iterator[None]:
-    """Let this thread's work use at most so many threads meanwhile; None changes nothing."""
-    before = torch.get_num_threads()
-    if most is None or most >= before:
-        yield
-        return
-    torch.set_num_threads(most)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    """Let this thread's work use at most so many threads meanwhile; None changes nothing.
+
+    A thread that asks PyTorch for the first time takes over the number then set, for good: it has
+    to wait until another's lower one is gone.
+    """
+    with _FEWER:
+        before = torch.get_num_threads()
+        if most is not None and most < before:
+            torch.set_num_threads(most)
+            try:
+                yield
+            finally:
+                torch.set_num_threads(before)
+            return
+    yield
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:

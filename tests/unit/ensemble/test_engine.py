@@ -141,7 +141,7 @@ def test_a_neighbour_does_not_matter():
 
 
 def test_without_onednn(monkeypatch):
-    monkeypatch.setattr(onednn, "AVAILABLE", False)
+    monkeypatch.setattr(onednn, "available", lambda: False)
     stacked, plain = network()
     x = torch.randn(40, 120)
     with torch.inference_mode():
