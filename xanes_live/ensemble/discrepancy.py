@@ -9,10 +9,12 @@ while the network learns, so that nothing is concluded from what theory cannot s
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +87,7 @@ class Discrepancies:
         """
         usable = self.take(self.rms <= largest)
         names = np.unique(usable.compound)
-        if not len(names):
+        if not len(names) or not count:
             return np.zeros((0, len(energy)), dtype=np.float32)
         each = [usable.residual[usable.compound == name].mean(axis=0) for name in names]
         _, size, shape = np.linalg.svd(np.array(each), full_matrices=False)
@@ -93,11 +95,10 @@ class Discrepancies:
         return np.array([np.interp(energy, self.energy, mode) for mode in modes], dtype=np.float32)
 
     def save(self, path: Path) -> None:
-        """Write an ``.npz``."""
-        np.savez_compressed(
-            path, energy=self.energy, residual=self.residual.astype(np.float32), id=self.id,
-            compound=self.compound, computed=self.computed, fitted=self.fitted, fermi=self.fermi,
-        )  # fmt: skip
+        """Write an ``.npz``, whatever the file's name."""
+        columns = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        with path.open("wb") as file:
+            np.savez_compressed(file, **columns | {"residual": self.residual.astype(np.float32)})
 
     @classmethod
     def load(cls, path: Path) -> Discrepancies:
@@ -113,19 +114,34 @@ class Discrepancies:
         if not path.is_file():
             raise ConfigurationError(f"{path}: no such file; xanes-live transfer makes it")
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 return cls(**{name: file[name] for name in cls.__dataclass_fields__})
-        except (KeyError, ValueError, OSError, EOFError) as error:
+        except (KeyError, ValueError, OSError, EOFError, BadZipFile, zlib.error) as error:
             raise ReadError(f"{path}: not written by xanes-live transfer ({error})") from None
 
 
 def modes_of(recipe: Recipe, energy: Array) -> NDArray[np.float32] | None:
-    """Return the modes a recipe asks for on `energy`, shape (n_modes, n_energy); None for none."""
-    section = recipe.discrepancy
+    """Return the modes a recipe asks for on `energy`, eV, shape (n_modes, n_energy).
+
+    None where it asks for none.
+
+    Raises
+    ------
+    ConfigurationError, ReadError
+        If there is no such file, it is something else, or another edge's.
+    """
+    section, model = recipe.discrepancy, recipe.model
     if section is None:
         return None
-    found = Discrepancies.load(section.path).without(section.leave_out)
-    return np.float32(section.scale) * found.modes(energy, section.modes, section.largest)
+    found = Discrepancies.load(section.path)
+    first, last = float(found.energy[0]), float(found.energy[-1])
+    if last < model.energy_start or first > model.energy_stop:
+        raise ConfigurationError(
+            f"{section.path}: residuals from {first:g} to {last:g} eV are of another edge than a "
+            f"model from {model.energy_start:g} to {model.energy_stop:g} eV"
+        )
+    kept = found.without(section.leave_out)
+    return np.float32(section.scale) * kept.modes(energy, section.modes, section.largest)
 
 
 def recipe_without(recipe: Recipe, compounds: set[str]) -> Recipe:

@@ -31,9 +31,12 @@ def transfer_command(
     from xanes_live.descriptor import G2Grid
     from xanes_live.ensemble.data_files import read_training_set
     from xanes_live.ensemble.recipe import load_recipe
+    from xanes_live.errors import ConfigurationError
     from xanes_live.evaluation.measured import read_measured, read_references
     from xanes_live.evaluation.transfer import fit_transfers, summary, table
 
+    if not output.parent.is_dir():  # better now than after some minutes
+        raise ConfigurationError(f"{output.parent}: no such folder")
     given = load_recipe(recipe)
     model, vary = given.model, given.augmentation
     energy = np.linspace(model.energy_start, model.energy_stop, model.n_energy)

@@ -45,6 +45,7 @@ def test_what_does_not_fit_at_all_teaches_nothing(three):
     (mode,) = bad.modes(ENERGY, 5, 0.15)
     np.testing.assert_allclose(np.abs(mode), 0.1 * np.abs(WAVE), atol=1e-6)
     assert three.modes(ENERGY, 5, 1e-4).shape == (0, 96)
+    assert three.modes(ENERGY, 0, 1.0).shape == (0, 96)
 
 
 def test_beyond_the_ends_a_mode_is_held(three):
@@ -59,9 +60,10 @@ def test_a_compound_left_out_teaches_nothing(three):
     assert not len(three.without(["a", "b"]))
 
 
-def test_a_file_gives_back_what_was_written(three, tmp_path):
-    three.save(tmp_path / "d.npz")
-    again = Discrepancies.load(tmp_path / "d.npz")
+@pytest.mark.parametrize("name", ["d.npz", "d"])
+def test_a_file_gives_back_what_was_written(three, tmp_path, name):
+    three.save(tmp_path / name)
+    again = Discrepancies.load(tmp_path / name)
     np.testing.assert_allclose(again.residual, three.residual, atol=1e-7)
     assert again.compound.tolist() == ["a", "b", "b"]
 
@@ -75,6 +77,18 @@ def test_a_missing_or_other_file_is_named(tmp_path):
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(ReadError, match="text"):
         Discrepancies.load(tmp_path / "text.npz")
+
+
+def test_a_damaged_file_is_named(three, tmp_path):
+    path = tmp_path / "d.npz"
+    three.save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ReadError, match="not written by"):
+        Discrepancies.load(path)
+    path.write_bytes(whole[:300] + bytes(b ^ 0x55 for b in whole[300:400]) + whole[400:])
+    with pytest.raises(ReadError, match="not written by"):
+        Discrepancies.load(path)
 
 
 def test_modes_are_drawn_with_their_size_and_only_for_computed_spectra(three):
@@ -107,6 +121,20 @@ def test_a_recipe_scales_and_leaves_out(recipe, three, make_recipe):
     assert recipe.discrepancy.leave_out == ()  # the recipe itself is as it was
     assert modes_of(make_recipe(), ENERGY) is None
     assert recipe_without(make_recipe(), {"a"}).discrepancy is None
+
+
+def test_residuals_of_another_edge_are_refused(recipe):
+    copper = {"energy_start": 8979.0, "energy_stop": 9030.0}
+    model = recipe.model.model_copy(update=copper)
+    with pytest.raises(ConfigurationError, match="another edge"):
+        modes_of(recipe.model_copy(update={"model": model}), ENERGY)
+
+
+@pytest.mark.parametrize("change", [{"modes": 0}, {"leave_out": ("a", "b")}])
+def test_a_training_without_any_of_them(recipe, toy_set, change):
+    section = recipe.discrepancy.model_copy(update=change)
+    trainer = Trainer(toy_set, recipe.model_copy(update={"discrepancy": section}))
+    assert np.isfinite(trainer.run().losses).all()
 
 
 def test_a_training_shows_them(recipe, toy_set):

@@ -87,6 +87,9 @@ def test_the_command_writes_what_a_recipe_reads(tmp_path):
     assert result.exit_code == 0, result.output
     assert "1 spectra of 1 compounds" in result.output
     assert Discrepancies.load(output).compound.tolist() == ["one"]
+    nowhere = str(tmp_path / "none" / "residuals.npz")
+    result = CliRunner().invoke(app, ["transfer", *given, "-o", nowhere])
+    assert isinstance(result.exception, ConfigurationError)
 
 
 def test_a_model_keeps_them_to_be_trained_again_without_a_compound(tmp_path, data, monkeypatch):
