@@ -106,7 +106,7 @@ def slope(energy: Array, mu: Array) -> Array:
 
 def _differences(values: Array) -> Array:
     """Return central differences by index, to one side at the ends, as ``np.gradient`` does."""
-    found = np.empty_like(values)
+    found = np.empty(values.shape)
     np.subtract(values[..., 2:], values[..., :-2], out=found[..., 1:-1])
     found[..., 1:-1] *= 0.5
     found[..., 0] = values[..., 1] - values[..., 0]

@@ -53,6 +53,12 @@ def test_order_and_nan_do_not_matter(seed):
     assert float(find_e0(with_nan, spoiled)) == expected
 
 
+def test_whole_numbers_will_do():
+    energy = np.arange(7000, 7300)
+    counts = (1e4 * np.arctan((energy - 7120.0) / 2.0)).astype(int)
+    assert find_e0(energy, counts) == find_e0(energy.astype(float), counts.astype(float))
+
+
 def test_constant_and_tiny_spectra_have_no_edge():
     energy = np.arange(7000.0, 7300.0)
     assert np.isnan(find_e0(energy, np.full(energy.size, 0.7)))
