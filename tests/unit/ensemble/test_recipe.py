@@ -1,0 +1,34 @@
+"""What a recipe makes of what it is told."""
+
+import pytest
+
+from xanes_live.ensemble.recipe import stored_recipe
+from xanes_live.ensemble.save import recipe_as_stored
+from xanes_live.errors import ConfigurationError
+
+COPPER = {"energy_start": 8979.0, "energy_stop": 9029.0}
+
+
+def test_a_pivot_off_the_energies_is_put_near_the_edge(make_recipe):
+    recipe = make_recipe(model=COPPER, measured={"path": "m.npz"})
+    assert recipe.augmentation.pivot == pytest.approx(8987.0)  # 16 % of the way
+    assert recipe.measured.augmentation.pivot == pytest.approx(8987.0)
+    assert recipe.measured.augmentation.shift_sd == 0.7  # the rest is as it was
+
+
+def test_a_pivot_among_the_energies_stays(make_recipe):
+    assert make_recipe(model=COPPER, augmentation={"pivot": 9020.0}).augmentation.pivot == 9020.0
+    assert make_recipe().augmentation.pivot == 7120.0
+
+
+def test_a_stored_recipe_is_read_beside_its_model(make_recipe, tmp_path):
+    recipe = make_recipe(discrepancy={"path": "/far/away/d.npz"}, measured={"path": "/far/m.npz"})
+    again = stored_recipe({"recipe": recipe_as_stored(recipe)}, tmp_path)
+    assert again.discrepancy.path == tmp_path / "d.npz"
+    assert again.measured.path == tmp_path / "m.npz"
+    assert again.training == recipe.training
+
+
+def test_a_model_without_a_recipe_is_named(tmp_path):
+    with pytest.raises(ConfigurationError, match="no recipe"):
+        stored_recipe({}, tmp_path)
