@@ -22,10 +22,17 @@ class MonotoneCubics:
         Strictly increasing, shape (n,), n ≥ 3.
     y
         Finite, shape (..., n).
+
+    Raises
+    ------
+    ValueError
+        If they are not.
     """
 
     def __init__(self, x: Array, y: Array) -> None:
         self.x, step = x, x[1:] - x[:-1]
+        if not ((step > 0.0).all() and np.isfinite(y).all()):
+            raise ValueError("energies must increase strictly, and all values must be finite")
         secant = (y[..., 1:] - y[..., :-1]) / step
         slope = _slopes(step, secant)
         left, right = slope[..., :-1], slope[..., 1:]

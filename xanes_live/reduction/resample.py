@@ -63,6 +63,11 @@ def resample_array(
     -------
     Resampled
         Values, and where they are measured. Half a cell beyond the data counts as measured.
+
+    Raises
+    ------
+    ValueError
+        With fewer than two points, or if energies do not increase or a value is not finite.
     """
     if energy.size < 2:
         raise ValueError(f"resampling needs at least 2 points, not {energy.size}")

@@ -100,6 +100,23 @@ def test_the_cubics_are_those_of_scipy(points, seed):
     np.testing.assert_allclose(ours.mean(at[:-7], at[7:]), mean, atol=1e-9)
 
 
+@pytest.mark.parametrize("what", ["equal", "descending", "no energy", "no value"])
+def test_what_cannot_be_interpolated_is_refused(what):
+    energy = np.arange(7100.0, 7180.0)
+    mu = smooth(energy)
+    if what == "descending":
+        energy, mu = energy[::-1], mu[::-1]
+    elif what == "equal":
+        energy[40] = energy[39]
+    else:
+        (energy if what == "no energy" else mu)[40] = np.nan
+    with pytest.raises(ValueError, match="increase strictly"):
+        MonotoneCubics(energy, mu)
+    if what != "descending":  # which covers nothing
+        with pytest.raises(ValueError, match="increase strictly"):
+            resample_array(energy, mu, grid)
+
+
 def test_data_on_the_grid_pass_unchanged():
     mu = smooth(grid)
     np.testing.assert_allclose(resample_array(grid, mu, grid).mu, mu, atol=1e-12)
