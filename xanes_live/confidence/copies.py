@@ -81,23 +81,3 @@ def copies(wide: Array, mu: Array, grid: Array) -> Array:
 @lru_cache(maxsize=8)
 def _shifted(wide: Grid, grid: Grid) -> Places:
     return Places.on(wide.energy, np.stack([grid.energy - change.value for change in SHIFTS]))
-
-
-def sampled(wide: Array, mu: Array, energy: Array) -> Array:
-    """Return spectra at other energies, linearly interpolated and held at the ends.
-
-    Parameters
-    ----------
-    wide
-        Equally spaced energies, eV, shape (n_wide,).
-    mu
-        Shape (n, n_wide).
-    energy
-        Energies wanted, eV, shape (n_energies,).
-
-    Returns
-    -------
-    Array
-        Shape (n, n_energies).
-    """
-    return Places.on(wide, energy).of(mu)

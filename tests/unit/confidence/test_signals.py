@@ -10,10 +10,11 @@ from hypothesis.extra.numpy import arrays
 
 from tests import factories
 from xanes_live.confidence.assess import Calibration, drivers, judge_examined
-from xanes_live.confidence.copies import CHANGES, centre, copies, sampled, wide_grid
+from xanes_live.confidence.copies import CHANGES, centre, copies, wide_grid
 from xanes_live.confidence.examined import Examined
 from xanes_live.confidence.limits import Kind, limits, ordinary
 from xanes_live.confidence.novelty import Library, warps
+from xanes_live.confidence.places import Places
 from xanes_live.confidence.signals import NAMES, SIGNALS, UNITS, measure
 from xanes_live.confidence.verdict import Verdict, fit_error, fit_probability, scaled
 from xanes_live.config import ConfidenceConfig
@@ -69,7 +70,7 @@ def test_copies_of_many_are_copies_of_each():
     mu = np.stack([edge(WIDE, 7118.0), edge(WIDE, 7124.0)])
     both = copies(WIDE, mu, GRID)
     assert np.allclose(both[1], copies(WIDE, mu[1:], GRID)[0])
-    assert np.allclose(sampled(WIDE, mu, GRID)[0], edge(GRID, 7118.0))
+    assert np.allclose(Places.on(WIDE, GRID).of(mu)[0], edge(GRID, 7118.0))
 
 
 # -- novelty -----------------------------------------------------------------------------------
