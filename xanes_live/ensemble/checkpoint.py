@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +61,10 @@ def _state(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _fingerprint(trainer: Trainer) -> str:
     """Return what must be the same for a checkpoint to fit."""
-    recipe = trainer.recipe.model_dump(mode="json", exclude={"data": {"path"}})
+    recipe = trainer.recipe.model_dump(
+        mode="json", exclude={"data": {"path"}, "discrepancy": {"path"}}
+    )
     size = len(trainer.resamples[0])
-    return json.dumps([recipe, list(trainer.members), size], sort_keys=True)
+    modes = trainer.settings.modes
+    shapes = None if modes is None else hashlib.sha256(modes.cpu().numpy().tobytes()).hexdigest()
+    return json.dumps([recipe, list(trainer.members), size, shapes], sort_keys=True)

@@ -62,9 +62,9 @@ class Discrepancies:
         named = ("residual", "id", "compound", "computed", "fitted", "fermi")
         return replace(self, **{name: getattr(self, name)[chosen] for name in named})
 
-    def without(self, compounds: Sequence[str]) -> Discrepancies:
-        """Return what is left when compounds are left out."""
-        return self.take(~np.isin(self.compound, list(compounds)))
+    def without(self, names: Sequence[str]) -> Discrepancies:
+        """Return what is left when compounds, or measured spectra by their id, are left out."""
+        return self.take(~np.isin(self.compound, list(names)) & ~np.isin(self.id, list(names)))
 
     def modes(self, energy: Array, count: int, largest: float) -> NDArray[np.float32]:
         """Return the shapes residuals have in common, each as large as one standard deviation.
@@ -144,10 +144,10 @@ def modes_of(recipe: Recipe, energy: Array) -> NDArray[np.float32] | None:
     return np.float32(section.scale) * kept.modes(energy, section.modes, section.largest)
 
 
-def recipe_without(recipe: Recipe, compounds: set[str]) -> Recipe:
-    """Return `recipe` learning nothing from the residuals of `compounds`."""
+def recipe_without(recipe: Recipe, names: set[str]) -> Recipe:
+    """Return `recipe` learning nothing from residuals of these compounds or spectra."""
     section = recipe.discrepancy
     if section is None:
         return recipe
-    left = tuple(sorted({*section.leave_out, *compounds}))
+    left = tuple(sorted({*section.leave_out, *names}))
     return recipe.model_copy(update={"discrepancy": section.model_copy(update={"leave_out": left})})

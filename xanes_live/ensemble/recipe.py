@@ -130,7 +130,7 @@ class DiscrepancySection(Section):
     largest: float = Field(0.3, gt=0)
     """Root-mean-square residual above which a spectrum is left out."""
     leave_out: tuple[str, ...] = ()
-    """Compounds nothing is to be learnt from: those scored with."""
+    """Compounds, or measured spectra by their id, nothing is to be learnt from."""
 
 
 class ForwardSection(Section):

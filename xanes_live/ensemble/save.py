@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save
 
 from xanes_live import __version__
-from xanes_live.ensemble.data import TrainingSet
+from xanes_live.ensemble.data import TrainingSet, file_hash
 from xanes_live.ensemble.forward import Forward
 from xanes_live.ensemble.forward_file import FORWARD, write_forward
 from xanes_live.ensemble.recipe import Recipe
@@ -86,6 +86,7 @@ def write_model(
         (folder / FORWARD).unlink(missing_ok=True)  # an earlier training's: of another model
     if recipe.discrepancy is not None:  # what calibrate and evaluate train again with
         _keep(recipe.discrepancy.path, folder)
+        description["discrepancy"] = {"sha256": file_hash(recipe.discrepancy.path)}
     (folder / DESCRIPTION).write_text(tomli_w.dumps(description), encoding="utf-8")
 
 

@@ -120,7 +120,7 @@ def train_without(
     device: str = "cpu",
 ) -> Ensemble:
     """Return an ensemble trained by `recipe` on `data` but for the compounds left out."""
-    recipe = recipe_without(recipe, left_out)
+    recipe = recipe_without(recipe, measured.names(left_out) if measured else left_out)
     rest = data_without(data, recipe, measured, left_out)
     trained = Trainer(rest, recipe, device=device).run()
     return Ensemble.in_memory(trained.network, recipe, device)

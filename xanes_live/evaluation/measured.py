@@ -72,6 +72,10 @@ class MeasuredSet:
         """Return the spectra on other energies, eV, shape (n, len(grid))."""
         return np.array([np.interp(grid, self.energy, row) for row in self.mu])
 
+    def names(self, compounds: set[str]) -> set[str]:
+        """Return these compounds and the ids of their spectra."""
+        return compounds | {r.id for r in self.references if r.compound in compounds}
+
     def words(self, compounds: set[str]) -> tuple[str, ...]:
         """Return the words that name these compounds among computed structures."""
         return tuple(w for r in self.references if r.compound in compounds for w in r.leave_out)

@@ -162,9 +162,15 @@ def table(found: Discrepancies) -> list[str]:
 
 
 def summary(found: Discrepancies, settings: Augmentation) -> list[str]:
-    """Return mean and deviation over compounds beside what a recipe draws from."""
+    """Return mean and deviation over compounds beside what a recipe draws from.
+
+    What the recipe's `fermi_pull` shifts is taken off the shifts first.
+    """
     names = np.unique(found.compound)
-    each = np.array([found.fitted[found.compound == n].mean(axis=0) for n in names])
+    fitted = found.fitted.copy()
+    pulled = settings.fermi_pull * (found.fermi - settings.fermi)
+    fitted[:, FITTED.index("shift")] += pulled
+    each = np.array([fitted[found.compound == n].mean(axis=0) for n in names])
     recipe = {
         "stretch": f"{settings.stretch:.2f} ± {settings.stretch_sd:.2f}",
         "shift": f"{settings.shift:.2f} ± {settings.shift_sd:.2f} eV",

@@ -7,6 +7,7 @@ would be.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -133,9 +134,9 @@ def examine_folds(
     """
     fold = folds_by_parent(data, n_folds, seed)
     compounds = compound_folds(measured, n_folds, seed)
-    parts = []
+    parts, key = [], _fingerprint(data, recipe, measured)
     for k in range(n_folds):
-        path = None if work is None else work / f"fold-{k}-of-{n_folds}.npz"
+        path = None if work is None else work / f"fold-{k}-of-{n_folds}-{key}.npz"
         if path is not None and path.exists():
             say(f"fold {k + 1} of {n_folds}: found")
             parts.append(Unseen.load(path))
@@ -149,6 +150,17 @@ def examine_folds(
     return Unseen.joined(parts)
 
 
+def _fingerprint(data: TrainingSet, recipe: Recipe, measured: MeasuredSet | None) -> str:
+    """Return what tells folds of one calibration from those of another, in hex digits."""
+    paths = {"data": {"path"}, "measured": {"path"}, "discrepancy": {"path"}}
+    found = hashlib.sha256(recipe.model_dump_json(exclude=paths).encode())
+    arrays = [data.mu, data.g2, data.fermi, modes_of(recipe, data.energy)]
+    arrays += [] if measured is None else [measured.mu, measured.shell]
+    for array in arrays:
+        found.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()[:8]
+
+
 def _examine_fold(
     data: TrainingSet,
     held: NDArray[np.bool_],
@@ -157,7 +169,7 @@ def _examine_fold(
     left_out: set[str],
     device: str,
 ) -> Unseen:
-    recipe = recipe_without(recipe, left_out)
+    recipe = recipe_without(recipe, measured.names(left_out) if measured else left_out)
     rest = data_without(data.take(~held), recipe, measured, left_out)
     trainer = Trainer(rest, recipe, device=device)
     trained = trainer.run()

@@ -57,6 +57,7 @@ def test_beyond_the_ends_a_mode_is_held(three):
 
 def test_a_compound_left_out_teaches_nothing(three):
     assert set(three.without(["b"]).compound) == {"a"}
+    assert three.without(["1"]).id.tolist() == ["0", "2"]  # a spectrum by its id
     assert not len(three.without(["a", "b"]))
 
 

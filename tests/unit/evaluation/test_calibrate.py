@@ -13,12 +13,14 @@ from tests.unit.evaluation.toy import RECIPE, spectrum, write_data
 from xanes_live.cli import app
 from xanes_live.confidence import Judge
 from xanes_live.confidence.signals import NAMES
+from xanes_live.ensemble.data_files import read_training_set
 from xanes_live.ensemble.ensemble import Ensemble
+from xanes_live.ensemble.recipe import stored_recipe
 from xanes_live.ensemble.train import train
 from xanes_live.evaluation.calibrate import auroc, calibrate
 from xanes_live.evaluation.fitting import MEASURED_SHARE, weights_of
 from xanes_live.evaluation.spoiled import SPOILED, spoiled
-from xanes_live.evaluation.unseen import Unseen
+from xanes_live.evaluation.unseen import Unseen, examine_folds
 
 HEADS = '["first_shell", "first_shell_error", "coordination", "soft", "carbon", "metal"]'
 
@@ -77,6 +79,18 @@ def test_an_interrupted_calibration_goes_on(folder, scores):
     )  # fmt: skip
     assert said == ["fold 1 of 2: found", "fold 2 of 2: found", "fitting"]
     assert again == scores
+
+
+def test_folds_of_another_training_are_not_taken_up(folder, scores):
+    ensemble = Ensemble.load(folder / "model", "cpu")
+    recipe = stored_recipe(ensemble.model.description, folder / "model")
+    data = read_training_set(folder / "toy.npz", ensemble.model.grid)
+    shorter = recipe.model_copy(
+        update={"training": recipe.training.model_copy(update={"epochs": 1})}
+    )
+    said = []
+    examine_folds(data, shorter, None, n_folds=2, work=folder / "work", say=said.append)
+    assert said == ["fold 1 of 2", "fold 2 of 2"]
 
 
 def test_the_report_then_says_how_far_to_trust_it(folder, scores):

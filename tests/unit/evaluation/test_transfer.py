@@ -1,5 +1,7 @@
 """Computed spectra are brought onto measured ones, and what remains is kept."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -112,4 +114,10 @@ def test_a_model_keeps_them_to_be_trained_again_without_a_compound(tmp_path, dat
 
     monkeypatch.setattr(folds, "Trainer", spy)
     folds.train_without(data, recipe, None, {"one"})
-    assert seen == [("one",)]
+    measured = measured_as(data, {"ref_1": ("p1", moved(data))})
+    folds.train_without(data, recipe, replace(measured, references=renamed(measured)), {"mineral"})
+    assert seen == [("one",), ("mineral", "ref_1")]  # whatever the compound is called
+
+
+def renamed(measured):
+    return tuple(replace(r, compound="mineral") for r in measured.references)
