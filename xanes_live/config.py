@@ -154,8 +154,8 @@ class ConfidenceConfig(Section):
     green_probability: float = Field(0.9, gt=0, lt=1)
     """Probability of the first-shell distance being right within 0.1 Å from which a result may be
     green; for models that bring a calibrated verdict, which take no account of the half-widths."""
-    red_probability: float = Field(0.5, gt=0, lt=1)
-    """Probability below which it is red."""
+    red_probability: float = Field(0.4, gt=0, lt=1)
+    """Probability below which it is red. At 0.5 more than a tenth of what is right would be red."""
     repeats_within_s: float = Field(14_400.0, ge=0)
     """Runs of the same sample that begin at most this many seconds apart are judged as repeats of
     it; with 0 only the sweeps of one run are."""
