@@ -76,13 +76,13 @@ def test_every_column_comes_from_its_place(table, judged):
 
 
 def test_the_colour_follows_the_thresholds(judged):
-    chance = judged.probability
-    assert (judged.colour[chance < 0.5] == "red").all()
-    assert not (judged.colour[chance >= 0.5] == "red").any()
-    assert not (judged.colour[chance < 0.9] == "green").any()
+    chance, config = judged.probability, ConfidenceConfig()
+    assert (judged.colour[chance < config.red_probability] == "red").all()
+    assert not (judged.colour[chance >= config.red_probability] == "red").any()
+    assert not (judged.colour[chance < config.green_probability] == "green").any()
     assert (judged.colour == "green").any()
     unlikely = np.array(["first_shell_unlikely" in f for f in judged.flags])
-    np.testing.assert_array_equal(unlikely, chance < 0.5)
+    np.testing.assert_array_equal(unlikely, chance < config.red_probability)
     assert any("members_disagree" in f for f in judged.flags)
     other = judge_unseen(unseen(), RADIUS, ConfidenceConfig(green_probability=0.999))
     assert (other.colour == "green").sum() < (judged.colour == "green").sum()
