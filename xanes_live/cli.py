@@ -243,5 +243,10 @@ def main() -> None:
     except (XanesLiveError, ConnectionError) as error:
         typer.echo(f"xanes-live: {error}", err=True)
         sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise  # not about a file: a defect, whose traceback is wanted
+        typer.echo(f"xanes-live: {error.filename}: {error.strerror}", err=True)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
