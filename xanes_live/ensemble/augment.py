@@ -239,10 +239,11 @@ def apply(
     fermi = bank.fermi[index].unsqueeze(-1)
     shift = s["shift"] + s["shift_sd"] * n[1] - s["fermi_pull"] * (fermi - s["fermi"])
     stretch = (s["stretch"] + s["stretch_sd"] * n[0]).clamp(0.7, 1.5)
-    energy = s["pivot"] + (grid - s["pivot"] - shift) / stretch
     far = s["far_fwhm_min"] + (s["far_fwhm_max"] - s["far_fwhm_min"]) * d[3]
-    rise = 1.0 - torch.exp(-(energy - fermi).clamp(min=0) / s["far_rise"])
-    mu = bank.sample(index, energy, s["fwhm_max"] * d[2] + far * rise)
+    mu = moved(
+        bank, index, grid, pivot=s["pivot"], stretch=stretch, shift=shift,
+        fwhm=s["fwhm_max"] * d[2], far_fwhm=far, far_rise=s["far_rise"],
+    )  # fmt: skip
     if settings.modes is not None:
         computed = (bank.kind[index] == 0).unsqueeze(-1)
         mu = mu + computed * (normal[..., N_DRAWS:] @ settings.modes)
@@ -253,6 +254,38 @@ def apply(
     return torch.addcmul(mu, d[10] * s["noise_max"], noise)
 
 
+def moved(
+    bank: Bank,
+    index: Tensor,
+    grid: Tensor,
+    *,
+    pivot: Tensor | float,
+    stretch: Tensor,
+    shift: Tensor,
+    fwhm: Tensor,
+    far_fwhm: Tensor,
+    far_rise: Tensor | float,
+) -> Tensor:
+    """Return spectra stretched, shifted and broadened.
+
+    Parameters
+    ----------
+    bank, index, grid
+        As for :func:`apply`.
+    pivot, stretch, shift, fwhm, far_fwhm, far_rise
+        What an :class:`Augmentation` draws, eV, and `stretch` without unit; numbers, or of a shape
+        to be broadcast to (..., n_grid).
+
+    Returns
+    -------
+    Tensor
+        Shape (..., n_grid).
+    """
+    energy = pivot + (grid - pivot - shift) / stretch
+    above = (energy - bank.fermi[index].unsqueeze(-1)).clamp(min=0)
+    return bank.sample(index, energy, fwhm + far_fwhm * (1.0 - torch.exp(-above / far_rise)))
+
+
 def transferred(
     energy: Array,
     mu: NDArray[np.floating],
@@ -260,9 +293,13 @@ def transferred(
     settings: Augmentation,
     grid: Array,
     *,
+    modes: NDArray[np.float32] | None = None,
+    generator: torch.Generator | None = None,
     chunk: int = 512,
 ) -> NDArray[np.float32]:
-    """Return computed spectra as they would be measured on average: all draws at their middle.
+    """Return computed spectra as they would be measured.
+
+    Without a `generator` on average: all draws at their middle, no noise.
 
     Parameters
     ----------
@@ -272,6 +309,10 @@ def transferred(
         Means and widths of the changes.
     grid
         Energies wanted, eV, shape (n_grid,).
+    modes
+        What theory gets wrong, shape (n_modes, n_grid): see :class:`Settings`.
+    generator
+        Of random errors of measurement.
     chunk
         Spectra worked on at a time.
 
@@ -281,13 +322,16 @@ def transferred(
         Shape (n, n_grid).
     """
     wanted = torch.tensor(grid, dtype=torch.float32)
-    table, noise = Settings([settings]), torch.zeros(1)
+    table, noise = Settings([settings], modes=modes), torch.zeros(1)
     widest = settings.fwhm_max + settings.far_fwhm_max
     result = np.empty((len(mu), len(grid)), dtype=np.float32)
     for start in range(0, len(mu), chunk):
         part = slice(start, start + chunk)
         bank = Bank.build(energy, mu[part], fermi[part], fwhm_max=widest)
         index = torch.arange(len(bank.fermi))
-        draws = torch.full((len(index), N_DRAWS), 0.5)
+        draws = torch.full((len(index), table.n_draws), 0.5)
+        if generator is not None:
+            draws = torch.rand(draws.shape, generator=generator)
+            noise = torch.randn((len(index), len(grid)), generator=generator)
         result[part] = apply(bank, index, wanted, table, draws, noise).numpy()
     return result

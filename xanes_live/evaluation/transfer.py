@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
+from xanes_live.confidence.signals import rms
 from xanes_live.domain import Array
-from xanes_live.ensemble.augment import Augmentation, Bank
+from xanes_live.ensemble.augment import Augmentation, Bank, moved
 from xanes_live.ensemble.data import TrainingSet
 from xanes_live.ensemble.discrepancy import FITTED, Discrepancies
 from xanes_live.errors import ConfigurationError
@@ -129,25 +130,22 @@ def _try(
         mu = _moved(bank, values, energy, *fixed)
         step = np.clip((mu * wanted).sum(axis=1) / (mu**2).sum(axis=1), *STEP)
         residual = wanted - step[:, None] * mu
-        rms = np.sqrt((residual**2).mean(axis=1))
-        k = int(rms.argmin())
-        if best is None or rms[k] < best.rms:
-            best = Best(float(rms[k]), values[k], float(step[k]), residual[k])
+        size = rms(residual)
+        k = int(size.argmin())
+        if best is None or size[k] < best.rms:
+            best = Best(float(size[k]), values[k], float(step[k]), residual[k])
     assert best is not None  # noqa: S101 - there are trials
     return best
 
 
 def _moved(bank: Bank, values: Array, energy: Array, pivot: float, far_rise: float) -> Array:
-    """Return the bank's one spectrum stretched, shifted and broadened, (n, n_energies).
-
-    The same formulae as :func:`xanes_live.ensemble.augment.apply`.
-    """
+    """Return the bank's one spectrum stretched, shifted and broadened, (n, n_energies)."""
     stretch, shift, fwhm, far = torch.tensor(values, dtype=torch.float32).T[..., None]
-    grid = torch.tensor(energy, dtype=torch.float32)
-    computed = pivot + (grid - pivot - shift) / stretch
-    rise = 1.0 - torch.exp(-(computed - bank.fermi[0]).clamp(min=0) / far_rise)
-    index = torch.zeros(len(values), dtype=torch.long)
-    return np.asarray(bank.sample(index, computed, fwhm + far * rise).numpy(), dtype=np.float64)
+    found = moved(
+        bank, torch.zeros(len(values), dtype=torch.long), torch.tensor(energy, dtype=torch.float32),
+        pivot=pivot, stretch=stretch, shift=shift, fwhm=fwhm, far_fwhm=far, far_rise=far_rise,
+    )  # fmt: skip
+    return np.asarray(found.numpy(), dtype=np.float64)
 
 
 def table(found: Discrepancies) -> list[str]:

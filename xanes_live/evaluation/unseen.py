@@ -20,7 +20,7 @@ from xanes_live.confidence.copies import wide_grid
 from xanes_live.confidence.judge import look
 from xanes_live.confidence.novelty import Library
 from xanes_live.domain import Array
-from xanes_live.ensemble.augment import Bank, Settings, apply
+from xanes_live.ensemble.augment import transferred
 from xanes_live.ensemble.data import TrainingSet, folds_by_parent
 from xanes_live.ensemble.discrepancy import modes_of, recipe_without
 from xanes_live.ensemble.ensemble import Ensemble
@@ -198,19 +198,11 @@ def library_of(data: TrainingSet, recipe: Recipe, energy: Array) -> Library:
 
 def like_measured(data: TrainingSet, recipe: Recipe, energy: Array, seed: int) -> Array:
     """Return computed spectra with random, realistic errors of measurement, (n, len(energy))."""
-    settings = Settings([recipe.augmentation], modes=modes_of(recipe, energy))
-    widest = recipe.augmentation.fwhm_max + recipe.augmentation.far_fwhm_max
-    generator = torch.Generator().manual_seed(seed)
-    grid = torch.tensor(energy, dtype=torch.float32)
-    made = np.empty((len(data), len(energy)))
-    for start in range(0, len(data), CHUNK):
-        part = slice(start, start + CHUNK)
-        bank = Bank.build(data.energy, data.mu[part], data.fermi[part], fwhm_max=widest)
-        n = len(bank.fermi)
-        draws = torch.rand((n, settings.n_draws), generator=generator)
-        noise = torch.randn((n, len(energy)), generator=generator)
-        made[part] = apply(bank, torch.arange(n), grid, settings, draws, noise).numpy()
-    return made
+    made = transferred(
+        data.energy, data.mu, data.fermi, recipe.augmentation, energy,
+        modes=modes_of(recipe, energy), generator=torch.Generator().manual_seed(seed), chunk=CHUNK,
+    )  # fmt: skip
+    return made.astype(np.float64)
 
 
 def _theory(ensemble: Ensemble, library: Library, data: TrainingSet, recipe: Recipe) -> Unseen:
