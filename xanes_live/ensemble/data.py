@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,7 @@ class TrainingSet:
         return self.take(~self.named(words))
 
 
+@lru_cache(maxsize=65_536)
 def composition(formula: str) -> str | None:
     """Return a formula in one agreed way of writing, ratios reduced; None if it is none."""
     from ase.formula import Formula  # noqa: PLC0415 - training only, and slow to import

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field, ValidationError
 
 from xanes_live.config import Section
+from xanes_live.domain import Array
 from xanes_live.ensemble.augment import Augmentation
 from xanes_live.ensemble.network import NAMED, Architecture
 from xanes_live.errors import ConfigurationError
@@ -30,6 +32,11 @@ class ModelSection(Section):
     n_energy: int = 475
     stored: Literal["float16", "float32"] = "float16"
     """Precision of the weights on disk; they are computed with in float32."""
+
+    @property
+    def energy(self) -> Array:
+        """The grid, eV, shape (n_energy,)."""
+        return np.linspace(self.energy_start, self.energy_stop, self.n_energy)
 
 
 class DescriptorSection(Section):

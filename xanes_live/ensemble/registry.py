@@ -195,7 +195,7 @@ def unsaved(network: Stacked, recipe: Recipe) -> ModelFolder:
         info=ModelInfo(model.id, model.version, "", model.element, model.edge),
         architecture=network.architecture,
         grid=G2Grid(**recipe.descriptor.model_dump()),
-        energy=np.linspace(model.energy_start, model.energy_stop, model.n_energy),
+        energy=model.energy,
         input_form=model.input_form,
         n_members=network.n_members,
         calibration={},

@@ -89,12 +89,17 @@ def train(
 
 
 def prepare_data(recipe: Recipe) -> TrainingSet:
-    """Read the data of a recipe and leave out what it says is to be left out."""
-    grid = G2Grid(**recipe.descriptor.model_dump())
-    data = read_training_set(recipe.data.path, grid).without(recipe.data.leave_out)
+    """Read what a training learns from: nothing held out, measured spectra if it mixes them in."""
+    data = computed_data(recipe)
     if recipe.data.held_out:
         data = data.take(split_by_parent(data, recipe.data.held_out, recipe.training.seed)[0])
     return data if recipe.measured is None else data.joined(_measured(recipe.measured, data))
+
+
+def computed_data(recipe: Recipe) -> TrainingSet:
+    """Read the computed spectra of a recipe and leave out what it says is to be left out."""
+    grid = G2Grid(**recipe.descriptor.model_dump())
+    return read_training_set(recipe.data.path, grid).without(recipe.data.leave_out)
 
 
 def _measured(section: MeasuredSection, data: TrainingSet) -> TrainingSet:

@@ -121,7 +121,7 @@ class Trainer:
         self.members = tuple(range(self.section.members) if members is None else members)
         self.device = torch.device(device)
         m = recipe.model
-        self.energy = np.linspace(m.energy_start, m.energy_stop, m.n_energy)
+        self.energy = m.energy
         self.grid = torch.tensor(self.energy, dtype=torch.float32, device=self.device)
         data = data.within(m.energy_start - MARGIN, m.energy_stop + MARGIN)
         self.kinds = _kinds(recipe)

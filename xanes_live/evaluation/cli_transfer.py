@@ -26,11 +26,8 @@ def transfer_command(
     [augmentation], and writes the residuals, which a training adds to computed spectra at random so
     that nothing is learnt from what theory gets wrong.
     """
-    import numpy as np
-
-    from xanes_live.descriptor import G2Grid
-    from xanes_live.ensemble.data_files import read_training_set
     from xanes_live.ensemble.recipe import load_recipe
+    from xanes_live.ensemble.train import computed_data
     from xanes_live.errors import ConfigurationError
     from xanes_live.evaluation.measured import read_measured, read_references
     from xanes_live.evaluation.transfer import fit_transfers, summary, table
@@ -38,11 +35,9 @@ def transfer_command(
     if not output.parent.is_dir():  # better now than after some minutes
         raise ConfigurationError(f"{output.parent}: no such folder")
     given = load_recipe(recipe)
-    model, vary = given.model, given.augmentation
-    energy = np.linspace(model.energy_start, model.energy_stop, model.n_energy)
-    grid = G2Grid(**given.descriptor.model_dump())
-    data = read_training_set(given.data.path, grid).without(given.data.leave_out)
-    known = read_measured(read_references(measured, root), energy, model.input_form, grid, None)
+    model, vary, data = given.model, given.augmentation, computed_data(given)
+    energy, references = model.energy, read_references(measured, root)
+    known = read_measured(references, energy, model.input_form, data.grid)
     found = fit_transfers(data, known, energy, vary.pivot, vary.far_rise)
     found.save(output)
     for line in (*table(found), "", *summary(found, vary)):

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xanes_live.descriptor import combine_votes
-from xanes_live.domain import Array
 from xanes_live.ensemble.data import TrainingSet, folds_by_parent
 from xanes_live.ensemble.discrepancy import recipe_without
 from xanes_live.ensemble.ensemble import Ensemble
@@ -94,7 +93,7 @@ def cross_validate(
     """
     fold = folds_by_parent(data, n_folds, seed)
     compounds = compound_folds(measured, n_folds, seed)
-    size, grid = data.grid.size, _grid(recipe)
+    size, grid = data.grid.size, recipe.model.energy
     computed, found = _empty(len(data), size), None
     if measured is not None:
         found = _empty(len(measured.references), size)
@@ -155,7 +154,7 @@ def learning_curve(
 
     A fifth of the parents is held out, the same for every share.
     """
-    fold, grid = folds_by_parent(data, 5, seed), _grid(recipe)
+    fold, grid = folds_by_parent(data, 5, seed), recipe.model.energy
     held = np.flatnonzero(fold == 0)
     rest = data.take(fold != 0)
     rank = folds_by_parent(rest, 1000, seed + 1) / 1000.0
@@ -174,11 +173,6 @@ def compound_folds(measured: MeasuredSet | None, n_folds: int, seed: int) -> dic
     names = [] if measured is None else sorted(set(measured.compound.tolist()))
     order = np.random.default_rng(seed).permutation(len(names))
     return {names[i]: int(k % n_folds) for k, i in enumerate(order)}
-
-
-def _grid(recipe: Recipe) -> Array:
-    m = recipe.model
-    return np.linspace(m.energy_start, m.energy_stop, m.n_energy)
 
 
 def _empty(n: int, size: int) -> Predictions:
