@@ -60,7 +60,7 @@ class Calibration:
 
     def half_width(self, mean: Array, sigma: Array) -> Array:
         """Return the half-width of the 95 % band for mean and σ of G2, each (…, n_g2)."""
-        spread = np.hypot(sigma, self.band_share * mean) if self.band_share else sigma
+        spread = g2_spread(mean, sigma, self.band_share)
         return np.asarray(np.maximum(self.band_factor * spread, self.band_floor))
 
     def band(self, prediction: Prediction) -> tuple[Array, Array]:
@@ -68,6 +68,11 @@ class Calibration:
         half = self.half_width(prediction.mean, prediction.sigma)
         # G2 is a sum of non-negative terms: a band below zero would say nothing
         return np.maximum(prediction.mean - half, 0.0), prediction.mean + half
+
+
+def g2_spread(mean: Array, sigma: Array, share: float) -> Array:
+    """Return σ of G2 with a share of G2 itself added in quadrature, (…, n_g2)."""
+    return np.asarray(np.hypot(sigma, share * mean))
 
 
 def assess(

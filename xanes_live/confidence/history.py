@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import stdtr
 
+from xanes_live.confidence.signals import rms
 from xanes_live.domain import Array, Drift, Outlier
 
 SIGNIFICANT = 0.01
@@ -191,7 +192,7 @@ def outlier(stack: Stack, trend: Drift | None = None) -> Outlier | None:
         mu = _without_trend(mu)
     expected = np.sqrt(stack.noise**2 / width + _REPEATABLE**2)
     if n == 2:
-        distance, usual = _rms(mu[1] - mu[0]), float(np.sqrt((expected**2).sum()))
+        distance, usual = float(rms(mu[1] - mu[0])), float(np.sqrt((expected**2).sum()))
         return _judged(1, distance, usual)
     distances = _from_others(mu)
     worst = int(np.argmax(distances))
@@ -242,10 +243,6 @@ def _without_trend(mu: Array) -> Array:
     return np.asarray(mu - np.arange(len(mu))[:, None] * slope)
 
 
-def _rms(values: Array) -> float:
-    return float(np.sqrt((values**2).mean()))
-
-
 def draws(sigma: Array, count: int, seed: int = 0) -> Array:
     """Return pairs of opposite noise, shape (2 count, n_points): first all +, then all −.
 
@@ -274,7 +271,7 @@ def noise_of_distance(distances: Array) -> float:
     count = distances.size // 2
     half = 0.5 * (distances[:count] - distances[count:])
     half = half[np.isfinite(half)]
-    return float(np.sqrt((half**2).mean())) if half.size else float("nan")
+    return float(rms(half)) if half.size else float("nan")
 
 
 def narrower_by(half_width: float, by_noise: float, n: int) -> float:

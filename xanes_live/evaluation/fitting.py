@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xanes_live.confidence.assess import Calibration
+from xanes_live.confidence.assess import Calibration, g2_spread
 from xanes_live.confidence.limits import ordinary
 from xanes_live.confidence.signals import NAMES, UNITS
 from xanes_live.confidence.verdict import RIGHT, Verdict, fit_error, fit_probability, scaled
@@ -154,7 +154,7 @@ def fit_band(unseen: Unseen) -> dict[str, Any]:
     where it would hold for too few of the left-out measured compounds, each counting once.
     """
     theory, found = unseen.of("theory"), unseen.of("measured")
-    spread = np.hypot(theory.g2_sigma, BAND_SHARE * theory.g2_mean)
+    spread = g2_spread(theory.g2_mean, theory.g2_sigma, BAND_SHARE)
     fit = band(np.abs(theory.g2_mean - theory.g2_truth), spread) | {"band_share": BAND_SHARE}
     found = found.take(found.scored & np.isfinite(found.g2_truth).all(axis=1))
     wider = _wider(found, Calibration.from_mapping(fit, theory.g2_mean.shape[1]))
@@ -232,8 +232,9 @@ def balance(
 def fit_verdict(unseen: Unseen) -> Verdict:
     """Fit probability and interval to unseen spectra."""
     used = np.isfinite(unseen.signals).any(axis=0)
-    usable = weights_of(unseen) > 0
-    part, weight = unseen.take(usable), weights_of(unseen)[usable]
+    weight = weights_of(unseen)
+    usable = weight > 0
+    part, weight = unseen.take(usable), weight[usable]
     x = scaled(part.signals[:, used], UNITS[used])
     error = np.abs(part.error)
     right = np.asarray(error <= RIGHT, dtype=np.float64)
