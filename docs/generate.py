@@ -6,6 +6,7 @@ Run as `python docs/generate.py`; a test checks that the pages are up to date.
 # ruff: noqa: ANN401  typer's commands are of classes it does not name
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -70,7 +71,7 @@ def _type(annotation: object) -> str:
     text = str(getattr(annotation, "__name__", annotation))
     if options:
         text = str(annotation)
-    return text.replace("typing.", "").replace("|", "\\|").replace("xanes_live.domain.", "")
+    return re.sub(r"\b(typing|xanes_live)\.([a-z_]+\.)*", "", text).replace("|", "\\|")
 
 
 def cli_page() -> str:

@@ -1,0 +1,66 @@
+"""The words of the pipeline: one frozen dataclass for each thing that flows through it.
+
+    documents ─► Scan ─► Spectrum ─► NormalisedSpectrum ─► ModelInput ─► Prediction
+              ─► Assessment ─► Result ─► Tiled
+
+Arrays are float64 unless said otherwise and must not be changed after construction.
+Energies are in eV, distances in Å. One :class:`Scan` holds all sweeps of one run; from
+:class:`Spectrum` on, one object is one spectrum.
+"""
+
+from xanes_live.domain.measured import (
+    Channels,
+    Declined,
+    ModelInput,
+    NormalisedSpectrum,
+    Scan,
+    Spectrum,
+    Unusable,
+)
+from xanes_live.domain.predicted import (
+    Assessment,
+    Cyclic,
+    Evidence,
+    FirstShell,
+    Moved,
+    Neighbour,
+    Peak,
+    Prediction,
+    Survey,
+)
+from xanes_live.domain.repeats import Drift, MergedRepeats, Outlier, Repeat, Repeats
+from xanes_live.domain.result import ModelInfo, Result, SpectrumResult
+from xanes_live.domain.words import Array, Confidence, Flag, Mode, Quality, Severity
+
+__all__ = [
+    "Array",
+    "Assessment",
+    "Channels",
+    "Confidence",
+    "Cyclic",
+    "Declined",
+    "Drift",
+    "Evidence",
+    "FirstShell",
+    "Flag",
+    "MergedRepeats",
+    "Mode",
+    "ModelInfo",
+    "ModelInput",
+    "Moved",
+    "Neighbour",
+    "NormalisedSpectrum",
+    "Outlier",
+    "Peak",
+    "Prediction",
+    "Quality",
+    "Repeat",
+    "Repeats",
+    "Result",
+    "Scan",
+    "Severity",
+    "Spectrum",
+    "SpectrumResult",
+    "Survey",
+    "Unusable",
+]

@@ -1,0 +1,79 @@
+"""What the repeats of a sample say together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xanes_live.domain.predicted import FirstShell
+from xanes_live.domain.words import Array, Flag
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A change that goes on in one direction over the repeats of a sample."""
+
+    measure: str
+    """What drifts, in words: 'the edge position'."""
+    unit: str
+    change: float
+    """By how much from the first repeat to the last, in `unit`."""
+    chance: float
+    """Probability of a drift as large in repeats that do not drift."""
+    keep: int
+    """How many repeats, from the first, have not drifted enough to do harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlier:
+    """A repeat that does not agree with the others."""
+
+    position: int
+    """Which one, counted from 0 in the order they were taken."""
+    times: float
+    """Its distance from the others in units of what is usual among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """One spectrum among the repeats of a sample."""
+
+    uid: str
+    scan_id: int | None
+    index: int
+    """Which sweep of the run."""
+    used: bool = True
+    """Whether it is part of the merge."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergedRepeats:
+    """The mean of the repeats that agree, and what the ensemble says of it."""
+
+    energy: Array
+    """eV, shape (n_points,)."""
+    mu: Array
+    """Mean of normalised μ, shape (n_points,)."""
+    sigma: Array
+    """Standard error of the mean, shape (n_points,)."""
+    count: int
+    """How many were merged."""
+    first_shell: FirstShell | None = None
+    noise: float | None = None
+    """Standard deviation of the first-shell distance by the noise of the merge, Å."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """What the repeats of a sample taken so far say together."""
+
+    of: tuple[Repeat, ...]
+    """In the order they were taken; the present run's last."""
+    drift: Drift | None
+    outlier: Outlier | None
+    merged: MergedRepeats | None
+    one_more_narrows_by: float | None
+    """By how much another repeat would narrow the half-width of the interval of the merge, Å."""
+    advice: str = ""
+    """The same in a sentence."""
+    flags: tuple[Flag, ...] = ()
+    """What the present run is flagged with."""

@@ -1,0 +1,36 @@
+"""Flags of a series: repeats of one sample."""
+
+from __future__ import annotations
+
+from xanes_live.flags.kind import INFO, WARNING, FlagKind
+
+REPEATS = (
+    FlagKind(
+        "beam_damage",
+        WARNING,
+        "the repeats drift: {what} by {change} over {count} repeats ({chance})",
+        "The beam changes the sample, or it dries, melts, moves or reacts; or the energies drift.",
+        "Use the first repeats only: {keep}. Attenuate or defocus the beam, or move the sample.",
+    ),
+    FlagKind(
+        "energy_drifts",
+        WARNING,
+        "the energy scale drifts: the foil moves by {change:+.2f} eV over {count} repeats",
+        "The monochromator warms up, slips or was recalibrated between the scans.",
+        "Set reduction.align to 'foil' and process the runs again; let the monochromator settle.",
+    ),
+    FlagKind(
+        "repeat_disagrees",
+        WARNING,
+        "repeat {which} does not agree with the other {others}: {times:.1f} times their scatter",
+        "The sample or the beam moved, a glitch, a bubble, or another sample.",
+        "Leave it out of the merge; look at its channels.",
+    ),
+    FlagKind(
+        "more_repeats_help",
+        INFO,
+        "one more repeat would narrow the interval by about {by:.3f} Å (now ±{half:.2f} Å)",
+        "The distance still depends on the noise of the merge.",
+        "Take another repeat if the distance has to be more certain.",
+    ),
+)
