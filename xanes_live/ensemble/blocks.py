@@ -14,7 +14,7 @@ the valid ones; the weights that read them are zero.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -25,15 +25,16 @@ from torch.nn import functional
 from xanes_live.ensemble.bands import places
 from xanes_live.ensemble.layout import Folded
 from xanes_live.ensemble.network import Architecture
-from xanes_live.ensemble.onednn import Convolution, threads
+from xanes_live.ensemble.onednn import Convolution, channels_last, rows_of, threads
+from xanes_live.ensemble.windows import First, Kernels, Later
 
 LANES = 16
 """Float32 numbers in a vector register of 512 bits."""
 USUAL = 8
 """Spectra at a time in live use: one and its changed copies."""
 FEW = 1
-"""Spectra up to which ``torch.baddbmm`` is faster for the dense layers: it then only reads the
-weights once, which takes as long either way, and starts sooner."""
+"""Spectra computed as plain products (:mod:`xanes_live.ensemble.windows`). Of the dense layers
+these read the weights once, which takes as long either way, and start sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +90,13 @@ class Blocks:
     ) -> None:
         self._cut, self._mean, self._activation = cut(architecture), folded.mean, activation
         self._members, relu = len(folded.conv[0][0]), activation is None
-        self._conv = [
-            self._convolution(k, weight, bias, architecture.stride)
+        kernels = [
+            self._kernels(k, weight, bias, architecture.stride)
             for k, (weight, bias) in enumerate(folded.conv)
         ]
+        self._conv = [self._convolution(k, found) for k, found in enumerate(kernels)]
+        self._first = First(kernels[0])
+        self._later = Later(kernels[1:]) if Later.suit(kernels[1:]) else None
         weights = [weight for weight, _ in folded.dense]
         features = self._cut.sizes[-1] * self._cut.blocks[-1] * architecture.channels[-1]
         weights[0] = functional.pad(weights[0], (0, features - weights[0].shape[2]))
@@ -109,7 +113,7 @@ class Blocks:
             for w, b in zip(weights, biases, strict=True)
         ]
 
-    def _convolution(self, layer: int, weight: Tensor, bias: Tensor, stride: int) -> Convolution:
+    def _kernels(self, layer: int, weight: Tensor, bias: Tensor, stride: int) -> Kernels:
         """Spread the kernels of one convolution over its blocks."""
         members, c_out, c_in, kernel = weight.shape
         before, after = self._cut.sizes[layer : layer + 2]
@@ -117,12 +121,22 @@ class Blocks:
         full = (weight.reshape(-1, kernel) @ where).view(members, c_out, c_in, -1, after)
         reach = self._cut.kernels[layer] * before
         full = functional.pad(full, (0, 0, 0, reach - full.shape[3]))
-        full = full.view(members, c_out, c_in, -1, before, after).permute(0, 5, 1, 4, 2, 3)
+        return Kernels(  # (member, point, channel, point of the output, its channel)
+            full.permute(0, 3, 2, 4, 1).reshape(members, reach * c_in, after * c_out),
+            bias.unsqueeze(1).repeat(1, after, 1).view(members, 1, -1),
+            self._cut.strides[layer],
+            self._cut.blocks[layer + 1],
+        )
+
+    def _convolution(self, layer: int, kernels: Kernels) -> Convolution:
+        """Arrange the kernels of one convolution for oneDNN."""
+        members, _, after = kernels.weight.shape
+        split = kernels.weight.view(members, self._cut.kernels[layer], -1, after)
         return Convolution(
-            full.reshape(members * after * c_out, before * c_in, -1),
-            bias.unsqueeze(1).expand(-1, after, -1).flatten(),
+            split.permute(0, 3, 2, 1).flatten(0, 1),
+            kernels.bias.flatten(),
             points=self._cut.blocks[layer],
-            stride=self._cut.strides[layer],
+            stride=kernels.stride,
             groups=members if layer else 1,  # the spectrum is the same for all
             relu=self._activation is None,
         )
@@ -137,24 +151,37 @@ class Blocks:
     def _compute(self, spectra: Tensor) -> Tensor:
         n = len(spectra)
         centred = spectra - self._mean
-        hidden = functional.pad(centred, (0, self._cut.blocks[0] - centred.shape[1])).unsqueeze(2)
-        for convolution in self._conv:
-            hidden = self._active(convolution(hidden))
-        hidden = hidden.view(n, self._cut.blocks[-1], self._members, -1).transpose(1, 2)
+        padded = functional.pad(centred, (0, self._cut.blocks[0] - centred.shape[1]))
         if n <= FEW:
-            return self._of_few(hidden.reshape(n, self._members, -1).transpose(0, 1))
-        hidden = hidden.reshape(1, n, -1)
-        for layer in self._dense[:-1]:
-            hidden = self._active(layer(hidden))
-        return self._dense[-1](hidden).view(n, self._members, -1).transpose(0, 1)
+            return self._of_one(padded)
+        hidden = self._through(self._conv, channels_last(padded.unsqueeze(2)))
+        hidden = self._by_member(rows_of(hidden))
+        hidden = channels_last(hidden.reshape(1, n, -1))
+        hidden = self._through(self._dense[:-1], hidden)
+        return rows_of(self._dense[-1](hidden)).view(n, self._members, -1).transpose(0, 1)
 
-    def _of_few(self, hidden: Tensor) -> Tensor:
-        """Take (n_members, n, features) through the dense layers."""
+    def _of_one(self, spectrum: Tensor) -> Tensor:
+        """Take one padded spectrum (1, points) through all layers."""
         activation = self._activation or torch.relu_
+        hidden = activation(self._first(spectrum))
+        if self._later is not None:
+            features = self._later(hidden, activation)
+        else:
+            rows = rows_of(self._through(self._conv[1:], channels_last(hidden.unsqueeze(0))))
+            features = self._by_member(rows)
+        features = features.reshape(self._members, 1, -1)
         for weight, bias in self._plain[:-1]:
-            hidden = activation(torch.baddbmm(bias, hidden, weight))
+            features = activation(torch.baddbmm(bias, features, weight))
         weight, bias = self._plain[-1]
-        return torch.baddbmm(bias, hidden, weight)
+        return torch.baddbmm(bias, features, weight)
 
-    def _active(self, hidden: Tensor) -> Tensor:
-        return hidden if self._activation is None else self._activation(hidden)
+    def _by_member(self, rows: Tensor) -> Tensor:
+        """Turn (n, points, n_members · block) into (n, n_members, points, block)."""
+        return rows.view(len(rows), self._cut.blocks[-1], self._members, -1).transpose(1, 2)
+
+    def _through(self, layers: Sequence[Convolution], hidden: Tensor) -> Tensor:
+        for layer in layers:
+            hidden = layer(hidden)
+            if self._activation is not None:
+                hidden = self._activation(hidden)
+        return hidden

@@ -57,11 +57,23 @@ class Convolution:
         self._bias, self._kind = bias.contiguous(), "relu" if relu else "none"
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """Convolve rows (n, points, c_in) and return (n, points out, c_out), both contiguous."""
-        given = rows.unsqueeze(1).permute(0, 3, 1, 2)  # as oneDNN sees it: channels last
+        """Convolve what :func:`channels_last` made of rows; :func:`rows_of` gives rows again."""
         convolve = torch.ops.mkldnn._convolution_pointwise.default  # noqa: SLF001
-        found: Tensor = convolve(given, self._weight, self._bias, *self._how, self._kind, [], "")
-        return found.permute(0, 2, 3, 1).squeeze(1)
+        found: Tensor = convolve(rows, self._weight, self._bias, *self._how, self._kind, [], "")
+        return found
+
+
+def channels_last(rows: Tensor) -> Tensor:
+    """Return contiguous rows (n, points, c) as oneDNN wants to be told of them, (n, c, 1, points).
+
+    One layer's result is the next one's input as it is: each view would cost a microsecond.
+    """
+    return rows.unsqueeze(1).permute(0, 3, 1, 2)
+
+
+def rows_of(found: Tensor) -> Tensor:
+    """Return the rows (n, points, c), contiguous, that (n, c, 1, points) is a view of."""
+    return found.permute(0, 2, 3, 1).squeeze(1)
 
 
 @cache
@@ -82,7 +94,8 @@ def _right() -> bool:
     weight, bias = torch.linspace(-1.0, 1.0, 6 * 2 * 3).reshape(6, 2, 3), torch.arange(6.0) - 3.0
     expected = functional.conv1d(rows.transpose(1, 2), weight, bias, stride=2, groups=2).relu()
     try:
-        found = Convolution(weight, bias, points=9, stride=2, groups=2, relu=True)(rows)
+        convolve = Convolution(weight, bias, points=9, stride=2, groups=2, relu=True)
+        found = rows_of(convolve(channels_last(rows)))
     except (RuntimeError, TypeError):
         return False
     wanted = expected.transpose(1, 2)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from xanes_live.ensemble import onednn
+from xanes_live.ensemble import onednn, windows
 from xanes_live.ensemble.bands import tiling
 from xanes_live.ensemble.blocks import cut
 from xanes_live.ensemble.engine import CHUNK, FEW, Engine, moments
@@ -65,6 +65,17 @@ def test_whatever_the_number_of_spectra(norm, n):
         with torch.inference_mode():
             expected = reference(stacked, plain, x)
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("longest", [0, windows.LONGEST])  # oneDNN or not for a single spectrum
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_one_spectrum_with_short_and_long_windows(monkeypatch, longest, activation):
+    monkeypatch.setattr(windows, "LONGEST", longest)
+    stacked, plain = network(activation=activation)
+    x = torch.randn(1, 120) * 0.3 + 1.0
+    with torch.inference_mode():
+        found = Engine(stacked)(x)
+    torch.testing.assert_close(found, reference(stacked, plain, x), rtol=1e-4, atol=1e-4)
 
 
 def test_again_to_the_bit():
