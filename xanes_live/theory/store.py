@@ -179,23 +179,23 @@ def _extend(dataset: h5py.Dataset, values: Sequence[object] | np.ndarray) -> Non
 
 
 def _write(file: h5py.File, records: list[Record]) -> None:
-    good = [r for r in records if r["ok"]]
-    bad = [r for r in records if not r["ok"]]
-    if bad:
-        _extend(file["failed/id"], [r["id"] for r in bad])
-        _extend(file["failed/reason"], [r["error"] for r in bad])
-    if not good:
-        return
     for name in TEXT:
-        _extend(file[name], [r[name] for r in good])
+        _extend(file[name], [r[name] for r in records])
     for name in NUMBERS:
-        _extend(file[name], [float(r[name]) for r in good])
+        _extend(file[name], [float(r[name]) for r in records])
     for name in CURVES:
-        _extend(file[name], np.stack([r[name] for r in good]))
+        _extend(file[name], np.stack([r[name] for r in records]))
     last = int(file["atoms/offset"][-1])
-    _extend(file["atoms/offset"], last + np.cumsum([len(r["numbers"]) for r in good]))
-    _extend(file["atoms/number"], np.concatenate([r["numbers"] for r in good]))
-    _extend(file["atoms/position"], np.concatenate([r["positions"] for r in good]))
+    _extend(file["atoms/offset"], last + np.cumsum([len(r["numbers"]) for r in records]))
+    _extend(file["atoms/number"], np.concatenate([r["numbers"] for r in records]))
+    _extend(file["atoms/position"], np.concatenate([r["positions"] for r in records]))
+
+
+def _write_failed(file: h5py.File, failed: Mapping[str, str]) -> None:
+    """Make `failed`, id and reason, what the file says has failed."""
+    for name, values in (("failed/id", list(failed)), ("failed/reason", list(failed.values()))):
+        file[name].resize(len(values), axis=0)
+        file[name][...] = values
 
 
 def consolidate(path: Path) -> int:
@@ -204,24 +204,33 @@ def consolidate(path: Path) -> int:
         return 0
     part = path.with_name(path.name + ".new")
     shutil.copyfile(path, part)
-    count = 0
     with h5py.File(part, "r+") as file:
-        known = {*_texts(file["id"]), *_texts(file["failed/id"])}
-        block: list[Record] = []
-        for record in read_journal(path):
-            if record["id"] in known:
-                continue
-            known.add(record["id"])
-            block.append(record)
-            if len(block) == BLOCK:
-                _write(file, block)
-                count, block = count + len(block), []
-        if block:
-            _write(file, block)
-            count += len(block)
+        count = _take_in(file, read_journal(path))
     part.replace(path)
     journal_path(path).unlink()
     return count
+
+
+def _take_in(file: h5py.File, journal: Iterator[Record]) -> int:
+    """Write records, each once; what failed and was computed later has not failed."""
+    done = set(_texts(file["id"]))
+    failed = dict(zip(_texts(file["failed/id"]), _texts(file["failed/reason"]), strict=True))
+    before, count = dict(failed), 0
+    block: list[Record] = []
+    for record in journal:
+        if not record["ok"]:
+            failed[record["id"]] = record["error"]
+        elif record["id"] not in done:
+            done.add(record["id"])
+            block.append(record)
+        if len(block) == BLOCK:
+            _write(file, block)
+            count, block = count + len(block), []
+    if block:
+        _write(file, block)
+    failed = {name: reason for name, reason in failed.items() if name not in done}
+    _write_failed(file, failed)
+    return count + len(block) + len(failed.keys() - before.keys())
 
 
 def _texts(dataset: h5py.Dataset) -> list[str]:
@@ -229,7 +238,7 @@ def _texts(dataset: h5py.Dataset) -> list[str]:
 
 
 def known_ids(path: Path) -> tuple[set[str], set[str]]:
-    """Ids of computed and of failed records, in file and journal."""
+    """Ids of computed records and of those that only failed, in file and journal."""
     done: set[str] = set()
     failed: set[str] = set()
     if path.exists():
@@ -238,4 +247,4 @@ def known_ids(path: Path) -> tuple[set[str], set[str]]:
             failed.update(_texts(file["failed/id"]))
     for record in read_journal(path):
         (done if record["ok"] else failed).add(record["id"])
-    return done, failed
+    return done, failed - done

@@ -84,6 +84,21 @@ def test_consolidated_file_says_what_it_holds(path: Path) -> None:
     np.testing.assert_allclose(both[1]["mu"], record("bb")["mu"])
 
 
+@pytest.mark.parametrize("between", [store.consolidate, lambda path: 0])
+def test_what_failed_and_is_computed_later_is_kept(path: Path, between) -> None:
+    store.append(path, {"id": "a", "ok": False, "error": "pot: no"})
+    store.append(path, {"id": "b", "ok": False, "error": "pot: no"})
+    between(path)
+    store.append(path, record("a"))
+    store.append(path, {"id": "b", "ok": False, "error": "xsph: no"})
+    assert store.known_ids(path) == ({"a"}, {"b"})
+    store.consolidate(path)
+    assert store.known_ids(path) == ({"a"}, {"b"})
+    assert [r["id"] for r in records(path)] == ["a"]
+    with h5py.File(path) as file:
+        assert list(file["failed/reason"].asstr()[()]) == ["xsph: no"]
+
+
 def test_other_settings_are_refused(path: Path) -> None:
     other = {"settings": Settings(mode="scf").as_dict()}
     with pytest.raises(ConfigurationError, match="scf"):
