@@ -38,6 +38,7 @@ def calibrate(
     folds: int = 4,
     device: str = "auto",
     work: Path | None = None,
+    jobs: int = 1,
     say: Say = print,
 ) -> dict[str, Any]:
     """Fit a model's verdict, interval and band, and write them and its library into its folder.
@@ -57,6 +58,8 @@ def calibrate(
         To train on.
     work
         Folder to keep finished folds in, and to resume from.
+    jobs
+        Folds trained at a time, each in a process of its own.
     say
         Told what is being done.
 
@@ -85,7 +88,7 @@ def calibrate(
         work.mkdir(parents=True, exist_ok=True)
     unseen = examine_folds(
         known, recipe, measured, n_folds=folds, seed=recipe.training.seed,
-        device=str(ensemble.device), work=work, say=say,
+        device=str(ensemble.device), work=work, jobs=jobs, say=say,
     )  # fmt: skip
     say("fitting")
     calibration = fitted(unseen, ensemble.radius)

@@ -28,6 +28,10 @@ def calibrate_command(
     work: Annotated[
         Path | None, typer.Option(help="Folder to keep finished folds in and to resume from.")
     ] = None,
+    jobs: Annotated[
+        int,
+        typer.Option("--jobs", "-j", min=1, help="Folds trained at a time, a process for each."),
+    ] = 1,
     device: Device = "auto",
 ) -> None:
     """Fit a model's verdict, interval and band to spectra it has not seen.
@@ -40,7 +44,7 @@ def calibrate_command(
 
     scores = calibrate(
         model, data, references=measured, root=root, structures=structures, folds=folds,
-        work=work, device=device, say=lambda text: typer.echo(text, err=True),
+        work=work, jobs=jobs, device=device, say=lambda text: typer.echo(text, err=True),
     )  # fmt: skip
     for source, found in scores.items():
         if isinstance(found, dict):

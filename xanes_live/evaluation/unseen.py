@@ -8,7 +8,8 @@ would be.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import as_completed
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from xanes_live.ensemble.training import Trainer
 from xanes_live.evaluation.folds import compound_folds, data_without
 from xanes_live.evaluation.measured import MeasuredSet
 from xanes_live.evaluation.spoiled import SPOILED, spoiled
+from xanes_live.processes import processes
 
 N_COMPONENTS = 24
 """Principal components of the library."""
@@ -111,6 +113,7 @@ def examine_folds(
     seed: int = 0,
     device: str = "cpu",
     work: Path | None = None,
+    jobs: int = 1,
     say: Say = print,
 ) -> Unseen:
     """Train without a share of parents and compounds, `n_folds` times; examine what was left out.
@@ -129,25 +132,45 @@ def examine_folds(
         To train on.
     work
         Folder to keep finished folds in, and to resume from.
+    jobs
+        Folds trained at a time, each in a process of its own with one thread.
     say
-        Told what is being done.
+        Told what is done.
     """
     fold = folds_by_parent(data, n_folds, seed)
     compounds = compound_folds(measured, n_folds, seed)
-    parts, key = [], _fingerprint(data, recipe, measured)
-    for k in range(n_folds):
-        path = None if work is None else work / f"fold-{k}-of-{n_folds}-{key}.npz"
-        if path is not None and path.exists():
+    key = _fingerprint(data, recipe, measured)
+    parts: dict[int, Unseen] = {}
+    paths = {k: work / f"fold-{k}-of-{n_folds}-{key}.npz" for k in range(n_folds)} if work else {}
+    for k, path in paths.items():
+        if path.exists():
             say(f"fold {k + 1} of {n_folds}: found")
-            parts.append(Unseen.load(path))
-            continue
-        say(f"fold {k + 1} of {n_folds}")
-        left_out = {name for name, f in compounds.items() if f == k}
-        part = _examine_fold(data, fold == k, recipe, measured, left_out, device)
-        if path is not None:
-            part.save(path)
-        parts.append(part)
-    return Unseen.joined(parts)
+            parts[k] = Unseen.load(path)
+    tasks = {
+        k: (data, fold == k, recipe, measured, {n for n, f in compounds.items() if f == k}, device)
+        for k in range(n_folds)
+        if k not in parts
+    }
+    for k, part in _examined_folds(tasks, jobs):
+        say(f"fold {k + 1} of {n_folds}: done")
+        if k in paths:
+            part.save(paths[k])
+        parts[k] = part
+    return Unseen.joined([parts[k] for k in range(n_folds)])
+
+
+_Fold = tuple[TrainingSet, NDArray[np.bool_], Recipe, MeasuredSet | None, set[str], str]
+
+
+def _examined_folds(tasks: Mapping[int, _Fold], jobs: int) -> Iterator[tuple[int, Unseen]]:
+    """Examine folds, one after the other or in processes, and yield each when it is done."""
+    if jobs == 1 or len(tasks) < 2:
+        yield from ((k, _examine_fold(*task)) for k, task in tasks.items())
+        return
+    with processes(min(jobs, len(tasks))) as pool:
+        running = {pool.submit(_examine_fold, *task): k for k, task in tasks.items()}
+        for future in as_completed(running):
+            yield running[future], future.result()
 
 
 def _fingerprint(data: TrainingSet, recipe: Recipe, measured: MeasuredSet | None) -> str:

@@ -50,7 +50,7 @@ def scores(folder):
         folder / "model", folder / "toy.npz", references=folder / "measured.csv", folds=2,
         device="cpu", work=folder / "work", say=said.append,
     )  # fmt: skip
-    assert "fold 2 of 2" in said
+    assert "fold 2 of 2: done" in said
     return found
 
 
@@ -81,6 +81,16 @@ def test_an_interrupted_calibration_goes_on(folder, scores):
     assert again == scores
 
 
+def test_folds_trained_side_by_side_are_the_same(folder, scores):
+    ensemble = Ensemble.load(folder / "model", "cpu")
+    recipe = stored_recipe(ensemble.model.description, folder / "model")
+    data = read_training_set(folder / "toy.npz", ensemble.model.grid)
+    one, two = (examine_folds(data, recipe, None, n_folds=2, jobs=jobs) for jobs in (1, 2))
+    assert one.id.tolist() == two.id.tolist()
+    np.testing.assert_allclose(one.r, two.r, atol=1e-3)
+    np.testing.assert_allclose(one.g2_mean, two.g2_mean, atol=1e-2)
+
+
 def test_folds_of_another_training_are_not_taken_up(folder, scores):
     ensemble = Ensemble.load(folder / "model", "cpu")
     recipe = stored_recipe(ensemble.model.description, folder / "model")
@@ -90,7 +100,7 @@ def test_folds_of_another_training_are_not_taken_up(folder, scores):
     )
     said = []
     examine_folds(data, shorter, None, n_folds=2, work=folder / "work", say=said.append)
-    assert said == ["fold 1 of 2", "fold 2 of 2"]
+    assert said == ["fold 1 of 2: done", "fold 2 of 2: done"]
 
 
 def test_the_report_then_says_how_far_to_trust_it(folder, scores):
