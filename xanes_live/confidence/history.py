@@ -35,6 +35,10 @@ one compound differ by as much."""
 _REPEATABLE = 0.004
 """Scatter of one repeat beyond its counting noise, edge steps: scale and slope of normalisation."""
 
+_SHARED = 0.6
+"""Root-mean-square over the XANES of what an error of the edge step does to a spectrum, relative to
+it: measured spectra were given noise, normalised and compared."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stack:
@@ -48,11 +52,19 @@ class Stack:
     """Point-to-point noise of each, edge steps, shape (n,)."""
     e0: float
     """Edge energy of the first, eV."""
+    wobble: Array | None = None
+    """What noise does to the normalisation of each, edge steps, shape (n,); None: nothing. All
+    points of a spectrum share it, so that no mean over points makes it smaller."""
+
+    @property
+    def wobbles(self) -> Array:
+        """`wobble`, zeros where there is none, shape (n,)."""
+        return np.zeros(len(self.mu)) if self.wobble is None else self.wobble
 
     def without(self, position: int) -> Stack:
         """Return the others."""
         kept = np.arange(len(self.mu)) != position
-        return Stack(self.energy, self.mu[kept], self.noise[kept], self.e0)
+        return Stack(self.energy, self.mu[kept], self.noise[kept], self.e0, self.wobbles[kept])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,16 @@ class Measure:
     """Change that does no harm to a merge."""
 
 
+def _by_noise(stack: Stack, points: float, wobbles: float = 1.0) -> float:
+    """Return the standard deviation of a mean over `points`, edge steps.
+
+    Noise gets less in a mean, what it does to the normalisation does not: of that the mean takes
+    `wobbles`.
+    """
+    noise, wobble = float(np.median(stack.noise)), float(np.median(stack.wobbles))
+    return float(np.hypot(noise / np.sqrt(points), wobbles * wobble))
+
+
 def _edge_position(stack: Stack) -> tuple[Array, float]:
     """Return where each spectrum first reaches half the edge step, eV."""
     near = (stack.energy > stack.e0 - 25.0) & (stack.energy < stack.e0 + 25.0)
@@ -81,7 +103,7 @@ def _edge_position(stack: Stack) -> tuple[Array, float]:
             rise = max(float(y[k] - y[k - 1]), 1e-6)
             values[row] = x[k - 1] + (0.5 - y[k - 1]) / rise * (x[k] - x[k - 1])
             steep = rise / float(x[k] - x[k - 1])
-    return values, float(np.median(stack.noise)) / steep
+    return values, _by_noise(stack, 1.0, 0.5) / steep
 
 
 def _white_line(stack: Stack) -> tuple[Array, float]:
@@ -91,7 +113,7 @@ def _white_line(stack: Stack) -> tuple[Array, float]:
         return np.full(len(stack.mu), np.nan), 1.0
     top = near[int(np.argmax(stack.mu[:, near].mean(axis=0)))]
     part = slice(max(top - 2, 0), top + 3)
-    return stack.mu[:, part].mean(axis=1), float(np.median(stack.noise)) / np.sqrt(5.0)
+    return stack.mu[:, part].mean(axis=1), _by_noise(stack, 5.0)
 
 
 def _pre_edge(stack: Stack) -> tuple[Array, float]:
@@ -100,7 +122,7 @@ def _pre_edge(stack: Stack) -> tuple[Array, float]:
     near = (stack.energy > half - 14.0) & (stack.energy < half - 4.0)
     if near.sum() < 3:
         return np.full(len(stack.mu), np.nan), 1.0
-    return stack.mu[:, near].mean(axis=1), float(np.median(stack.noise) / np.sqrt(near.sum()))
+    return stack.mu[:, near].mean(axis=1), _by_noise(stack, float(near.sum()))
 
 
 def _shape(stack: Stack) -> tuple[Array, float]:
@@ -119,7 +141,8 @@ def _shape(stack: Stack) -> tuple[Array, float]:
     n, points = centred.shape
     # largest singular value of noise alone (Marčenko & Pastur), shared by n repeats
     of_noise = float(np.median(stack.noise)) * (1.0 + np.sqrt(n / points)) / np.sqrt(n)
-    return u[:, 0] * s[0] / np.sqrt(points), float(of_noise)
+    of_both = np.hypot(of_noise, _SHARED * float(np.median(stack.wobbles)))
+    return u[:, 0] * s[0] / np.sqrt(points), float(of_both)
 
 
 MEASURES = (
@@ -190,7 +213,7 @@ def outlier(stack: Stack, trend: Drift | None = None) -> Outlier | None:
     mu, width = _smooth(alike)
     if trend is not None:
         mu = _without_trend(mu)
-    expected = np.sqrt(stack.noise**2 / width + _REPEATABLE**2)
+    expected = np.sqrt(stack.noise**2 / width + _REPEATABLE**2 + (_SHARED * stack.wobbles) ** 2)
     if n == 2:
         distance, usual = float(rms(mu[1] - mu[0])), float(np.sqrt((expected**2).sum()))
         return _judged(1, distance, usual)

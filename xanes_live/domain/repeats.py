@@ -70,6 +70,7 @@ class Repeats:
     """In the order they were taken; the present run's last."""
     drift: Drift | None
     outlier: Outlier | None
+    """The present run's if it has one, else the worst; further ones are not `used` either."""
     merged: MergedRepeats | None
     one_more_narrows_by: float | None
     """By how much another repeat would narrow the half-width of the interval of the merge, Å."""

@@ -9,7 +9,11 @@ the first EXAFS oscillation.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+
+from xanes_live.domain import Array
 
 _POST: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
     # degree: (eV above the edge, relative error)
@@ -88,3 +92,33 @@ def edge_step_error(
     counting = 2.0 * noise * np.sqrt(sum(1.0 / max(n, 1) for n in points))
     parts = (pre_edge_error(pre), post_edge_error(post, degree), counting)
     return float(np.sqrt(sum(part * part for part in parts)))
+
+
+def step_noise(x: Array, ranges: Mapping[str, float], noise: float) -> float:
+    """Return the standard deviation of the edge step by noise alone, in the units of `noise`.
+
+    That is the error of both fits at e0, where they are extrapolated to: several times that of
+    their means. All of a normalised spectrum shares it.
+
+    Parameters
+    ----------
+    x
+        Energies relative to e0, eV, shape (n_points,).
+    ranges
+        pre1, pre2, norm1, norm2 (eV relative to e0) and nnorm as used.
+    noise
+        Standard deviation of the point-to-point noise of μ.
+    """
+    fits = (("pre1", "pre2", 1), ("norm1", "norm2", int(ranges["nnorm"])))
+    parts = [x[(x >= ranges[low]) & (x <= ranges[high])] for low, high, _ in fits]
+    leverages = [_at_edge(part, fit[2]) for part, fit in zip(parts, fits, strict=True)]
+    return noise * float(np.sqrt(sum(leverages)))
+
+
+def _at_edge(x: Array, degree: int) -> float:
+    """Return the variance at x = 0 of a polynomial fitted at `x`, relative to that of a point."""
+    if x.size == 0:
+        return 1.0
+    scale = float(np.abs(x).max()) or 1.0
+    powers = np.vander(x / scale, min(degree, x.size - 1) + 1, increasing=True)
+    return float((np.linalg.pinv(powers)[0] ** 2).sum())

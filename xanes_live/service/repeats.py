@@ -37,6 +37,7 @@ from xanes_live.pipeline import Predictor, judge_of
 from xanes_live.reduction import Merged, merge, resample_array, stack
 from xanes_live.reduction.absorption import DAMPED, damping
 from xanes_live.reduction.align import foil_energy
+from xanes_live.reduction.uncertainty import step_noise
 
 PAIRS = 4
 """Pairs of noise with which the merge is predicted."""
@@ -84,28 +85,53 @@ def judge(
         If the spectra have no energies in common.
     """
     trend, odd = _compared(spectra)
-    used = _used(len(of), trend, odd)
+    used = _used(len(of), trend, {*(one.position for one in odd), *_short(spectra, predictor)})
     merged = merge([spectra[i] for i in used])
     said, gain = _predicted(merged, predictor)
     of = tuple(replace(repeat, used=position in used) for position, repeat in enumerate(of))
     present = {position for position, repeat in enumerate(of) if repeat.uid == uid}
-    flags = (*_drifting(trend, spectra), *_disagreeing(odd, present, len(of)))
+    named = next((one for one in odd if one.position in present), None)
+    others = len(of) - max(len(odd), 1)
+    flags = (*_drifting(trend, spectra), *_disagreeing(named, others))
     half = _half_width(said)
-    if gain is not None and gain >= WORTH:
+    if trend is None and gain is not None and gain >= WORTH:
         flags = (*flags, make("more_repeats_help", by=gain, half=half))
-    return Repeats(of, trend, odd, said, gain, _advice(trend, gain), flags)
+    first = odd[0] if odd else None
+    return Repeats(of, trend, named or first, said, gain, _advice(trend, gain), flags)
 
 
-def _compared(spectra: Sequence[NormalisedSpectrum]) -> tuple[Drift | None, Outlier | None]:
+def _compared(spectra: Sequence[NormalisedSpectrum]) -> tuple[Drift | None, tuple[Outlier, ...]]:
+    """Return a drift, and the repeats that do not agree with the others, the worst first."""
     together = stack(spectra)
     noise = np.array([(s.spectrum.noise or 0.0) / s.edge_step for s in spectra])
-    on_grid = Stack(together.energy, together.flattened, noise, spectra[0].e0)
+    wobble = np.array(
+        [step_noise(s.energy - s.e0, s.ranges, n) for s, n in zip(spectra, noise, strict=True)]
+    )
+    on_grid = Stack(together.energy, together.flattened, noise, spectra[0].e0, wobble)
     trend = drift(on_grid)
-    odd = outlier(on_grid, trend)
-    if odd is not None and len(spectra) > 3:
+    worst = outlier(on_grid, trend)
+    if worst is None:
+        return trend, ()
+    if len(spectra) > 3:
         # one spoiled repeat may look like a trend, or hide one
-        trend = _counted_with(drift(on_grid.without(odd.position)), odd.position)
-    return trend, odd
+        trend = _counted_with(drift(on_grid.without(worst.position)), worst.position)
+    return trend, (worst, *(_further(on_grid, worst.position) if trend is None else ()))
+
+
+def _further(on_grid: Stack, worst: int) -> list[Outlier]:
+    """Return further odd repeats: of three repeats at most one is odd, or else the others are."""
+    left = list(range(len(on_grid.mu)))
+    found: list[Outlier] = []
+    position = worst
+    while len(found) + 2 <= len(on_grid.mu) // 3:
+        del left[position]
+        odd = outlier(replace(on_grid, mu=on_grid.mu[left], noise=on_grid.noise[left],
+                              wobble=on_grid.wobbles[left]))  # fmt: skip
+        if odd is None:
+            break
+        position = odd.position
+        found.append(Outlier(left[position], odd.times))
+    return found
 
 
 def _counted_with(trend: Drift | None, left_out: int) -> Drift | None:
@@ -115,10 +141,19 @@ def _counted_with(trend: Drift | None, left_out: int) -> Drift | None:
     return replace(trend, keep=trend.keep + 1)
 
 
-def _used(n: int, trend: Drift | None, odd: Outlier | None) -> list[int]:
+def _short(spectra: Sequence[NormalisedSpectrum], predictor: Predictor) -> set[int]:
+    """Return the repeats that do not reach over the model's energies, if any does.
+
+    Merged are only energies that all have: an interrupted repeat would cut the merge short.
+    """
+    low, high = float(predictor.energy[0]), float(predictor.energy[-1])
+    short = {i for i, s in enumerate(spectra) if s.energy[0] > low or s.energy[-1] < high}
+    return short if len(short) < len(spectra) else set()
+
+
+def _used(n: int, trend: Drift | None, left_out: set[int]) -> list[int]:
     kept = range(n if trend is None else trend.keep)
-    used = [i for i in kept if odd is None or i != odd.position]
-    return used or [0]
+    return [i for i in kept if i not in left_out] or [0]
 
 
 def _predicted(merged: Merged, predictor: Predictor) -> tuple[MergedRepeats, float | None]:
@@ -191,12 +226,12 @@ def _foil_moves(spectra: Sequence[NormalisedSpectrum]) -> float:
     return places[1] - places[0]
 
 
-def _disagreeing(odd: Outlier | None, present: set[int], count: int) -> tuple[Flag, ...]:
+def _disagreeing(odd: Outlier | None, others: int) -> tuple[Flag, ...]:
     """Flag the run the odd repeat belongs to; later ones only leave it out."""
-    if odd is None or odd.position not in present:
+    if odd is None:
         return ()
-    which, others = odd.position + 1, count - 1
-    return (make("repeat_disagrees", which=which, others=others, times=odd.times),)
+    them = "one" if others == 1 else others
+    return (make("repeat_disagrees", which=odd.position + 1, others=them, times=odd.times),)
 
 
 def _advice(trend: Drift | None, gain: float | None) -> str:

@@ -11,8 +11,10 @@ import pytest
 
 from tests import factories, spoil
 from xanes_live.config import ConfidenceConfig, Config
+from xanes_live.demo import samples
 from xanes_live.domain import Confidence, FirstShell, Mode
 from xanes_live.publish.document import node
+from xanes_live.reduction import normalise, spectra_from_scan
 from xanes_live.service import history as module
 from xanes_live.service import repeats as judging
 from xanes_live.service.history import History
@@ -178,6 +180,47 @@ def test_an_odd_run_is_flagged_when_it_comes_and_left_out_later():
     assert [r.used for r in found[5].of] == [True, True, True, False, True, True]
 
 
+def test_a_second_odd_run_is_flagged_and_left_out_too():
+    found = add_all([run(i, change=0.2 * (i == 2) + 0.3 * (i == 5)) for i in range(7)])
+    assert [f.code for f in found[5].flags] == ["repeat_disagrees"]
+    assert "repeat 6" in found[5].flags[0].message
+    assert [r.used for r in found[6].of] == [i not in (2, 5) for i in range(7)]
+
+
+def test_a_short_repeat_does_not_cut_the_merge_short():
+    short = run(2)
+    spectrum = short.spectra[0]
+    kept = spectrum.normalised.energy < 7145.0
+    names = ("energy", "mu", "normalised", "flattened", "pre_edge", "post_edge")
+    cut = replace(
+        spectrum.normalised, **{name: getattr(spectrum.normalised, name)[kept] for name in names}
+    )
+    short = replace(short, spectra=(replace(spectrum, normalised=cut),))
+    *_, repeats = add_all([run(0), run(1), short, run(3)])
+    assert [r.used for r in repeats.of] == [True, True, False, True]
+    assert repeats.merged.energy[-1] > Linear.energy[-1]
+    *_, alone = add_all([short, replace(short, scan=replace(short.scan, uid="b", time=1200.0))])
+    assert [r.used for r in alone.of] == [True, True]
+
+
+@pytest.mark.parametrize("key", ["fe3o4", "fes2", "fen"])
+def test_what_noise_does_to_the_normalisation_is_neither_drift_nor_odd(key):
+    """The error of the edge step is shared by all points and no mean over them makes it smaller."""
+    sample, config, alarms = samples.load(key), Config(), 0
+    kept = sample.energy > sample.e0 - 100.0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        spectra = []
+        for _ in range(8):
+            mu = spoil.spectrum(sample) + 0.02 * rng.standard_normal(sample.energy.size)
+            scan = spoil.scan(sample, spoil.transmission(sample, sample.energy[kept], mu[kept]))
+            reduced = spectra_from_scan(scan, config.beamline, config.reduction)
+            spectra += normalise(reduced, config.reduction)
+        drift, odd = judging._compared(spectra)
+        alarms += drift is not None or bool(odd)
+    assert alarms <= 1
+
+
 def with_foil(result, moves):
     spectra = []
     for spectrum in result.spectra:
@@ -255,6 +298,13 @@ def test_more_repeats_are_advised_where_noise_matters():
     assert [f.code for f in open_.flags] == ["more_repeats_help"]
     assert "narrow" in open_.advice
     assert joined(noisy[1], open_).spectra[0].assessment.confidence is Confidence.GREEN
+
+
+def test_no_more_repeats_are_asked_for_of_what_drifts():
+    (repeats,) = add_all([run(1, n=6, reduced=0.2, noise=0.01)], Linear(slope=60.0))
+    assert repeats.one_more_narrows_by > judging.WORTH
+    assert [f.code for f in repeats.flags] == ["beam_damage"]
+    assert "would not help" in repeats.advice
 
 
 def test_a_merge_has_the_interval_of_the_judge_where_there_is_one(monkeypatch):
