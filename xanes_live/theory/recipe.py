@@ -7,16 +7,19 @@ within one source structures of different names take turns.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from zlib import crc32
 
 import ase.io
 import numpy as np
 from ase import Atoms
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from xanes_live.edges import edge_energy
 from xanes_live.errors import ConfigurationError
 from xanes_live.theory import structures as make
 from xanes_live.theory.tasks import Task
@@ -42,6 +45,16 @@ class Source(BaseModel):
     displacement: tuple[float, float] = (0.0, 0.0)
     """Range of rms displacements, Å."""
 
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        for name, (low, high), least in (
+            ("strain", self.strain, 0.5),
+            ("displacement", self.displacement, 0.0),
+        ):
+            if not least <= low <= high:
+                raise ValueError(f"{name}: {low:g} to {high:g} is no range from {least:g} on")
+        return self
+
 
 class Recipe(BaseModel):
     """All sources."""
@@ -50,9 +63,40 @@ class Recipe(BaseModel):
 
     element: str
     """Absorber."""
-    edge: str = "K"
+    edge: Literal["K"] = "K"
+    """Of a K shell alone the final states are the p states that scattering is computed for."""
     seed: int = 1
     source: tuple[Source, ...]
+
+    @model_validator(mode="after")
+    def _tabulated(self) -> Self:
+        try:
+            edge_energy(self.element, self.edge)
+        except KeyError:
+            raise ValueError(f"no {self.edge} edge of {self.element!r} in the table") from None
+        if self.element != self.element.capitalize():
+            raise ValueError(f"element: {self.element!r} is written {self.element.capitalize()}")
+        return self
+
+    def only(self, names: Iterable[str]) -> Recipe:
+        """Return the recipe with the sources of these names alone; ConfigurationError for none."""
+        wanted, there = set(names), [source.name for source in self.source]
+        missing = sorted(wanted.difference(there))
+        if missing:
+            raise ConfigurationError(
+                f"no source {', '.join(missing)}; there are {', '.join(there)}"
+            )
+        return self.model_copy(update={"source": tuple(s for s in self.source if s.name in wanted)})
+
+
+def parse_recipe(data: dict[str, Any], origin: str = "recipe") -> Recipe:
+    """Check `data`; ConfigurationError with one line for each thing that is wrong."""
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        places = ((".".join(map(str, e["loc"])) or "recipe", e["msg"]) for e in error.errors())
+        lines = [f"  {place}: {message}" for place, message in places]
+        raise ConfigurationError(f"{origin}:\n" + "\n".join(lines)) from None
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -64,9 +108,12 @@ def load_recipe(path: Path) -> Recipe:
         If it is missing or wrong.
     """
     try:
-        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: {error}") from None
+    return parse_recipe(data, str(path))
 
 
 def work_list(recipe: Recipe, directory: Path) -> Iterator[Task]:
@@ -78,20 +125,45 @@ def work_list(recipe: Recipe, directory: Path) -> Iterator[Task]:
         The recipe.
     directory
         Where its structure files are.
+
+    Raises
+    ------
+    ConfigurationError
+        If one of them cannot be read.
     """
     queues = [_Queue(recipe, source, directory) for source in recipe.source]
     total = 0
+    times: Counter[str] = Counter()
     while any(q.open for q in queues):
         behind = max((q for q in queues if q.open), key=lambda q: q.share * (total + 1) - q.given)
         task = behind.take()
         if task is not None:
             total += 1
-            yield task
+            times[task.id] += 1
+            again = times[task.id]
+            # another structure of the same name, or another source of the same copies
+            yield task if again == 1 else replace(task, id=f"{task.id}#{again}")
         else:  # shares of what is left
             left = sum(q.share for q in queues if q.open)
             for q in queues:
                 q.share, q.given = q.share / max(left, 1e-12), 0
             total = 0
+
+
+def count_at_most(recipe: Recipe, directory: Path) -> int:
+    """Return how many tasks :func:`work_list` yields; sites that cannot be made count, too."""
+    total = 0
+    for source in recipe.source:
+        if source.kind == "alloys":
+            total += source.copies
+            continue
+        for _, atoms in _structures(recipe, source, directory):
+            if source.kind == "made":
+                total += source.copies * any(s in make.CATIONS for s in atoms.symbols)
+            elif recipe.element in atoms.symbols:
+                sites = source.kind == "sites" and make.inequivalent_sites(atoms, recipe.element)
+                total += len(sites) if sites else source.copies
+    return total
 
 
 class _Queue:
@@ -109,23 +181,15 @@ class _Queue:
         return task
 
 
-def _structures(source: Source, directory: Path, seed: int) -> list[tuple[str, Atoms]]:
+def _structures(recipe: Recipe, source: Source, directory: Path) -> list[tuple[str, Atoms]]:
     """(key, structure) of all files, shuffled, names taking turns."""
-    found = []
-    for file in source.files:
-        path = directory / file
-        try:
-            frames = ase.io.read(path, index=":")
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            IndexError,
-            ase.io.formats.UnknownFileTypeError,
-        ) as error:
-            raise ConfigurationError(f"{path}: {error}") from None
-        found += [(_key(atoms, path.stem, i), atoms) for i, atoms in enumerate(frames)]
-    order = np.random.default_rng([seed, 0]).permutation(len(found))
+    labels = _labels({file for other in recipe.source for file in other.files})
+    found = [
+        (_key(atoms, labels[file], i), atoms)
+        for file in source.files
+        for i, atoms in enumerate(_frames(directory / file))
+    ]
+    order = np.random.default_rng([recipe.seed, 0]).permutation(len(found))
     turn: dict[str, int] = {}
     ranked: list[tuple[int, int, tuple[str, Atoms]]] = []
     for i in order:
@@ -133,6 +197,37 @@ def _structures(source: Source, directory: Path, seed: int) -> list[tuple[str, A
         turn[name] = turn.get(name, 0) + 1
         ranked.append((turn[name], len(ranked), found[i]))
     return [item for _, _, item in sorted(ranked, key=lambda r: r[:2])]
+
+
+def _frames(path: Path) -> list[Atoms]:
+    """Return every structure in a file."""
+    try:
+        frames: list[Atoms] = ase.io.read(path, index=":")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror or error}") from None
+    except Exception as error:  # noqa: BLE001 - ASE's readers fail in many ways on a bad file
+        reason = str(error) or type(error).__name__
+        raise ConfigurationError(f"{path}: no structure that ASE reads ({reason})") from None
+    return frames
+
+
+def _labels(files: Iterable[str]) -> dict[str, str]:
+    """Return what structures of each file are called: its stem, and no more folders than needed.
+
+    Calculations are often kept as one ``POSCAR`` in a folder each, which is then what tells them
+    apart. Files that differ in their suffix alone keep it.
+    """
+    labels = {}
+    for file in files:
+        path = Path(file)
+        same = [p for p in map(Path, files) if p.stem == path.stem and p != path]
+        elsewhere = [p for p in same if p.parent != path.parent]
+        depth = 1
+        while any(p.parts[-depth:-1] == path.parts[-depth:-1] for p in elsewhere):
+            depth += 1
+        name = path.stem if len(same) == len(elsewhere) else path.name
+        labels[file] = "/".join((*path.parts[-depth:-1], name))
+    return labels
 
 
 def _key(atoms: Atoms, stem: str, index: int) -> str:
@@ -180,14 +275,14 @@ def _rng(seed: int, text: str) -> np.random.Generator:
 
 
 def _sites(recipe: Recipe, source: Source, directory: Path) -> Iterator[Task]:
-    for key, atoms in _structures(source, directory, recipe.seed):
+    for key, atoms in _structures(recipe, source, directory):
         for site, count in make.inequivalent_sites(atoms, recipe.element):
             meta = _meta(atoms, key, source, "as-is") | {"multiplicity": count, "site": site}
             yield Task(f"{key}:s{site}", atoms, site, None, meta)
 
 
 def _distorted(recipe: Recipe, source: Source, directory: Path) -> Iterator[Task]:
-    found = _structures(source, directory, recipe.seed)
+    found = _structures(recipe, source, directory)
     for copy in range(source.copies):
         for key, atoms in found:
             label = f"{key}~{copy}"
@@ -219,7 +314,7 @@ def _shaken(
 
 
 def _made(recipe: Recipe, source: Source, directory: Path) -> Iterator[Task]:
-    found = _structures(source, directory, recipe.seed)
+    found = _structures(recipe, source, directory)
     for copy in range(source.copies):
         for key, atoms in found:
             label = f"{key}*{copy}"

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from xanes_live.errors import ConfigurationError
-from xanes_live.theory.recipe import Recipe, Source, load_recipe, work_list
+from xanes_live.theory.recipe import Recipe, Source, load_recipe, parse_recipe, work_list
 
 SHIPPED = Path(__file__).parents[3] / "models" / "fe-k" / "dataset.toml"
 
@@ -78,6 +78,59 @@ def test_spin_states_of_one_set_of_ligands_are_twins(folder: Path) -> None:
     assert {t.meta["parent"] for t in tasks} == {"ligands:water_ammonia"}
     assert {(t.meta["ox"], t.meta["spin"]) for t in tasks} == {(2, 1), (3, 5)}
     assert all(t.solid is None for t in tasks)
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for number, place in enumerate(("1/run", "2/run")):
+        (tmp_path / place).mkdir(parents=True)
+        ase.io.write(tmp_path / place / "POSCAR", bulk("FeO", "rocksalt", a=4.2 + number / 10))
+    for name in ("fe.cif", "fe.xyz", "other.cif"):
+        ase.io.write(tmp_path / name, bulk("Fe"))
+    files = ("1/run/POSCAR", "2/run/POSCAR", "fe.cif", "fe.xyz", "other.cif")
+    source = Source(name="a", files=files)
+    twins = source.model_copy(update={"name": "b", "kind": "distorted"})
+    tasks = list(work_list(Recipe(element="Fe", source=(source, twins)), tmp_path))
+    keys = {"1/run/POSCAR:0", "2/run/POSCAR:0", "fe.cif:0", "fe.xyz:0", "other:0"}
+    assert {t.meta["parent"] for t in tasks} == keys
+    assert {t.id for t in tasks} == {f"{k}{c}:s0" for k in keys for c in ("", "~0")}
+
+
+def test_every_task_has_an_id_of_its_own(folder: Path) -> None:
+    source = Source(name="a", kind="distorted", files=("crystals.extxyz", "molecules.extxyz"))
+    other = source.model_copy(update={"name": "b", "strain": (0.9, 0.92)})
+    tasks = list(work_list(Recipe(element="Fe", source=(source, other)), folder))
+    assert len({t.id for t in tasks}) == len(tasks) == 14
+    assert len({t.meta["parent"] for t in tasks}) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"element": "Xx"}, "Xx"),
+        ({"element": "fe"}, "written Fe"),
+        ({"edge": "L3"}, "edge"),
+        ({"source": [{"name": "a", "strain": [1.1, 0.9]}]}, "strain"),
+        ({"source": [{"name": "a", "displacement": [-1.0, 0.1]}]}, "displacement"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(change: dict, word: str) -> None:
+    with pytest.raises(ConfigurationError, match=word):
+        parse_recipe({"element": "Fe", "source": []} | change)
+
+
+@pytest.mark.parametrize("text", ["not a crystal\n", "", "3\nx\nFe 0 0 0\n"])
+@pytest.mark.parametrize("name", ["bad.cif", "bad.xyz", "POSCAR"])
+def test_a_file_that_is_no_structure_is_named(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    plan = Recipe(element="Fe", source=(Source(name="x", files=(name,)),))
+    with pytest.raises(ConfigurationError, match=name):
+        list(work_list(plan, tmp_path))
+
+
+def test_sources_are_chosen_by_name() -> None:
+    assert [s.name for s in recipe().only(["shaken"]).source] == ["shaken"]
+    with pytest.raises(ConfigurationError, match="minerals; there are mineral, shaken, metal"):
+        recipe().only(["shaken", "minerals"])
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
