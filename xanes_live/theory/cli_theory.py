@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,18 +24,18 @@ def theory_command(
     ] = Path(),
     element: Annotated[str, typer.Option(help="Absorbing element.")] = "Fe",
     edge: Annotated[str, typer.Option(help="Edge.")] = "K",
-    copies: Annotated[int, typer.Option(help="Distorted copies of each structure.")] = 0,
+    copies: Annotated[int, typer.Option(min=0, help="Distorted copies of each structure.")] = 0,
     strain: Annotated[tuple[float, float], typer.Option(help="Range of strain.")] = (0.94, 1.06),
     displacement: Annotated[
         tuple[float, float], typer.Option(help="Range of rms displacements, Å.")
     ] = (0.03, 0.1),
     scf: Annotated[bool, typer.Option("--scf", help="Self-consistent potentials.")] = False,
-    mesh: Annotated[str, typer.Option(help="'fast' (5e-4) or 'fine' (1e-4).")] = "fast",
+    mesh: Annotated[str, typer.Option(help="'fast' (error of μ 5e-4) or 'fine' (1e-4).")] = "fast",
     seed: Annotated[int, typer.Option(help="Of distortions and order.")] = 1,
-    jobs: Annotated[int, typer.Option("-j", "--jobs", help="Worker processes.")] = 1,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", min=1, help="Worker processes.")] = 1,
     dask: Annotated[str | None, typer.Option(help="Address of a dask scheduler.")] = None,
     limit: Annotated[
-        int | None, typer.Option(help="Stop when the file holds so many spectra.")
+        int | None, typer.Option(min=0, help="Stop when the file holds so many spectra.")
     ] = None,
     source: Annotated[
         list[str] | None, typer.Option(help="Only these sources of the recipe.")
@@ -47,11 +47,14 @@ def theory_command(
 
     What the file already holds is not computed again: after an interruption give the same command.
     """
+    from xanes_live.errors import ConfigurationError
     from xanes_live.theory.dataset import build, export_npz
     from xanes_live.theory.display import Display
-    from xanes_live.theory.recipe import load_recipe, work_list
+    from xanes_live.theory.recipe import count_at_most, load_recipe, work_list
     from xanes_live.theory.tasks import Settings
 
+    if mesh not in {"fast", "fine"}:
+        raise typer.BadParameter(f"--mesh {mesh}: 'fast' or 'fine'")
     if recipe is None and not structures:
         if npz is None:
             raise typer.BadParameter("give structure files or --recipe")
@@ -62,16 +65,17 @@ def theory_command(
             else _plan(structures or [], element, edge, seed, copies, strain, displacement)
         )
         if source:
-            plan = plan.model_copy(
-                update={"source": tuple(s for s in plan.source if s.name in source)}
-            )
+            plan = plan.only(source)
+        count = count_at_most(plan, directory)
+        if not count:
+            raise ConfigurationError(f"no {plan.element} in any structure: nothing to compute")
         settings = Settings(
             edge=plan.edge,
             mode="scf" if scf else "cheap",
             mesh="fine" if mesh == "fine" else "fast",
         )
-        with Display(limit) as display:
-            build(
+        with Display(limit, count) as display:
+            done = build(
                 work_list(plan, directory),
                 output,
                 settings,
@@ -81,8 +85,12 @@ def theory_command(
                 retry_failed=retry_failed,
                 report=display,
             )
+        typer.echo(
+            f"{done.held + done.computed} spectra in {output}, {done.computed} of them computed "
+            f"now; {done.failed} failed now"
+        )
     if npz is not None:
-        typer.echo(f"{export_npz(output, npz)} spectra written to {npz}")
+        typer.echo(f"{export_npz(output, npz, structure=True)} spectra written to {npz}")
 
 
 def _plan(
@@ -95,23 +103,24 @@ def _plan(
     displacement: tuple[float, float],
 ) -> Recipe:
     """Return the recipe for a list of files: each site as it is, and distorted copies."""
-    from xanes_live.theory.recipe import Recipe, Source
+    from xanes_live.theory.recipe import parse_recipe
 
-    files = tuple(str(path.absolute()) for path in structures)
-    sources = [Source(name="given", files=files)]
+    files = [str(path.absolute()) for path in structures]
+    sources: list[dict[str, Any]] = [{"name": "given", "files": files}]
     if copies:
         sources.append(
-            Source(
-                name="distorted",
-                kind="distorted",
-                share=float(copies),
-                files=files,
-                copies=copies,
-                strain=strain,
-                displacement=displacement,
-            )
+            {
+                "name": "distorted",
+                "kind": "distorted",
+                "share": float(copies),
+                "files": files,
+                "copies": copies,
+                "strain": strain,
+                "displacement": displacement,
+            }
         )
-    return Recipe(element=element, edge=edge, seed=seed, source=tuple(sources))
+    given = {"element": element, "edge": edge, "seed": seed, "source": sources}
+    return parse_recipe(given, "the options given")
 
 
 def combine_command(

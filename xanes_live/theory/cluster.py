@@ -102,7 +102,7 @@ def _around(atoms: Atoms, absorber: int, radius: float) -> tuple[NDArray[np.int_
             inside = np.linalg.norm(vectors, axis=1) < radius + TIE
             return numbers[inside], vectors[inside]
         return numbers, vectors
-    cell = np.asarray(atoms.cell.array)
+    cell = np.asarray(atoms.cell.complete().array)  # a slab may have no third vector
     wrapped = atoms.cell.scaled_positions(vectors)
     shift = np.where(atoms.pbc, np.floor(wrapped + 0.5), 0.0)
     vectors = vectors - shift @ cell

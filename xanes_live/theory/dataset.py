@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xanes_live.errors import MissingDependencyError
+from xanes_live.errors import ConfigurationError, MissingDependencyError
 from xanes_live.theory import store
 from xanes_live.theory.export import export_npz
 from xanes_live.theory.feff_run import feff_directory
@@ -89,7 +89,7 @@ def build(
     Raises
     ------
     ConfigurationError
-        If `path` was made with other settings.
+        If `path` was made with other settings, or no dask scheduler answers.
     MissingDependencyError
         Without FEFF8L, or without dask.distributed if an address is given.
     """
@@ -223,7 +223,11 @@ def _cluster(address: str) -> Pool:
 
     @contextmanager
     def pool() -> Iterator[Executor]:
-        with Client(address) as client:
+        try:
+            client = Client(address)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"no dask scheduler at {address}: {error}") from None
+        with client:
             executor = client.get_executor(pure=False)
             try:
                 yield executor

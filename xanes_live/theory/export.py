@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from xanes_live.descriptor.g2 import G2Grid, g2_from_distances
+from xanes_live.errors import ConfigurationError
 from xanes_live.theory.store import NUMBERS, TEXT, Record, read_journal
 
 
@@ -75,7 +76,14 @@ def export_npz(
     -------
     int
         Number of spectra written.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such data set.
     """
+    if not h5.is_file():
+        raise ConfigurationError(f"{h5}: no such data set")
     grid = grid or G2Grid()
     rows = [r for r in records(h5) if scf is None or bool(r["scf"]) is scf]
     with h5py.File(h5, "r") as file:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
+from xanes_live.errors import ConfigurationError
 from xanes_live.theory.cluster import BOHR, HARTREE, Cluster, lmax_of, make_cluster
 from xanes_live.theory.contour import cut
 from xanes_live.theory.feff_input import ScfSettings
@@ -99,7 +100,7 @@ def compute_xanes(
     absorber
         Index of the absorbing atom.
     edge
-        Absorption edge.
+        A K edge: 'K'.
     scf_radius
         Å, radius of the self-consistent cycle; None overlaps free atoms.
     fms_radius
@@ -120,6 +121,8 @@ def compute_xanes(
 
     Raises
     ------
+    ConfigurationError
+        For another edge than a K edge, or an unknown mesh.
     MissingDependencyError
         Without FEFF8L.
     TheoryError
@@ -185,6 +188,11 @@ def prepare(
     gives its atoms within `cluster_radius` (Å) to the potentials; the proportion of elements in it
     moves the interstitial potential by 0.1 to 0.2 eV.
     """
+    if edge.upper() != "K":
+        raise ConfigurationError(f"{edge}: only K edges are computed, whose final states are p")
+    if mesh not in get_args(Mesh):
+        raise ConfigurationError(f"no mesh {mesh!r}; there are {', '.join(get_args(Mesh))}")
+    edge = edge.upper()
     cluster = make_cluster(atoms, absorber, max(cluster_radius, fms_radius), solid=solid)
     used: ScfSettings | None = None
     kmax = _mesh_end(energies, mesh)

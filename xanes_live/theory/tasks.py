@@ -66,7 +66,7 @@ def scf_radius(atoms: Atoms, absorber: int, solid: bool | None) -> float:
         return 5.0
     distance = np.linalg.norm(cluster.positions, axis=1)
     reach = [distance[cluster.potential == i].min() for i in range(1, len(cluster.species))]
-    return float(min(5.5, max(3.6, *(r + 0.05 for r in reach))))
+    return float(min(5.5, max([3.6, *(r + 0.05 for r in reach)])))
 
 
 def run_task(task: Task, settings: Settings) -> Record:
@@ -82,7 +82,7 @@ def run_task(task: Task, settings: Settings) -> Record:
         record = _compute(task, settings)
     except TheoryError as error:
         return {"id": task.id, "ok": False, "error": str(error)}
-    except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+    except (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError) as error:
         return {"id": task.id, "ok": False, "error": f"{type(error).__name__}: {error}"}
     record["seconds"] = time.perf_counter() - start
     return record

@@ -61,3 +61,12 @@ def test_sites_on_top_of_each_other_are_refused() -> None:
     many = Atoms("FeHHeLiBeBCNOFNeNa", np.arange(36).reshape(12, 3))
     with pytest.raises(TheoryError, match="elements"):
         make_cluster(many, 0)
+
+
+def test_a_slab_may_have_no_third_vector() -> None:
+    slab = Atoms("NiO", [(0, 0, 0), (1.5, 1.5, 1.2)], cell=[3, 3, 0], pbc=(True, True, False))
+    whole = slab.copy()
+    whole.cell[2, 2] = 40.0
+    np.testing.assert_allclose(
+        make_cluster(slab, 0).positions, make_cluster(whole, 0).positions, atol=1e-9
+    )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import time
@@ -13,10 +14,14 @@ import pytest
 import typer
 from ase import Atoms
 from ase.build import bulk
+from rich.console import Console
 from typer.testing import CliRunner
 
-from xanes_live.theory import dataset, store
+from xanes_live.ensemble.data_files import read_training_set
+from xanes_live.errors import ConfigurationError
+from xanes_live.theory import dataset, store, tasks
 from xanes_live.theory.cli_theory import theory_command
+from xanes_live.theory.display import Display
 from xanes_live.theory.tasks import Settings, Task, run_task, scf_radius
 
 SOON = 120.0
@@ -140,6 +145,60 @@ def test_command_makes_distorted_copies_in_worker_processes(tmp_path: Path, feff
         assert data["mu"].max() < 4
 
 
+def run_command(*arguments: object) -> object:
+    return CliRunner().invoke(command(), [str(a) for a in arguments])
+
+
+@pytest.mark.slow
+def test_an_exported_set_can_be_trained_on(tmp_path: Path, feff: None) -> None:
+    ase.io.write(tmp_path / "c.xyz", carbonyl())
+    output, npz = tmp_path / "d.h5", tmp_path / "d.npz"
+    result = run_command(tmp_path / "c.xyz", "-o", output, "--npz", npz)
+    assert f"1 spectra in {output}, 1 of them computed now; 0 failed now" in result.output
+    data = read_training_set(npz)
+    assert data.parent.tolist() == ["c:0"]
+    assert data.shell[0] == pytest.approx(1.83, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--element", "Ni"), "no Ni in any structure"),
+        (("--edge", "L3"), "edge"),
+        (("--copies", "1", "--strain", "1.1", "0.9"), "strain"),
+        (("--source", "minerals"), "minerals"),
+        (("--mesh", "coarse"), "coarse"),
+        (("--jobs", "0"), "jobs"),
+        (("--dask", "nowhere"), "nowhere"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    tmp_path: Path, feff: None, options: tuple[str, ...], word: str
+) -> None:
+    ase.io.write(tmp_path / "c.xyz", carbonyl())
+    result = run_command(tmp_path / "c.xyz", "-o", tmp_path / "d.h5", *options)
+    assert result.exit_code
+    if isinstance(result.exception, SystemExit):
+        assert word in result.output
+    else:
+        assert isinstance(result.exception, ConfigurationError)
+        assert word in str(result.exception)
+
+
+def test_a_set_that_is_not_there_is_not_exported(tmp_path: Path) -> None:
+    result = run_command("--npz", tmp_path / "d.npz", "-o", tmp_path / "none.h5")
+    assert isinstance(result.exception, ConfigurationError)
+
+
+def test_progress_knows_what_is_left() -> None:
+    console = Console(file=io.StringIO(), force_terminal=False)
+    state = dataset.Progress(computed=2, failed=1, skipped=3, held=2, started=time.monotonic() - 60)
+    shown = Display(None, 10, console)
+    assert "2 min left" in shown._line(state, "")  # 10 less 2 failed, 4 there: 4 at 2 a minute
+    assert "1 min left" in Display(6, 10, console)._line(state, "")
+    assert "left" not in Display(None, None, console)._line(state, "")
+
+
 def processes() -> dict[int, int]:
     """Parent of every process."""
     table = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, check=True).stdout
@@ -205,3 +264,18 @@ def test_self_consistent_radius_reaches_every_element() -> None:
     assert scf_radius(bulk("FeO", "rocksalt", a=4.3), 0, None) == 3.6
     wide = bulk("FeO", "rocksalt", a=7.8)
     assert scf_radius(wide, 0, None) == 5.5  # the second iron is at 5.52 Å
+    lone = Atoms("Fe", [[0, 0, 0]], cell=[20] * 3, pbc=True)
+    assert scf_radius(lone, 0, None) == 3.6
+
+
+@pytest.mark.parametrize("error", [TypeError("x"), RuntimeError("memory"), KeyError("Fe")])
+def test_one_task_does_not_end_the_others(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def broken(*args: object, **kwargs: object) -> None:
+        raise error
+
+    monkeypatch.setattr(tasks, "prepare", broken)
+    record = run_task(task(0), Settings())
+    assert not record["ok"]
+    assert type(error).__name__ in record["error"]

@@ -7,7 +7,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from xanes_live.errors import MissingDependencyError, TheoryError
+from xanes_live.errors import ConfigurationError, MissingDependencyError, TheoryError
 from xanes_live.theory import feff_run, spectrum
 from xanes_live.theory.cluster import make_cluster
 from xanes_live.theory.feff_input import ScfSettings
@@ -165,3 +165,9 @@ def test_missing_xraylarch_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(feff_run.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match=r"xanes-live\[theory\]"):
         feff_run.feff_directory()
+
+
+@pytest.mark.parametrize("given", [{"edge": "L3"}, {"edge": "M5"}, {"mesh": "coarse"}])
+def test_what_is_not_computed_is_refused(given: dict) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(given.values()))):
+        compute_xanes(bulk("NiO", "rocksalt", a=4.18), 0, scf_radius=None, **given)
