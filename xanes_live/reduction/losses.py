@@ -14,6 +14,9 @@ _LOST = 0.5
 """Ratio of neighbouring I0 readings that counts as lost intensity."""
 _WEAK = 0.15
 """Relative scatter of a counter from which its zeros are counting noise."""
+_CERTAIN = 6.0
+"""Least fall in standard deviations of the counter's noise: where little is counted, as below the
+edge in fluorescence, noise alone halves a reading."""
 _FEWEST = 4
 """Positive readings without which there is nothing to lose."""
 
@@ -39,8 +42,11 @@ def _lost_runs(readings: Array, ratio: float) -> list[slice]:
         return []
     peak = float(positive.max())
     level = np.maximum(readings, 1e-9 * peak)
-    falls = np.flatnonzero(level[1:] < ratio * level[:-1]) + 1
-    runs = _dark_start(level, peak)
+    fallen = level[1:] < ratio * level[:-1]
+    certain = _CERTAIN * scatter / np.sqrt(2.0)  # of differences of two
+    fallen &= level[:-1] - level[1:] > certain
+    falls = np.flatnonzero(fallen) + 1
+    runs = _dark_start(level, peak, certain)
     end = runs[0].stop if runs else 0
     for start in falls:
         if start < end:
@@ -55,8 +61,10 @@ def _lost_runs(readings: Array, ratio: float) -> list[slice]:
     return runs
 
 
-def _dark_start(level: Array, peak: float) -> list[slice]:
+def _dark_start(level: Array, peak: float, certain: float) -> list[slice]:
     """Return the run of points before a detector was switched on at all."""
     dark = level < 1e-6 * peak
     first = int(np.argmin(dark))
-    return [slice(0, first)] if dark[0] and not dark.all() else []
+    if not dark[0] or dark.all() or level[first] < certain:
+        return []
+    return [slice(0, first)]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from tests import measured
-from xanes_live.reduction import find_e0
+from xanes_live.reduction import find_e0, pre_edge
 from xanes_live.reduction.glitches import find_excursions
+from xanes_live.reduction.losses import losses
 from xanes_live.reduction.noise import cubic_residuals, noise_level
 
 KNOWN = {"cr2o3_ssrl4_1_rt_003.xdi": 6717.9}
@@ -35,6 +36,21 @@ def test_nothing_is_found_in_measured_spectra_but_the_glitch_that_is_there():
             if runs:
                 found[s.name] = [round(float(s.energy[r.start]), 1) for r in runs]
     assert found == {name: [energy] for name, energy in KNOWN.items()}
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.03, 0.05, 0.1])
+def test_noise_where_little_is_counted_is_no_loss_of_intensity(noise):
+    """Fluorescence with a low background: below the edge noise alone halves a reading."""
+    s = measured.spectrum("Fe2O3")
+    flat = np.maximum(pre_edge(s.energy, s.mu).flat, 0.0)
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        counts = 1e4 * (0.05 + flat + noise * rng.standard_normal(flat.size))
+        assert losses({"fluorescence": counts}, flat.size) == []
+    lost = 1e4 * (0.05 + flat + noise * rng.standard_normal(flat.size))
+    start = int(np.searchsorted(s.energy, 7150.0))
+    lost[start : start + 6] *= 0.02
+    assert losses({"fluorescence": lost}, flat.size) == [slice(start, start + 6)]
 
 
 def lorentzian(x, centre, width):
