@@ -226,6 +226,9 @@ def _why_not(energy: Array, mu: Array, guess: float, wanted: tuple[str, str, flo
         return make("wrong_edge", element=element, edge=edge, expected=expected, found=other)
     if energy[0] > expected - 5.0:
         return make("too_short", available=expected - energy[0])
+    if energy[-1] < expected + USUAL[1]:
+        # the edge of an oxidised sample may lie further up
+        return make("too_short", available=energy[-1] - expected)
     return make("no_edge")
 
 

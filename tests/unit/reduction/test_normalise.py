@@ -215,6 +215,15 @@ def test_short_ranges_are_flagged_or_refused(low, high, expected):
         assert isinstance(result, Unusable) == ("too_short" in expected)
 
 
+@pytest.mark.parametrize("name", ["Fe2O3", "FeO_rt", "Fe3O4"])
+def test_a_scan_that_stops_on_the_edge_is_too_short_and_not_without_one(name):
+    s = measured.spectrum(name)
+    for end in (5.0, 10.0, 13.0):
+        kept = s.energy < 7112.0 + end
+        result = one(spectrum_of(s.energy[kept], s.mu[kept]))
+        assert codes(result) == ["too_short"], end
+
+
 def test_a_scan_that_stops_before_the_edge_is_too_short_not_of_another_element():
     s = measured.spectrum("Fe2O3")
     result = one(cut(s, -200, -30))
