@@ -37,6 +37,8 @@ _SLOPE_FROM = 15
 """Points from which the local baseline has a slope; with fewer, one bad point would make it."""
 _STAYS = (2.0, 0.7)
 """Range over which μ stays above this fraction of the level once it has begun, eV."""
+_COARSE = 2.5
+"""Step over which it cannot be told where absorption begins, eV."""
 _FEWEST = 3
 """Points that must be above it in a row, whatever their distance."""
 _NOISY, _UNSURE = 0.015, 0.09
@@ -136,6 +138,8 @@ def absorption_begins(energy: Array, mu: Array, level: float) -> float:
             continue
         last = max(int(np.searchsorted(x, x[j] + _STAYS[0], side="right")), j + 1 + _FEWEST)
         if np.all(y[j + 1 : last] >= _STAYS[1] * level):
+            if energy[j + 1] - energy[j] > _COARSE:
+                return float("nan")
             part = (level - y[j]) / (y[j + 1] - y[j])
             return float(energy[j] + part * (energy[j + 1] - energy[j]))
     return float("nan")

@@ -33,6 +33,16 @@ def reason(source, config=CONFIG) -> str:
     return " ".join(f.message for f in result.flags if f.code == "energy_scale_off")
 
 
+def test_steps_too_wide_to_tell_where_absorption_begins_tell_nothing():
+    s = measured.spectrum("Fe_Foil")
+    for start in np.arange(7030.0, 7034.5, 0.5):
+        energy = np.arange(start, 7260.0, 4.4)
+        coarse = Spectrum(
+            energy, np.interp(energy, s.energy, s.mu), Mode.GIVEN, "Fe", "K", noise=1e-4
+        )
+        assert reason(coarse) == "", start
+
+
 @pytest.mark.parametrize("s", IRON, ids=lambda s: s.name)
 def test_measured_spectra_begin_where_iron_begins(s):
     assert reason(spectrum(s)) == ""
