@@ -50,3 +50,12 @@ def test_a_flag_of_another_version_comes_last_among_equals():
 @pytest.mark.parametrize("code", sorted(CAUSES | SYMPTOMS))
 def test_codes_named_in_the_order_are_in_the_table(code):
     assert code in FLAGS
+
+
+def test_one_thing_is_not_said_in_the_words_for_several():
+    one, many = (make("glitch", count=n, energy=7101.0).message for n in (1, 31))
+    assert one == "1 glitched point removed, the worst at 7101.0 eV"
+    assert many == "31 glitched points removed, the worst at 7101.0 eV"
+    assert make("dropout", energy=7120.1, count=1).message.endswith("for 1 point")
+    said = make("scan_incomplete", points=1, announced=300).message
+    assert said == "1 of 300 announced points were taken"

@@ -78,7 +78,7 @@ RUN = (
     FlagKind(
         "data_recovered",
         INFO,
-        "{count} events lost on the way were re-read from Tiled",
+        "re-read from Tiled: {count} events lost on the way",
         "The subscriber started late, was busy, or the network lost documents.",
         "",
     ),

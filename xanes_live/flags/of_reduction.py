@@ -78,14 +78,14 @@ MEASUREMENT = (
     FlagKind(
         "glitch",
         WARNING,
-        "{count} glitched points, the worst at {energy:.1f} eV, were removed",
+        "{count} glitched points removed, the worst at {energy:.1f} eV",
         "Bragg glitches of the monochromator or of a crystalline sample, spikes of electronics.",
         "Detune or rotate the sample if they are near the edge.",
     ),
     FlagKind(
         "glitch_kept",
         WARNING,
-        "{count} glitched points, the worst at {energy:.1f} eV, were left in (deglitch is off)",
+        "{count} glitched points left in (deglitch is off), the worst at {energy:.1f} eV",
         "Bragg glitches of the monochromator or of a crystalline sample, spikes of electronics.",
         "Set deglitch in the [reduction] section.",
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from xanes_live.domain import Flag
 from xanes_live.flags.kind import FlagKind
 from xanes_live.flags.of_documents import RUN
@@ -22,6 +24,8 @@ def _table(*rows: FlagKind) -> dict[str, FlagKind]:
 # then what the model makes of it. An operator wants the cause before its consequences.
 FLAGS: dict[str, FlagKind] = _table(*RUN, *MEASUREMENT, *REPEATS, *MODEL)
 """Every flag by its code."""
+_SEVERAL = re.compile(r"(?<![\d.,])1 ((?:\w+ )?(?:event|point|value))s\b")
+"""One thing in the words for several."""
 
 
 def make(code: str, **values: object) -> Flag:
@@ -33,4 +37,5 @@ def make(code: str, **values: object) -> Flag:
         If the code is not in the table or a value of its message is missing.
     """
     kind = FLAGS[code]
-    return Flag(kind.code, kind.severity, kind.message.format(**values), kind.remedy)
+    message = _SEVERAL.sub(r"1 \1", kind.message.format(**values))
+    return Flag(kind.code, kind.severity, message, kind.remedy)
