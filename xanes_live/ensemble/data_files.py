@@ -6,8 +6,10 @@ any descriptor.
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,8 +66,7 @@ def read_measured_set(path: Path, grid: G2Grid) -> TrainingSet:
     """
     if not path.is_file():
         raise ConfigurationError(f"{path}: no such measured set")
-    with np.load(path, allow_pickle=False) as file:
-        columns = {name: file[name] for name in file}
+    columns = _columns(path)
     _need(path, {*MEASURED, "descriptor"}, set(columns))
     if not np.array_equal(columns["descriptor"], _descriptor(grid)):
         raise ReadError(f"{path}: made for other radial functions")
@@ -91,12 +92,20 @@ def _descriptor(grid: G2Grid) -> Array:
 
 
 def _read_npz(path: Path, grid: G2Grid) -> TrainingSet:
-    with np.load(path, allow_pickle=False) as file:
-        columns = {name: file[name] for name in set(file) & (FIRST_STUDY | EXPORT)}
+    columns = _columns(path, FIRST_STUDY | EXPORT)
     if set(columns) >= FIRST_STUDY:
         return _first_study(columns, grid)
     _need(path, EXPORT, set(columns))
     return _ragged(columns, grid)
+
+
+def _columns(path: Path, names: set[str] | None = None) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a NumPy archive, or those of some names."""
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return {name: file[name] for name in file if names is None or name in names}
+    except (ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
+        raise ReadError(f"{path}: not a NumPy archive ({error})") from None
 
 
 def _read_hdf5(path: Path, grid: G2Grid) -> TrainingSet:

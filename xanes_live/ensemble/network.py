@@ -44,6 +44,8 @@ class Architecture:
 
     def __post_init__(self) -> None:
         """Refuse a network through which nothing passes."""
+        if min(self.kernel, self.stride, *self.channels, *self.hidden) < 1:
+            raise ValueError("kernel, stride, channels and hidden are at least 1")
         if self.lengths()[-1] < 1:
             raise ValueError(f"{self.n_input} points are too few for {len(self.channels)} layers")
         if self.activation not in ACTIVATIONS:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from xanes_live.config import Section
+from xanes_live.descriptor import G2Grid
 from xanes_live.domain import Array
+from xanes_live.edges import edge_energy
 from xanes_live.ensemble.augment import Augmentation
 from xanes_live.ensemble.network import NAMED, Architecture
 from xanes_live.errors import ConfigurationError
+
+FAR = 200.0
+"""How far above an edge a model's energies may begin, eV."""
 
 
 class ModelSection(Section):
@@ -33,6 +38,21 @@ class ModelSection(Section):
     stored: Literal["float16", "float32"] = "float16"
     """Precision of the weights on disk; they are computed with in float32."""
 
+    @model_validator(mode="after")
+    def _of_the_edge(self) -> Self:
+        try:
+            edge = edge_energy(self.element, self.edge)
+        except KeyError:
+            raise ValueError(f"no {self.edge} edge of {self.element!r} in the table") from None
+        if not self.energy_start < self.energy_stop:
+            raise ValueError("energy_stop is not above energy_start")
+        if not self.energy_start - FAR < edge < self.energy_stop:
+            raise ValueError(
+                f"{self.energy_start:g} to {self.energy_stop:g} eV are not of the {self.edge} edge "
+                f"of {self.element}, {edge:g} eV"
+            )
+        return self
+
     @property
     def energy(self) -> Array:
         """The grid, eV, shape (n_energy,)."""
@@ -45,7 +65,12 @@ class DescriptorSection(Section):
     size: int = 50
     r_min: float = 0.0
     r_max: float = 6.0
-    r_c: float = 6.0
+    r_c: float = Field(6.0, gt=0)
+
+    @model_validator(mode="after")
+    def _grid(self) -> Self:
+        G2Grid(**self.model_dump())  # raises where there is none
+        return self
 
 
 class DataSection(Section):
@@ -57,7 +82,7 @@ class DataSection(Section):
     """Parents whose name contains one of these words are not used."""
     held_out: float = Field(0.0, ge=0, lt=1)
     """Share of the spectra kept for testing, whole parents at a time."""
-    weights: dict[str, float] = Field(default_factory=dict)
+    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     """Weight of a source (collection) when resampling; 1 if not named."""
 
 

@@ -4,7 +4,7 @@ from ase import Atoms
 
 from xanes_live.descriptor import G2Grid, g2
 from xanes_live.ensemble.data import folds_by_parent, split_by_parent
-from xanes_live.ensemble.data_files import read_training_set
+from xanes_live.ensemble.data_files import read_measured_set, read_training_set
 from xanes_live.errors import ConfigurationError, ReadError
 
 ENERGY = np.arange(7100.0, 7176.1, 0.5)
@@ -97,6 +97,13 @@ def test_what_cannot_be_read(tmp_path):
     (tmp_path / "no.h5").write_bytes(b"no")
     with pytest.raises(ReadError, match=r"no\.h5"):
         read_training_set(tmp_path / "no.h5")
+
+
+def test_what_is_no_archive_is_named(tmp_path):
+    (tmp_path / "set.npz").write_bytes(b"something else")
+    for read in (read_training_set, read_measured_set):
+        with pytest.raises(ReadError, match=r"set\.npz"):
+            read(tmp_path / "set.npz", G2Grid())
 
 
 def test_no_parent_is_on_both_sides(toy_set):

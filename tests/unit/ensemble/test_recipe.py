@@ -6,7 +6,7 @@ from xanes_live.ensemble.recipe import stored_recipe
 from xanes_live.ensemble.save import recipe_as_stored
 from xanes_live.errors import ConfigurationError
 
-COPPER = {"energy_start": 8979.0, "energy_stop": 9029.0}
+COPPER = {"element": "Cu", "energy_start": 8979.0, "energy_stop": 9029.0}
 
 
 def test_a_pivot_off_the_energies_is_put_near_the_edge(make_recipe):
@@ -32,3 +32,23 @@ def test_a_stored_recipe_is_read_beside_its_model(make_recipe, tmp_path):
 def test_a_model_without_a_recipe_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match="no recipe"):
         stored_recipe({}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "word"),
+    [
+        ("model", {"energy_stop": 7000.0}, "not above"),
+        ("model", {"element": "Ni"}, "not of the K edge of Ni"),
+        ("model", {"element": "Qq"}, "Qq"),
+        ("descriptor", {"size": 1}, "G2 grid"),
+        ("descriptor", {"r_min": 5.5}, "G2 grid"),
+        ("descriptor", {"r_c": 0.0}, "r_c"),
+        ("data", {"weights": {"tmqm": -1.0}}, "tmqm"),
+        ("network", {"kernel": 0}, "at least 1"),
+        ("network", {"stride": 0}, "at least 1"),
+        ("network", {"channels": [0, 2]}, "at least 1"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(make_recipe, section, values, word):
+    with pytest.raises(ConfigurationError, match=word):
+        make_recipe(**{section: values}).architecture()
