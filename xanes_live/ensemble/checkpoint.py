@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -26,7 +24,7 @@ def write_checkpoint(trainer: Trainer, path: Path) -> None:
         for name, value in trainer.optimiser.state.get(parameter, {}).items():
             tensors[f"optimiser.{i}.{name}"] = torch.as_tensor(value)
     tensors["losses"] = torch.tensor(trainer.losses, dtype=torch.float64)
-    position = {"epoch": str(trainer.epoch), "step": str(trainer.step), "of": _fingerprint(trainer)}
+    position = {"epoch": str(trainer.epoch), "step": str(trainer.step), "of": trainer.fingerprint}
     data = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, position)
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(data)
@@ -39,13 +37,16 @@ def read_checkpoint(trainer: Trainer, path: Path) -> None:
     Raises
     ------
     ConfigurationError
-        If the file belongs to another recipe or other members.
+        If the file belongs to another recipe, other data or other members, or is something else.
     """
-    with safe_open(path, framework="pt", device=str(trainer.device)) as file:
-        position = file.metadata() or {}
-        if position.get("of") != _fingerprint(trainer):
-            raise ConfigurationError(f"{path} belongs to another training: remove it to start anew")
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    try:
+        with safe_open(path, framework="pt", device=str(trainer.device)) as file:
+            position = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ConfigurationError(f"{path}: not the state of a training ({error})") from None
+    if position.get("of") != trainer.fingerprint:
+        raise ConfigurationError(f"{path} belongs to another training: remove it to start anew")
     network = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network")}
     trainer.network.load_state_dict(network)
     for i, parameter in enumerate(trainer.network.parameters()):
@@ -57,14 +58,3 @@ def read_checkpoint(trainer: Trainer, path: Path) -> None:
 
 def _state(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def _fingerprint(trainer: Trainer) -> str:
-    """Return what must be the same for a checkpoint to fit."""
-    recipe = trainer.recipe.model_dump(
-        mode="json", exclude={"data": {"path"}, "discrepancy": {"path"}}
-    )
-    size = len(trainer.resamples[0])
-    modes = trainer.settings.modes
-    shapes = None if modes is None else hashlib.sha256(modes.cpu().numpy().tobytes()).hexdigest()
-    return json.dumps([recipe, list(trainer.members), size, shapes], sort_keys=True)

@@ -7,8 +7,10 @@ a member by itself gives the same weights.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +19,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from xanes_live import log
 from xanes_live.ensemble.augment import Augmentation, Bank, Settings, apply
 from xanes_live.ensemble.data import TrainingSet
 from xanes_live.ensemble.discrepancy import modes_of
+from xanes_live.ensemble.fingerprint import fingerprint
 from xanes_live.ensemble.heads import HEADS, LOG_ERROR, SHELL, WIDTH, laplace_loss
 from xanes_live.ensemble.recipe import Recipe, TrainingSection
 from xanes_live.ensemble.stacked import Stacked
 from xanes_live.ensemble.step import Draws, Recorded
 from xanes_live.errors import ConfigurationError
 
+_log = log.get(__name__)
 Progress = Callable[[int, float], None]
 """Called after each epoch with the number of epochs done and the mean training loss."""
 
@@ -108,6 +113,11 @@ class Trainer:
         Which members; all by default. Those left out do not change those trained.
     device
         'cpu', 'cuda', ….
+
+    Raises
+    ------
+    ConfigurationError
+        If there is nothing to learn from, or it does not cover the model's energies.
     """
 
     def __init__(
@@ -123,10 +133,13 @@ class Trainer:
         m = recipe.model
         self.energy = m.energy
         self.grid = torch.tensor(self.energy, dtype=torch.float32, device=self.device)
+        _refuse_too_little(data, recipe)
         data = data.within(m.energy_start - MARGIN, m.energy_stop + MARGIN)
         self.kinds = _kinds(recipe)
         self.bank = _bank(data, self.kinds, self.device)
-        self.settings = Settings(self.kinds, self.device, modes_of(recipe, self.energy))
+        modes = modes_of(recipe, self.energy)
+        _say_if_none(recipe, modes)
+        self.settings = Settings(self.kinds, self.device, modes)
         self.target = torch.tensor(targets(data, recipe), device=self.device)
         heads = recipe.architecture().heads
         self.shell = recipe.descriptor.size + (heads.index(SHELL) if SHELL in heads else 0)
@@ -262,6 +275,15 @@ class Trainer:
         cosine: float = 0.5 * (1.0 + np.cos(np.pi * min(1.0, self.step / last)))
         return self.section.rate * warm * max(cosine, 1e-3)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """What a state saved by :meth:`save` must agree in to be gone on with, in hex digits."""
+        modes = self.settings.modes
+        tensors = (self.bank.values[:, 0], self.bank.fermi, self.bank.kind, self.target)
+        arrays = [t.float().cpu().numpy() for t in tensors]
+        arrays += [np.array(self.members), self.resamples]
+        return fingerprint(self.recipe, [*arrays, None if modes is None else modes.cpu().numpy()])
+
     def save(self, path: Path) -> None:
         """Write everything needed to go on from here; the file is replaced as a whole."""
         from xanes_live.ensemble.checkpoint import write_checkpoint  # noqa: PLC0415
@@ -298,6 +320,28 @@ def _scale(target: Tensor) -> tuple[Tensor, Tensor]:
 def _smooth(error: Tensor) -> Tensor:
     """Absolute error, rounded off within a tenth of the scale."""
     return functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=0.1)
+
+
+def _refuse_too_little(data: TrainingSet, recipe: Recipe) -> None:
+    """Raise ConfigurationError if nothing is left, or spectra end before the model's energies."""
+    if data.measured.all():
+        raise ConfigurationError(f"{recipe.data.path}: no computed spectrum to learn from")
+    low, high, m = float(data.energy[0]), float(data.energy[-1]), recipe.model
+    if low > m.energy_start or high < m.energy_stop:
+        raise ConfigurationError(
+            f"{recipe.data.path}: spectra from {low:g} to {high:g} eV do not cover a model from "
+            f"{m.energy_start:g} to {m.energy_stop:g} eV"
+        )
+
+
+def _say_if_none(recipe: Recipe, modes: NDArray[np.float32] | None) -> None:
+    """Log that no residual is left of those a recipe wants learnt from."""
+    section = recipe.discrepancy
+    if section is not None and section.modes and modes is not None and not len(modes):
+        log.event(
+            _log, logging.WARNING, "trained without [discrepancy]: all residuals are left out",
+            path=section.path.name, largest=section.largest, leave_out=", ".join(section.leave_out),
+        )  # fmt: skip
 
 
 def _kinds(recipe: Recipe) -> tuple[Augmentation, ...]:

@@ -7,7 +7,6 @@ would be.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import as_completed
 from dataclasses import dataclass, fields, replace
@@ -25,6 +24,7 @@ from xanes_live.ensemble.augment import transferred
 from xanes_live.ensemble.data import TrainingSet, folds_by_parent
 from xanes_live.ensemble.discrepancy import modes_of, recipe_without
 from xanes_live.ensemble.ensemble import Ensemble
+from xanes_live.ensemble.fingerprint import fingerprint
 from xanes_live.ensemble.forward_training import principal
 from xanes_live.ensemble.recipe import Recipe
 from xanes_live.ensemble.train import forward_ensemble, shown
@@ -175,13 +175,9 @@ def _examined_folds(tasks: Mapping[int, _Fold], jobs: int) -> Iterator[tuple[int
 
 def _fingerprint(data: TrainingSet, recipe: Recipe, measured: MeasuredSet | None) -> str:
     """Return what tells folds of one calibration from those of another, in hex digits."""
-    paths = {"data": {"path"}, "measured": {"path"}, "discrepancy": {"path"}}
-    found = hashlib.sha256(recipe.model_dump_json(exclude=paths).encode())
-    arrays = [data.mu, data.g2, data.fermi, modes_of(recipe, data.energy)]
-    arrays += [] if measured is None else [measured.mu, measured.shell]
-    for array in arrays:
-        found.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()[:8]
+    known = () if measured is None else (measured.mu, measured.shell)
+    arrays = (data.mu, data.g2, data.fermi, modes_of(recipe, data.energy), *known)
+    return fingerprint(recipe, arrays)[:8]
 
 
 def _examine_fold(

@@ -132,13 +132,16 @@ def test_residuals_of_another_edge_are_refused(recipe):
 
 
 @pytest.mark.parametrize("change", [{"modes": 0}, {"leave_out": ("a", "b")}])
-def test_a_training_without_any_of_them(recipe, toy_set, change):
+def test_a_training_without_any_of_them(recipe, toy_set, change, caplog):
     section = recipe.discrepancy.model_copy(update=change)
     trainer = Trainer(toy_set, recipe.model_copy(update={"discrepancy": section}))
     assert np.isfinite(trainer.run().losses).all()
+    said = [r for r in caplog.records if "all residuals are left out" in r.getMessage()]
+    assert len(said) == ("modes" not in change)  # none were asked for
 
 
-def test_a_training_shows_them(recipe, toy_set):
+def test_a_training_shows_them(recipe, toy_set, caplog):
     trainer = Trainer(toy_set, recipe)
+    assert not caplog.records
     assert trainer.settings.modes.shape[1] == recipe.model.n_energy
     assert np.isfinite(trainer.run().losses).all()

@@ -99,6 +99,24 @@ def test_checkpoint_of_another_recipe_is_refused(toy_set, make_recipe, tmp_path)
     Trainer(toy_set, make_recipe()).run(checkpoint=file)
     with pytest.raises(ConfigurationError, match="another training"):
         Trainer(toy_set, make_recipe(training={"seed": 9})).run(checkpoint=file)
+    other = replace(toy_set, mu=toy_set.mu + 0.01)
+    with pytest.raises(ConfigurationError, match="another training"):
+        Trainer(other, make_recipe()).run(checkpoint=file)
+    file.write_bytes(b"something else")
+    with pytest.raises(ConfigurationError, match="not the state of a training"):
+        Trainer(toy_set, make_recipe()).run(checkpoint=file)
+
+
+def test_checkpoint_goes_by_what_measured_spectra_hold_not_where_they_are(
+    toy_set, make_recipe, tmp_path
+):
+    file, here = tmp_path / "state.safetensors", {"path": "here.npz"}
+    measured = replace(toy_set, measured=np.arange(len(toy_set)) < 5)
+    Trainer(measured, make_recipe(measured=here)).run(checkpoint=file)
+    Trainer(measured, make_recipe(measured={"path": "there.npz"})).run(checkpoint=file)
+    others = replace(measured, g2=measured.g2 + 1.0 * measured.measured[:, None])
+    with pytest.raises(ConfigurationError, match="another training"):
+        Trainer(others, make_recipe(measured=here)).run(checkpoint=file)
 
 
 def test_resamples(toy_set, make_recipe):
@@ -213,3 +231,10 @@ def test_a_recorded_training_resumes(toy_set, make_recipe, tmp_path):
         Trainer(toy_set, recipe, device="cuda").run(progress=_stop_after(2), checkpoint=file)
     resumed = Trainer(toy_set, recipe, device="cuda").run(checkpoint=file)
     np.testing.assert_allclose(resumed.losses, whole.losses, rtol=1e-3)
+
+
+def test_spectra_must_cover_the_energies_of_the_model(toy_set, make_recipe):
+    with pytest.raises(ConfigurationError, match="do not cover a model from 7112"):
+        Trainer(toy_set, make_recipe(model={"energy_stop": 7190.0}))
+    with pytest.raises(ConfigurationError, match="no computed spectrum"):
+        Trainer(toy_set.without(["p"]), make_recipe())
