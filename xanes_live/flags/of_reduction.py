@@ -64,8 +64,8 @@ MEASUREMENT = (
     FlagKind(
         "too_few_points",
         ERROR,
-        "only {count} usable points",
-        "The scan is too short to be a spectrum.",
+        "only {count} usable points{where}",
+        "The scan is too short, or its steps are too wide, to be a spectrum.",
         "Repeat with more points.",
     ),
     FlagKind(

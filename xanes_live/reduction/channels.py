@@ -74,7 +74,7 @@ def _reduce(
     order = put_in_order(sweep.energy)
     flags = (*_count_flags(scan, sweep.energy.size), *_order_flags(order))
     if order.energy.size < MIN_POINTS:
-        return Unusable(index, (*flags, make("too_few_points", count=order.energy.size)))
+        return Unusable(index, (*flags, make("too_few_points", count=order.energy.size, where="")))
     readings = read_channels(sweep, order, scan, beamline)
     found = signals(readings)
     choice = choose(found, readings, scan, beamline)
@@ -86,7 +86,7 @@ def _reduce(
     flags = (*flags, *cleaned.flags, *against_transmission(readings, signal))
     energy = readings.energy[cleaned.kept]
     if energy.size < MIN_POINTS:
-        return Unusable(index, (*flags, make("too_few_points", count=energy.size)))
+        return Unusable(index, (*flags, make("too_few_points", count=energy.size, where="")))
     mu = signal.mu[cleaned.kept]
     noise = float(noise_level(energy, mu, cleaned.edge))
     return Spectrum(

@@ -36,6 +36,9 @@ _DEPENDENT = 1e-10
 """Ratio of diagonal elements below which an inverse is not to be trusted."""
 _SEARCH = (-50.0, 80.0)
 """Neighbourhood of the announced edge searched when the steepest point is elsewhere, eV."""
+_FEWEST = 16
+"""Points in that neighbourhood with which an edge may be there and not be seen: it is narrower than
+their steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +232,10 @@ def _why_not(energy: Array, mu: Array, guess: float, wanted: tuple[str, str, flo
     if energy[-1] < expected + USUAL[1]:
         # the edge of an oxidised sample may lie further up
         return make("too_short", available=energy[-1] - expected)
+    count = near.stop - near.start
+    if count < _FEWEST:
+        where = f" from {_SEARCH[0]:+.0f} to {_SEARCH[1]:+.0f} eV around the edge"
+        return make("too_few_points", count=count, where=where)
     return make("no_edge")
 
 

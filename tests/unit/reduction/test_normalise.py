@@ -224,6 +224,17 @@ def test_a_scan_that_stops_on_the_edge_is_too_short_and_not_without_one(name):
         assert codes(result) == ["too_short"], end
 
 
+@pytest.mark.parametrize("name", ["Fe2O3", "FeO_rt", "Fe_Foil"])
+def test_an_edge_narrower_than_the_steps_is_not_said_to_be_absent(name):
+    s = measured.spectrum(name)
+    seen = []
+    for start in np.arange(7050.0, 7062.0, 1.0):
+        energy = np.arange(start, 7240.0, 15.0)
+        seen += codes(one(spectrum_of(energy, np.interp(energy, s.energy, s.mu))))
+    assert "no_edge" not in seen
+    assert "too_few_points" in seen
+
+
 def test_a_scan_that_stops_before_the_edge_is_too_short_not_of_another_element():
     s = measured.spectrum("Fe2O3")
     result = one(cut(s, -200, -30))
