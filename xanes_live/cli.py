@@ -26,6 +26,7 @@ from xanes_live.errors import XanesLiveError
 from xanes_live.evaluation.cli_calibrate import calibrate_command
 from xanes_live.evaluation.cli_evaluate import evaluate_command, measured_command
 from xanes_live.evaluation.cli_transfer import transfer_command
+from xanes_live.theory.cli_fermi import fermi_command
 from xanes_live.theory.cli_theory import combine_command, theory_command
 
 app = typer.Typer(
@@ -228,6 +229,7 @@ def models() -> None:
 
 app.command("theory")(theory_command)
 app.command("combine")(combine_command)
+app.command("fermi")(fermi_command)
 app.command("train")(train_command)
 app.command("measured")(measured_command)
 app.command("evaluate")(evaluate_command)

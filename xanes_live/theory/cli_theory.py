@@ -30,6 +30,10 @@ def theory_command(
         tuple[float, float], typer.Option(help="Range of rms displacements, Å.")
     ] = (0.03, 0.1),
     scf: Annotated[bool, typer.Option("--scf", help="Self-consistent potentials.")] = False,
+    fermi: Annotated[
+        Path | None,
+        typer.Option(help="Prediction of the Fermi level by xanes-live fermi, for cheap spectra."),
+    ] = None,
     mesh: Annotated[str, typer.Option(help="'fast' (error of μ 5e-4) or 'fine' (1e-4).")] = "fast",
     seed: Annotated[int, typer.Option(help="Of distortions and order.")] = 1,
     jobs: Annotated[int, typer.Option("-j", "--jobs", min=1, help="Worker processes.")] = 1,
@@ -73,6 +77,7 @@ def theory_command(
             edge=plan.edge,
             mode="scf" if scf else "cheap",
             mesh="fine" if mesh == "fine" else "fast",
+            fermi=None if scf else _prediction(fermi, plan.element),
         )
         with Display(limit, count) as display:
             done = build(
@@ -91,6 +96,22 @@ def theory_command(
         )
     if npz is not None:
         typer.echo(f"{export_npz(output, npz, structure=True)} spectra written to {npz}")
+
+
+def _prediction(path: Path | None, element: str) -> dict[str, Any] | None:
+    """Return the prediction of the Fermi level to use; say where it is for another element."""
+    from xanes_live.theory.fermi import read_model, shipped_model
+
+    model = shipped_model() if path is None else read_model(path)
+    fitted = model.get("element")
+    if fitted != element:
+        typer.echo(
+            f"The Fermi level of {element} is predicted by a fit to {fitted}: expect energies off "
+            "by about 1 eV. Better: a hundred spectra with --scf, then xanes-live fermi, then "
+            "--fermi.",
+            err=True,
+        )
+    return None if path is None else model
 
 
 def _plan(

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import importlib.metadata
-import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from xanes_live.errors import ConfigurationError, MissingDependencyError
+from xanes_live.processes import processes
 from xanes_live.theory import store
 from xanes_live.theory.export import export_npz
 from xanes_live.theory.feff_run import feff_directory
@@ -102,7 +101,7 @@ def build(
     todo: Iterator[Task] = (task for task in tasks if task.id not in known)
     if limit is not None and len(done) >= limit:
         todo = iter(())
-    pool = _processes(jobs) if dask is None else _cluster(dask)
+    pool: Pool = partial(processes, jobs) if dask is None else _cluster(dask)
     for record in _results(todo, settings, pool, SLOTS_PER_JOB * (jobs if dask is None else 16)):
         store.append(path, record)
         progress.computed += bool(record["ok"])
@@ -177,42 +176,6 @@ def _drain(
             record = future.result()
             del pending[future]
             yield record
-
-
-def _end_with_parent() -> None:
-    """Make a worker end when the process that gives it work is killed.
-
-    It would wait for ever otherwise: its siblings keep the queue open.
-    """
-    parent = multiprocessing.parent_process()
-
-    def follow() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
-
-
-def _processes(jobs: int) -> Pool:
-    @contextmanager
-    def pool() -> Iterator[Executor]:
-        # the threads of BLAS are set when a worker loads it
-        before = {
-            name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-        }
-        os.environ.update(dict.fromkeys(before, "1"))
-        executor = ProcessPoolExecutor(
-            jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
-        )
-        try:
-            yield executor
-        finally:
-            executor.shutdown(wait=True, cancel_futures=True)
-            for name, value in before.items():
-                os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-
-    return pool
 
 
 def _cluster(address: str) -> Pool:

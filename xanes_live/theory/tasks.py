@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -33,6 +34,8 @@ class Settings:
     high: float = 88.0
     step: float = 0.2
     """Energies stored, eV relative to the tabulated edge."""
+    fermi: Mapping[str, Any] | None = None
+    """Prediction of the Fermi level for cheap spectra; None: the shipped one."""
 
     def energy(self) -> Array:
         """Return the energies stored, eV relative to the edge."""
@@ -41,7 +44,7 @@ class Settings:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form kept with the data."""
-        return asdict(self)
+        return {k: v for k, v in asdict(self).items() if k != "fermi" or v is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def _compute(task: Task, settings: Settings) -> Record:
         scf_radius=scf_radius(task.atoms, task.absorber, task.solid) if scf else None,
         fms_radius=settings.fms_radius,
         energies=energies,
-        fermi=None if scf else fermi_model(),
+        fermi=None if scf else fermi_model(settings.fermi),
         mesh=settings.mesh,
         solid=task.solid,
         cluster_radius=CUT,  # distorted copies are cut out with it, and E_F was fitted with it

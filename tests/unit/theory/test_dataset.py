@@ -43,7 +43,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Tasks in this process: what is tested is the book-keeping."""
     from concurrent.futures import ThreadPoolExecutor
 
-    monkeypatch.setattr(dataset, "_processes", lambda jobs: lambda: ThreadPoolExecutor(1))
+    monkeypatch.setattr(dataset, "processes", lambda jobs: ThreadPoolExecutor(1))
     return Settings()
 
 
@@ -116,7 +116,7 @@ def test_a_worker_that_dies_costs_its_task_only(
         def __exit__(self, *error):
             return None
 
-    monkeypatch.setattr(dataset, "_processes", lambda jobs: Fragile)
+    monkeypatch.setattr(dataset, "processes", lambda jobs: Fragile())
     path = tmp_path / "d.h5"
     dataset.build([task(i) for i in range(9)], path, Settings())
     with h5py.File(path) as file:
