@@ -1,8 +1,8 @@
 """Configuration: one TOML or YAML file, checked, with every unknown key refused.
 
 Secrets may also come from the environment (``XANES_LIVE_TILED_API_KEY``), which wins over the file.
-Sections that change numbers (`beamline`, `reduction`, `model`, `confidence`) make up
-:meth:`Config.hash`, which is part of every published key.
+Sections that change numbers (`beamline`, `reduction`, `confidence`) make up :meth:`Config.hash`,
+which is part of every published key, as is the hash of the model.
 """
 
 from __future__ import annotations
@@ -12,10 +12,17 @@ import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from xanes_live.domain import Mode
 from xanes_live.errors import ConfigurationError
@@ -159,6 +166,14 @@ class ConfidenceConfig(Section):
     repeats_within_s: float = Field(14_400.0, ge=0)
     """Runs of the same sample that begin at most this many seconds apart are judged as repeats of
     it; with 0 only the sweeps of one run are."""
+
+    @model_validator(mode="after")
+    def _red_is_worse_than_amber(self) -> Self:
+        if self.red_probability > self.green_probability:
+            raise ValueError("red_probability is above green_probability")
+        if self.red_half_width < self.amber_half_width:
+            raise ValueError("red_half_width is below amber_half_width")
+        return self
 
 
 class ServiceConfig(Section):

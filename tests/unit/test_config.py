@@ -79,3 +79,17 @@ def test_secrets_do_not_show(monkeypatch):
 def test_an_unknown_log_level_is_one_sentence():
     with pytest.raises(ConfigurationError, match="log level 'LOUD': expected DEBUG"):
         configure("LOUD")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"green_probability": 0.3},
+        {"red_probability": 0.95},
+        {"amber_half_width": 0.7},
+        {"red_half_width": 0.2},
+    ],
+)
+def test_red_is_worse_than_amber(wrong):
+    with pytest.raises(ConfigurationError, match=r"confidence: .* is (above|below)"):
+        parse({"confidence": wrong})
