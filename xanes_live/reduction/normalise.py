@@ -20,7 +20,12 @@ from xanes_live.reduction.edge import find_e0
 from xanes_live.reduction.energy_scale import scale_flags
 from xanes_live.reduction.locate import Located, locate_edge
 from xanes_live.reduction.stability import stability_flags
-from xanes_live.reduction.uncertainty import edge_step_error, post_edge_error, pre_edge_error
+from xanes_live.reduction.uncertainty import (
+    edge_step_error,
+    post_edge_error,
+    pre_edge_error,
+    step_noise,
+)
 
 __all__ = ["PreEdge", "normalise", "pre_edge"]
 
@@ -154,10 +159,9 @@ def _result(
         for name in ("pre1", "pre2", "norm1", "norm2", "nnorm", "nvict")
     }
     noise = (spectrum.noise or 0.0) / step
-    used = (_count(energy - e0, ranges["pre1"], ranges["pre2"]),
-            _count(energy - e0, ranges["norm1"], ranges["norm2"]))  # fmt: skip
+    counting = step_noise(energy - e0, ranges, noise)
     degree = int(ranges["nnorm"])
-    sigma = step * edge_step_error(-ranges["pre1"], ranges["norm2"], degree, noise, used)
+    sigma = step * edge_step_error(-ranges["pre1"], ranges["norm2"], degree, counting)
     return NormalisedSpectrum(
         energy=energy,
         mu=spectrum.mu,
@@ -177,10 +181,6 @@ def _result(
                *without_white_line(energy, fits.flat[row], e0, noise, spectrum),
                *scale_flags(energy, fits.flat[row], spectrum, (noise, sigma / step), config)),
     )  # fmt: skip
-
-
-def _count(x: Array, low: float, high: float) -> int:
-    return int(np.sum((x >= low) & (x <= high)))
 
 
 def _range_flags(ranges: dict[str, float]) -> tuple[Flag, ...]:

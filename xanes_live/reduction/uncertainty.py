@@ -72,9 +72,7 @@ def pre_edge_error(reach: float) -> float:
     return float(np.interp(reach, *_PRE))
 
 
-def edge_step_error(
-    pre: float, post: float, degree: int, noise: float, points: tuple[int, int]
-) -> float:
+def edge_step_error(pre: float, post: float, degree: int, counting: float) -> float:
     """Return the relative standard uncertainty of the edge step.
 
     Parameters
@@ -83,13 +81,9 @@ def edge_step_error(
         Range below and above e0, eV.
     degree
         Degree of the post-edge polynomial.
-    noise
-        Noise of μ relative to the edge step.
-    points
-        Points in the pre-edge and post-edge fits; extrapolating a line to e0 doubles the error of
-        its mean.
+    counting
+        What noise alone does to the edge step, relative to it: see :func:`step_noise`.
     """
-    counting = 2.0 * noise * np.sqrt(sum(1.0 / max(n, 1) for n in points))
     parts = (pre_edge_error(pre), post_edge_error(post, degree), counting)
     return float(np.sqrt(sum(part * part for part in parts)))
 
@@ -120,5 +114,7 @@ def _at_edge(x: Array, degree: int) -> float:
     if x.size == 0:
         return 1.0
     scale = float(np.abs(x).max()) or 1.0
-    powers = np.vander(x / scale, min(degree, x.size - 1) + 1, increasing=True)
-    return float((np.linalg.pinv(powers)[0] ** 2).sum())
+    terms = min(degree, x.size - 1) + 1
+    powers = (x / scale) ** np.arange(terms)[:, None]
+    # the first diagonal element of the inverse: the variance of the constant term
+    return float(np.linalg.pinv(powers @ powers.T, hermitian=True)[0, 0])

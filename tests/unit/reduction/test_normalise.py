@@ -13,7 +13,7 @@ from xanes_live.domain import Mode, NormalisedSpectrum, Severity, Spectrum, Unus
 from xanes_live.edges import edge_energy
 from xanes_live.reduction import normalise, pre_edge, spectra_from_scan
 from xanes_live.reduction.locate import locate_edge, rise_at
-from xanes_live.reduction.uncertainty import edge_step_error, post_edge_error
+from xanes_live.reduction.uncertainty import edge_step_error, post_edge_error, step_noise
 
 CONFIG = ReductionConfig()
 
@@ -266,10 +266,19 @@ def test_the_percentage_told_is_the_error_of_the_range():
     assert f"{expected:.0f} %" in flag.message
 
 
+@pytest.mark.parametrize("degree", [1, 2])
+def test_noise_does_to_the_edge_step_what_is_said(degree):
+    x = np.concatenate([np.arange(-100.0, -20.0, 5.0), np.arange(-20.0, 200.0, 1.0)])
+    energy = 7120.0 + x
+    mu = 0.1 + 0.5 * (1.0 + np.tanh(x / 2.0))
+    noisy = mu + 0.02 * np.random.default_rng(0).standard_normal((400, x.size))
+    ranges = {"pre1": -100.0, "pre2": -30.0, "norm1": 25.0, "norm2": 199.0, "nnorm": degree}
+    found = pre_edge(energy, noisy, e0=np.full(400, 7120.0), **ranges)
+    assert step_noise(x, ranges, 0.02) == pytest.approx(float(np.std(found.edge_step)), rel=0.15)
+
+
 def test_the_step_error_grows_with_noise_and_shrinks_with_range():
-    assert edge_step_error(100, 400, 2, 0.0, (20, 100)) < edge_step_error(
-        100, 400, 2, 0.2, (20, 100)
-    )
+    assert edge_step_error(100, 400, 2, 0.0) < edge_step_error(100, 400, 2, 0.05)
     errors = [post_edge_error(reach, 1) for reach in (30, 60, 100, 150, 250)]
     assert errors == sorted(errors, reverse=True)
 
