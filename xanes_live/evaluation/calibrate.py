@@ -82,8 +82,9 @@ def calibrate(
         energies = np.arange(low, high, 0.1)
         table = read_references(references, root)
         measured = read_measured(
-            table, energies, ensemble.input_form, ensemble.model.grid, structures
-        )
+            table, energies, ensemble.input_form, ensemble.model.grid, structures,
+            element=ensemble.info.element,
+        )  # fmt: skip
     if work is not None:
         work.mkdir(parents=True, exist_ok=True)
     unseen = examine_folds(

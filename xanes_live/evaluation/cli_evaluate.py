@@ -66,6 +66,7 @@ def measured_command(
     form: Annotated[str, typer.Option(help="'flattened' or 'normalised'.")] = "flattened",
     low: Annotated[float, typer.Option(help="First energy, eV.")] = 7090.0,
     high: Annotated[float, typer.Option(help="Last energy, eV.")] = 7185.0,
+    element: Annotated[str, typer.Option(help="Absorbing element.")] = "Fe",
 ) -> None:
     """Reduce measured spectra of known structure to what a training can mix in."""
     import numpy as np
@@ -75,6 +76,8 @@ def measured_command(
     from xanes_live.evaluation.measured import read_measured, read_references
 
     energy = np.arange(low, high + 0.05, 0.1)
-    measured = read_measured(read_references(table, root), energy, form, G2Grid(), structures)
+    measured = read_measured(
+        read_references(table, root), energy, form, G2Grid(), structures, element=element
+    )
     write_measured_set(output, measured.training_set(energy))
     typer.echo(f"{int(measured.scored.sum())} spectra in {output}")

@@ -190,7 +190,10 @@ def prepare(
     if references is not None:
         table = read_references(references, root)
         wide = np.arange(low, high, 0.1)
-        measured = read_measured(table, wide, ensemble.input_form, ensemble.model.grid, structures)
+        measured = read_measured(
+            table, wide, ensemble.input_form, ensemble.model.grid, structures,
+            element=ensemble.info.element,
+        )  # fmt: skip
     own = ensemble.model.description["data"]["sha256"] == file_hash(data)
     index, predictions, how = _unseen(ensemble, known, recipe, own=own)
     return Subject(ensemble, recipe, known, measured, index, predictions, how)
@@ -204,8 +207,9 @@ def _unseen(
     training, held = split_by_parent(data, recipe.data.held_out, recipe.training.seed)
     if own and recipe.training.resample != "none" and not held.any():
         spectra = shown(data, recipe, ensemble.energy)
-        predictions, index = folds.out_of_bag(ensemble, data, recipe, spectra)
-        return index, predictions, "out of bag"
+        predictions, unseen = folds.out_of_bag(ensemble, data, recipe, spectra)
+        if len(unseen):  # none where members are few and parents fewer
+            return unseen, predictions, "out of bag"
     if own:
         index = np.flatnonzero(held) if held.any() else np.flatnonzero(training)
     spectra = shown(data.take(index), recipe, ensemble.energy)

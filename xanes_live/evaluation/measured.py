@@ -115,28 +115,39 @@ def read_references(table: Path, root: Path | None = None) -> tuple[Reference, .
     Raises
     ------
     ConfigurationError
-        If the table is missing or lacks a column.
+        If the table is missing, lacks a column or a cell, or a distance is no number.
     """
     root = root or table.parent
     try:
-        with table.open(encoding="utf-8", newline="") as stream:
+        with table.open(encoding="utf-8-sig", newline="") as stream:
             rows = list(csv.DictReader(stream))
     except OSError as error:
         raise ConfigurationError(f"{table}: {error.strerror}") from None
     missing = set(COLUMNS) - set(rows[0] if rows else ())
     if missing:
         raise ConfigurationError(f"{table}: lacks {', '.join(sorted(missing))}")
-    return tuple(
-        Reference(
-            id=row["id"],
-            file=root / row["file"],
-            compound=row["compound"],
-            first_shell=float(row["first_shell"]),
-            quality=row["quality"],
-            amcsd=row["amcsd"],
-            leave_out=tuple(w for w in row["leave_out"].split("|") if w),
-        )
-        for row in rows
+    return tuple(_reference(row, root, f"{table}, row {k}") for k, row in enumerate(rows, 1))
+
+
+def _reference(row: dict[str, str | None], root: Path, where: str) -> Reference:
+    short = [name for name in COLUMNS if row[name] is None]
+    if short:
+        raise ConfigurationError(f"{where}: lacks {', '.join(short)}")
+    cell = {name: str(row[name]).strip() for name in COLUMNS}
+    try:
+        distance = float(cell["first_shell"])
+    except ValueError:
+        raise ConfigurationError(
+            f"{where}: first_shell is {cell['first_shell']!r}, not a distance in Å"
+        ) from None
+    return Reference(
+        id=cell["id"],
+        file=root / cell["file"],
+        compound=cell["compound"],
+        first_shell=distance,
+        quality=cell["quality"],
+        amcsd=cell["amcsd"],
+        leave_out=tuple(w.strip() for w in cell["leave_out"].split("|") if w.strip()),
     )
 
 
@@ -146,6 +157,8 @@ def read_measured(
     form: str,
     grid: G2Grid,
     structures: Path | None = None,
+    *,
+    element: str = "Fe",
 ) -> MeasuredSet:
     """Reduce measured spectra as the live path would.
 
@@ -161,15 +174,19 @@ def read_measured(
         Radial functions of the expected G2.
     structures
         File of crystal structures with ``info["amcsd"]``, for the expected G2.
+    element
+        The absorber, around whose sites the expected G2 is.
 
     Raises
     ------
+    ConfigurationError
+        If a structure named in the table does not hold the absorber.
     ReadError
         If a spectrum cannot be read or reduced; a reference that fails is no reference.
     """
     spectra = [_reduced(reference) for reference in references]
     mu = [resample(s, energy, form).mu for s in spectra]
-    known = _expected(references, grid, structures)
+    known = _expected(references, grid, structures, element)
     return MeasuredSet(references, energy, np.array(mu), known, grid)
 
 
@@ -186,7 +203,9 @@ def _reduced(reference: Reference) -> NormalisedSpectrum:
     raise ReadError(f"{reference.file.name}: no usable spectrum")
 
 
-def _expected(references: tuple[Reference, ...], grid: G2Grid, structures: Path | None) -> Array:
+def _expected(
+    references: tuple[Reference, ...], grid: G2Grid, structures: Path | None, element: str
+) -> Array:
     """G2 of the known structures, mean over the absorber's sites; NaN where unknown."""
     expected = np.full((len(references), grid.size), np.nan)
     if structures is None:
@@ -198,14 +217,10 @@ def _expected(references: tuple[Reference, ...], grid: G2Grid, structures: Path 
     for atoms in iread(structures, index=":", format="extxyz"):
         number = str(atoms.info.get("amcsd", ""))
         if number in wanted and number not in known:
-            sites = np.flatnonzero(atoms.numbers == _absorber(atoms.numbers))
-            known[number] = np.mean([g2(atoms, int(k), grid) for k in sites], axis=0)
+            sites = [k for k, symbol in enumerate(atoms.symbols) if symbol == element]
+            if not sites:
+                raise ConfigurationError(f"{structures}: no {element} in amcsd {number}")
+            known[number] = np.mean([g2(atoms, k, grid) for k in sites], axis=0)
     for row, reference in zip(expected, references, strict=True):
         row[:] = known.get(reference.amcsd, np.nan)
     return expected
-
-
-def _absorber(numbers: NDArray[np.int64]) -> int:
-    """Return the heaviest 3d metal there is."""
-    metals = numbers[(numbers >= 22) & (numbers <= 30)]
-    return int(metals.max()) if len(metals) else int(numbers.max())

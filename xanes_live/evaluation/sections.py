@@ -68,13 +68,17 @@ def theory_scores(
     }
 
 
+def _scored_by(how: str) -> str:
+    if how in {"out of bag", "held out"}:
+        return f"Each scored by members that have not seen it ({how})."
+    return f"Each scored {how}."
+
+
 def theory_section(page: Report, subject: Subject) -> dict[str, Any]:
     """Score computed spectra the members have not seen."""
     found = theory_scores(subject.data, subject.unseen, subject.predictions)
     radius, truth = subject.data.grid.radius, subject.truth
-    page.heading(
-        "Computed spectra", f"Each scored by members that have not seen it ({subject.how})."
-    )
+    page.heading("Computed spectra", _scored_by(subject.how))
     _against_the_paper(page, found)
     mse = scores.mean_squared_error(subject.predictions.mean, truth)
     page.figure("mse", figures.histogram_of_errors(mse), "Mean squared error of G2.")

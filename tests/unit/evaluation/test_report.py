@@ -1,12 +1,15 @@
 import csv
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import ase.io
 import numpy as np
 import pytest
+from ase.build import bulk
 
 from tests.unit.evaluation.toy import ENERGY, RECIPE, spectrum, write_data
-from xanes_live.descriptor import G2Grid
+from xanes_live.descriptor import G2Grid, g2
 from xanes_live.ensemble.data_files import write_measured_set
 from xanes_live.ensemble.train import train
 from xanes_live.errors import ConfigurationError
@@ -130,6 +133,47 @@ def test_a_table_that_lacks_a_column(tmp_path):
         read_references(tmp_path / "table.csv")
     with pytest.raises(ConfigurationError, match="No such file"):
         read_references(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("row", "word"),
+    [("a,f,c,two,A,,", "row 2: first_shell is 'two'"), ("a,f,c,2.0,A", "row 2: lacks amcsd")],
+)
+def test_a_wrong_row_is_named(tmp_path, row, word):
+    head = "\ufeffid,file,compound,first_shell,quality,amcsd,leave_out"  # as spreadsheets write
+    (tmp_path / "table.csv").write_text(f"{head}\nb, g ,c,2.0,A,, one | {{NiO}}\n{row}\n")
+    with pytest.raises(ConfigurationError, match=word):
+        read_references(tmp_path / "table.csv")
+    (tmp_path / "table.csv").write_text(f"{head}\nb, g ,c,2.0,A,, one | {{NiO}}\n")
+    (good,) = read_references(tmp_path / "table.csv")
+    assert (good.file, good.leave_out) == (tmp_path / "g", ("one", "{NiO}"))
+
+
+def test_expected_g2_is_that_of_the_absorber(folder, tmp_path):
+    alloy = bulk("FeCu", "cesiumchloride", a=2.9, cubic=True)
+    alloy.info["amcsd"] = 7
+    ase.io.write(tmp_path / "s.extxyz", alloy)
+    (first, *_) = read_references(folder / "measured.csv")
+    known = (replace(first, amcsd="7"),)
+    for element in ("Fe", "Cu"):
+        measured = read_measured(
+            known, ENERGY, "flattened", G2Grid(), tmp_path / "s.extxyz", element=element
+        )
+        site = list(alloy.symbols).index(element)
+        np.testing.assert_allclose(measured.g2[0], g2(alloy, site), rtol=1e-9)
+    with pytest.raises(ConfigurationError, match="no Ni in amcsd 7"):
+        read_measured(known, ENERGY, "flattened", G2Grid(), tmp_path / "s.extxyz", element="Ni")
+
+
+def test_too_few_for_out_of_bag_are_scored_as_trained(tmp_path):
+    write_data(tmp_path / "toy.npz", 3)
+    text = RECIPE[: RECIPE.index("[measured]")].replace("members = 5", "members = 2")
+    (tmp_path / "recipe.toml").write_text(text.replace('"parent"', '"parent"\nseed = 1'))
+    model = train(tmp_path / "recipe.toml", tmp_path / "model", device="cpu")
+    options = Options(folds=0, limit=6, device="cpu")
+    metrics = evaluate(model, tmp_path / "toy.npz", tmp_path / "report", options=options)
+    assert metrics["about"]["scored"] == "as trained: this flatters"
+    assert "members that have not seen it" not in (tmp_path / "report" / "report.html").read_text()
 
 
 def test_text_is_escaped_and_numbers_are_short():
