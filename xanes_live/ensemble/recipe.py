@@ -25,7 +25,8 @@ FAR = 200.0
 class ModelSection(Section):
     """What the model is called and what it is for."""
 
-    id: str
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
+    """Also the name of its folder."""
     version: str
     element: str
     edge: str = "K"

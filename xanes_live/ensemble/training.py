@@ -82,14 +82,21 @@ def resample(
 def _by_sample(
     data: TrainingSet, weights: dict[str, float], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    weight = np.array([weights.get(str(s), 1.0) for s in data.source])
+    weight = _weights(data, weights)
     return rng.choice(len(data), size=len(data), p=weight / weight.sum())
+
+
+def _weights(data: TrainingSet, weights: dict[str, float]) -> NDArray[np.float64]:
+    found = np.array([weights.get(str(s), 1.0) for s in data.source])
+    if not found.any():
+        raise ConfigurationError("[data] weights: every source of the data has weight 0")
+    return found
 
 
 def _by_parent(
     data: TrainingSet, weights: dict[str, float], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    weight = np.array([weights.get(str(s), 1.0) for s in data.source])
+    weight = _weights(data, weights)
     _, which = np.unique(data.parent, return_inverse=True)
     sizes = np.bincount(which)
     by_parent = np.split(np.argsort(which, kind="stable"), np.cumsum(sizes)[:-1])

@@ -40,6 +40,7 @@ def test_a_model_without_a_recipe_is_named(tmp_path):
         ("model", {"energy_stop": 7000.0}, "not above"),
         ("model", {"element": "Ni"}, "not of the K edge of Ni"),
         ("model", {"element": "Qq"}, "Qq"),
+        ("model", {"id": "../x y"}, "id"),
         ("descriptor", {"size": 1}, "G2 grid"),
         ("descriptor", {"r_min": 5.5}, "G2 grid"),
         ("descriptor", {"r_c": 0.0}, "r_c"),

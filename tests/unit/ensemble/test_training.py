@@ -119,6 +119,13 @@ def test_checkpoint_goes_by_what_measured_spectra_hold_not_where_they_are(
         Trainer(others, make_recipe(measured=here)).run(checkpoint=file)
 
 
+@pytest.mark.parametrize("how", ["sample", "parent"])
+def test_sources_that_all_weigh_nothing_are_refused(toy_set, make_recipe, how):
+    nothing = dict.fromkeys(map(str, toy_set.source), 0.0)
+    with pytest.raises(ConfigurationError, match="weight 0"):
+        resample(toy_set, make_recipe(training={"resample": how}).training, 0, nothing)
+
+
 def test_resamples(toy_set, make_recipe):
     section = make_recipe(training={"resample": "parent"}).training
     drawn = resample(toy_set, section, 0, {})
