@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from xanes_live.theory.cluster import make_cluster
 from xanes_live.theory.harmonics import Array
+from xanes_live.theory.sizes import longer, wider
 
 CUT = 8.0
 """Å, radius of the clusters cut from crystals before they are distorted."""
@@ -19,6 +20,8 @@ CATIONS = frozenset(
     map(chemical_symbols.__getitem__, (*range(11, 16), *range(19, 34), 3, 38, 40, 50, 51, 56, 82))
 )
 """Cation sites that iron is put on: Li, Na to P, K to As, Sr, Zr, Sn, Sb, Ba, Pb."""
+NONMETALS = frozenset(("C", "N", "O", "P", "S", "As", "Se"))
+"""Partners of iron in the simple binaries."""
 ANIONS = frozenset(("N", "O", "F", "S", "Cl", "Se", "Br"))
 TARGETS: dict[tuple[str, int], tuple[float, float]] = {
     ("O", 4): (1.83, 2.06),
@@ -38,7 +41,8 @@ TARGETS: dict[tuple[str, int], tuple[float, float]] = {
     ("Cl", 6): (2.35, 2.62),
 }
 """Mean first-shell distance (Å) of iron by ligand and coordination: shortest low-spin or Fe³⁺ to
-longest high-spin Fe²⁺ in structures of the mineral and complex data bases."""
+longest high-spin Fe²⁺ in structures of the mineral and complex data bases. Other elements: see
+:mod:`xanes_live.theory.sizes`."""
 
 
 def inequivalent_sites(atoms: Atoms, element: str) -> list[tuple[int, int]]:
@@ -121,7 +125,7 @@ def substituted(cluster: Atoms, element: str, rng: np.random.Generator) -> Atoms
         return None
     copy = cluster.copy()
     copy.symbols[0] = element
-    return _moved(copy, shell, float(rng.uniform(*target)))
+    return _moved(copy, shell, float(rng.uniform(*target)) + longer(element))
 
 
 def _moved(cluster: Atoms, shell: NDArray[np.int_], mean: float) -> Atoms | None:
@@ -161,7 +165,7 @@ def with_vacancies(cluster: Atoms, keep: int, rng: np.random.Generator) -> Atoms
     copy = copy[left]
     index = {int(old): new for new, old in enumerate(left)}
     rest = np.array([index[int(i)] for i in shell if int(i) in index])
-    return _moved(copy, rest, float(rng.uniform(*target)))
+    return _moved(copy, rest, float(rng.uniform(*target)) + longer(str(copy.symbols[0])))
 
 
 def _to_remove(vectors: Array, keep: int, rng: np.random.Generator) -> list[int] | None:
@@ -181,6 +185,18 @@ def _to_remove(vectors: Array, keep: int, rng: np.random.Generator) -> list[int]
 
 def alloys(element: str, rng: np.random.Generator) -> Iterator[tuple[str, Atoms]]:
     """Yield metals, alloys and simple binaries of `element` without end, (name, crystal)."""
+    metal, salt = wider(element), longer(element)
+    for name, crystal in _irons(element, rng):
+        binary = any(symbol in NONMETALS for symbol in crystal.symbols)
+        shortest = float(crystal.get_all_distances(mic=True)[0, 1:].min(initial=np.inf))
+        factor = 1.0 + salt / shortest if binary else metal
+        if factor != 1.0:
+            crystal.set_cell(crystal.cell * factor, scale_atoms=True)
+        yield name, crystal
+
+
+def _irons(element: str, rng: np.random.Generator) -> Iterator[tuple[str, Atoms]]:
+    """Yield them with the distances that iron has."""
     from ase.build import bulk  # noqa: PLC0415 (slow to import)
     from ase.spacegroup import crystal  # noqa: PLC0415
 

@@ -8,7 +8,9 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.spacegroup import crystal
 
+from xanes_live.errors import ConfigurationError
 from xanes_live.theory import structures as make
+from xanes_live.theory.sizes import METALLIC, longer, wider
 
 PYRITE = crystal(
     ["Fe", "S"],
@@ -113,6 +115,41 @@ def test_made_metals_hold_the_absorber_and_differ() -> None:
     found = list(itertools.islice(make.alloys("Fe", np.random.default_rng(0)), 24))
     assert all("Fe" in crystal.symbols for _, crystal in found)
     assert len({name for name, _ in found}) > 8
+
+
+def nearest(crystal: Atoms) -> float:
+    return float(crystal.repeat(3).get_all_distances(mic=True)[0, 1:].min())
+
+
+@pytest.mark.parametrize("element", ["Ti", "Mn", "Ni", "Zn"])
+def test_made_metals_of_another_element_have_its_size(element: str) -> None:
+    pairs = zip(
+        itertools.islice(make.alloys("Fe", np.random.default_rng(1)), 32),
+        itertools.islice(make.alloys(element, np.random.default_rng(1)), 32),
+        strict=True,
+    )
+    for (name, iron), (_, other) in pairs:
+        if set(iron.symbols) & make.NONMETALS:
+            assert nearest(other) - nearest(iron) == pytest.approx(longer(element), abs=1e-6), name
+        else:
+            assert nearest(other) / nearest(iron) == pytest.approx(wider(element)), name
+
+
+@pytest.mark.parametrize("element", ["Ti", "V", "Cr", "Co", "Ni", "Cu", "Zn"])
+def test_metallic_radii_are_those_of_the_metals(element: str) -> None:
+    metal = bulk(element)
+    neighbours = np.sort(metal.repeat(5).get_all_distances(mic=True)[0])[1:13]
+    radius = neighbours.mean() / 2  # eight-fold ones: eight near, four further
+    assert METALLIC[element] == pytest.approx(radius, rel=0.06)
+
+
+def test_bonds_of_nickel_are_shorter_than_those_of_iron() -> None:
+    # FeO 2.165 and NiO 2.089 Å, MnO 2.222 Å
+    assert longer("Ni") == pytest.approx(2.089 - 2.165, abs=0.02)
+    assert longer("Fe") == 0.0
+    assert wider("Fe") == 1.0
+    with pytest.raises(ConfigurationError, match="not of Mo"):
+        longer("Mo")
 
 
 def test_first_shell_ends_at_the_gap() -> None:
