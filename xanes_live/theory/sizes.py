@@ -18,7 +18,7 @@ IONIC = {
     "Mn": (0.83, 0.645, 0.53), "Fe": (0.78, 0.645), "Co": (0.745, 0.61), "Ni": (0.69, 0.60),
     "Cu": (0.77, 0.73), "Zn": (0.74,),
 }  # fmt: skip
-"""Radii (Å) of six-fold ions in the oxidation states compounds of them usually have, from M(II) (for
+"""Radii (Å) of six-fold ions in the oxidation states their compounds usually have, from M(II) (for
 copper M(I)) upwards; high-spin: Shannon, Acta Cryst. A32, 751 (1976)."""
 METALLIC = {
     "Ti": 1.47, "V": 1.34, "Cr": 1.28, "Mn": 1.27, "Fe": 1.26, "Co": 1.25, "Ni": 1.24,
