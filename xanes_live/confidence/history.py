@@ -7,7 +7,7 @@ only what is larger than the first two, and goes on in one direction, is called 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -63,7 +63,11 @@ class Stack:
 
     def without(self, position: int) -> Stack:
         """Return the others."""
-        kept = np.arange(len(self.mu)) != position
+        return self.take([i for i in range(len(self.mu)) if i != position])
+
+    def take(self, rows: Sequence[int]) -> Stack:
+        """Return these."""
+        kept = list(rows)
         return Stack(self.energy, self.mu[kept], self.noise[kept], self.e0, self.wobbles[kept])
 
 
@@ -207,21 +211,50 @@ def outlier(stack: Stack, trend: Drift | None = None) -> Outlier | None:
     n = len(stack.mu)
     if n < 2:
         return None
-    near = (stack.energy > stack.e0 - 30.0) & (stack.energy < stack.e0 + 80.0)
-    near = near if near.sum() >= 2 * _WIDTH else np.ones_like(near)
-    alike = _normalised_alike(stack.energy[near], stack.mu[:, near], stack.e0)
-    mu, width = _smooth(alike)
+    mu, expected = _comparable(stack)
     if trend is not None:
         mu = _without_trend(mu)
-    expected = np.sqrt(stack.noise**2 / width + _REPEATABLE**2 + (_SHARED * stack.wobbles) ** 2)
     if n == 2:
         distance, usual = float(rms(mu[1] - mu[0])), float(np.sqrt((expected**2).sum()))
         return _judged(1, distance, usual)
     distances = _from_others(mu)
     worst = int(np.argmax(distances))
     usual = float(np.median(_from_others(np.delete(mu, worst, axis=0))))
-    least = float(expected[worst] * np.sqrt(1.0 + 1.6 / (n - 1)))
+    least = float(_between(expected)[worst])
     return _judged(worst, float(distances[worst]), max(usual, least))
+
+
+def scatter(stack: Stack) -> float | None:
+    """Return how many times more than noise explains the repeats differ; None if they do not.
+
+    Where none is odd, since half of them are of another kind, or each is.
+
+    Parameters
+    ----------
+    stack
+        Repeats without odd ones and without a drift.
+    """
+    if len(stack.mu) < 3:
+        return None
+    mu, expected = _comparable(stack)
+    distances = _from_others(mu)
+    times = distances / _between(expected)
+    apart = (times > _OUTLYING) & (distances > _MATTERS)
+    return float(np.median(times[apart])) if apart.sum() > 1 else None
+
+
+def _comparable(stack: Stack) -> tuple[Array, Array]:
+    """Return spectra near the edge, normalised alike and smoothed, and the scatter of each."""
+    near = (stack.energy > stack.e0 - 30.0) & (stack.energy < stack.e0 + 80.0)
+    near = near if near.sum() >= 2 * _WIDTH else np.ones_like(near)
+    mu, width = _smooth(_normalised_alike(stack.energy[near], stack.mu[:, near], stack.e0))
+    noise = np.sqrt(stack.noise**2 / width + _REPEATABLE**2 + (_SHARED * stack.wobbles) ** 2)
+    return mu, noise
+
+
+def _between(expected: Array) -> Array:
+    """Return the distances from the median of the others that scatter alone makes."""
+    return np.asarray(expected * np.sqrt(1.0 + 1.6 / (len(expected) - 1)))
 
 
 def _judged(position: int, distance: float, usual: float) -> Outlier | None:

@@ -27,6 +27,13 @@ REPEATS = (
         "Leave it out of the merge; look at its channels.",
     ),
     FlagKind(
+        "repeats_scatter",
+        WARNING,
+        "the repeats differ by {times:.1f} times what their noise explains",
+        "Spots of different composition or thickness, or a sample or beam that changes in steps.",
+        "Look at the repeats: if they are of two kinds, average and predict each kind apart.",
+    ),
+    FlagKind(
         "more_repeats_help",
         INFO,
         "one more repeat would narrow the interval by about {by:.3f} Å (now ±{half:.2f} Å)",

@@ -15,6 +15,7 @@ from xanes_live.confidence.history import (
     narrower_by,
     noise_of_distance,
     outlier,
+    scatter,
     smooth_sigma,
 )
 from xanes_live.domain import (
@@ -84,7 +85,8 @@ def judge(
     ValueError
         If the spectra have no energies in common.
     """
-    trend, odd = _compared(spectra)
+    together = _on_grid(spectra)
+    trend, odd = _compared(together)
     used = _used(len(of), trend, {*(one.position for one in odd), *_short(spectra, predictor)})
     merged = merge([spectra[i] for i in used])
     said, gain = _predicted(merged, predictor)
@@ -92,27 +94,33 @@ def judge(
     present = {position for position, repeat in enumerate(of) if repeat.uid == uid}
     named = next((one for one in odd if one.position in present), None)
     others = len(of) - max(len(odd), 1)
+    apart = scatter(together.take(used)) if trend is None else None
     flags = (*_drifting(trend, spectra), *_disagreeing(named, others))
+    if apart is not None:
+        flags = (*flags, make("repeats_scatter", times=apart))
     half = _half_width(said)
-    if trend is None and gain is not None and gain >= WORTH:
+    if trend is None and apart is None and gain is not None and gain >= WORTH:
         flags = (*flags, make("more_repeats_help", by=gain, half=half))
     first = odd[0] if odd else None
-    return Repeats(of, trend, named or first, said, gain, _advice(trend, gain), flags)
+    return Repeats(of, trend, named or first, said, gain, _advice(trend, apart, gain), flags)
 
 
-def _compared(spectra: Sequence[NormalisedSpectrum]) -> tuple[Drift | None, tuple[Outlier, ...]]:
-    """Return a drift, and the repeats that do not agree with the others, the worst first."""
+def _on_grid(spectra: Sequence[NormalisedSpectrum]) -> Stack:
     together = stack(spectra)
     noise = np.array([(s.spectrum.noise or 0.0) / s.edge_step for s in spectra])
     wobble = np.array(
         [step_noise(s.energy - s.e0, s.ranges, n) for s, n in zip(spectra, noise, strict=True)]
     )
-    on_grid = Stack(together.energy, together.flattened, noise, spectra[0].e0, wobble)
+    return Stack(together.energy, together.flattened, noise, spectra[0].e0, wobble)
+
+
+def _compared(on_grid: Stack) -> tuple[Drift | None, tuple[Outlier, ...]]:
+    """Return a drift, and the repeats that do not agree with the others, the worst first."""
     trend = drift(on_grid)
     worst = outlier(on_grid, trend)
     if worst is None:
         return trend, ()
-    if len(spectra) > 3:
+    if len(on_grid.mu) > 3:
         # one spoiled repeat may look like a trend, or hide one
         trend = _counted_with(drift(on_grid.without(worst.position)), worst.position)
     return trend, (worst, *(_further(on_grid, worst.position) if trend is None else ()))
@@ -125,8 +133,7 @@ def _further(on_grid: Stack, worst: int) -> list[Outlier]:
     position = worst
     while len(found) + 2 <= len(on_grid.mu) // 3:
         del left[position]
-        odd = outlier(replace(on_grid, mu=on_grid.mu[left], noise=on_grid.noise[left],
-                              wobble=on_grid.wobbles[left]))  # fmt: skip
+        odd = outlier(on_grid.take(left))
         if odd is None:
             break
         position = odd.position
@@ -234,9 +241,11 @@ def _disagreeing(odd: Outlier | None, others: int) -> tuple[Flag, ...]:
     return (make("repeat_disagrees", which=odd.position + 1, others=them, times=odd.times),)
 
 
-def _advice(trend: Drift | None, gain: float | None) -> str:
+def _advice(trend: Drift | None, apart: float | None, gain: float | None) -> str:
     if trend is not None:
         return "more repeats of this spot would not help: it changes"
+    if apart is not None:
+        return "more repeats would not help as long as they differ by more than noise"
     if gain is None:
         return ""
     if gain < WORTH:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests import factories, spoil
+from xanes_live.confidence.history import scatter
 from xanes_live.config import ConfidenceConfig, Config
 from xanes_live.demo import samples
 from xanes_live.domain import Confidence, FirstShell, Mode
@@ -187,6 +188,21 @@ def test_a_second_odd_run_is_flagged_and_left_out_too():
     assert [r.used for r in found[6].of] == [i not in (2, 5) for i in range(7)]
 
 
+@pytest.mark.parametrize("kinds", ["AABB", "ABAB", "AAAAABBBBB", "ABC"])
+def test_repeats_of_several_kinds_are_not_merged_in_silence(kinds):
+    *_, repeats = add_all([run(i, change=0.2 * "ABC".index(k)) for i, k in enumerate(kinds)])
+    assert repeats.outlier is None
+    codes = [f.code for f in repeats.flags]
+    assert codes in (["repeats_scatter"], ["beam_damage"])
+    assert "would not help" in repeats.advice
+
+
+def test_repeats_that_differ_by_noise_alone_do_not_scatter():
+    for noise in (0.0005, 0.005, 0.02):
+        *_, repeats = add_all([run(i, noise=noise) for i in range(8)])
+        assert "repeats_scatter" not in [f.code for f in repeats.flags]
+
+
 def test_a_short_repeat_does_not_cut_the_merge_short():
     short = run(2)
     spectrum = short.spectra[0]
@@ -216,8 +232,9 @@ def test_what_noise_does_to_the_normalisation_is_neither_drift_nor_odd(key):
             scan = spoil.scan(sample, spoil.transmission(sample, sample.energy[kept], mu[kept]))
             reduced = spectra_from_scan(scan, config.beamline, config.reduction)
             spectra += normalise(reduced, config.reduction)
-        drift, odd = judging._compared(spectra)
-        alarms += drift is not None or bool(odd)
+        together = judging._on_grid(spectra)
+        drift, odd = judging._compared(together)
+        alarms += drift is not None or bool(odd) or scatter(together) is not None
     assert alarms <= 1
 
 
