@@ -69,7 +69,8 @@ def synthetic(
     """Return energies and μ(E) of a random edge: background, white line, EXAFS, noise."""
     near = np.arange(-20.0, 50.0, step)
     post = rng.uniform(60.0, 900.0)
-    x = np.concatenate([np.arange(-rng.uniform(60.0, 200.0), -20.0, 5.0), near,
+    before = -21.0  # so that no energies fall together, which larch treats in its own way
+    x = np.concatenate([np.arange(-rng.uniform(60.0, 200.0), before, 5.0), near,
                         np.arange(50.0 + step, post, 3.0)])  # fmt: skip
     x = x + rng.uniform(-0.05, 0.05, x.size) * step
     width = rng.uniform(0.8, 2.0)

@@ -640,7 +640,8 @@ def test_arrays_a_few_samples_shorter_or_longer_are_cut(role, off, n_sweeps):
         np.testing.assert_array_equal(sweep.it, values["it"][:n])
     assert codes(result) == ["points_dropped"]
     count = abs(off) * n_sweeps
-    assert result.flags[0].message == f"{count} points dropped (channels of different length)"
+    points = "1 point" if count == 1 else f"{count} points"
+    assert result.flags[0].message == f"{points} dropped (channels of different length)"
 
 
 @pytest.mark.parametrize("axis", [0, 1])
