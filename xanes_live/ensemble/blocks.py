@@ -32,9 +32,6 @@ LANES = 16
 """Float32 numbers in a vector register of 512 bits."""
 USUAL = 8
 """Spectra at a time in live use: one and its changed copies."""
-FEW = 1
-"""Spectra computed as plain products (:mod:`xanes_live.ensemble.windows`). Of the dense layers
-these read the weights once, which takes as long either way, and start sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +149,7 @@ class Blocks:
         n = len(spectra)
         centred = spectra - self._mean
         padded = functional.pad(centred, (0, self._cut.blocks[0] - centred.shape[1]))
-        if n <= FEW:
+        if n == 1:
             return self._of_one(padded)
         hidden = self._through(self._conv, channels_last(padded.unsqueeze(2)))
         hidden = self._by_member(rows_of(hidden))
@@ -161,7 +158,11 @@ class Blocks:
         return rows_of(self._dense[-1](hidden)).view(n, self._members, -1).transpose(0, 1)
 
     def _of_one(self, spectrum: Tensor) -> Tensor:
-        """Take one padded spectrum (1, points) through all layers."""
+        """Take one padded spectrum (1, points) through all layers, mostly as plain products.
+
+        Of the dense layers these read the weights once, which takes as long either way, and start
+        sooner.
+        """
         activation = self._activation or torch.relu_
         hidden = activation(self._first(spectrum))
         if self._later is not None:

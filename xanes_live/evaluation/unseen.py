@@ -7,8 +7,7 @@ would be.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import as_completed
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -32,7 +31,7 @@ from xanes_live.ensemble.training import Trainer
 from xanes_live.evaluation.folds import compound_folds, data_without
 from xanes_live.evaluation.measured import MeasuredSet
 from xanes_live.evaluation.spoiled import SPOILED, spoiled
-from xanes_live.processes import processes
+from xanes_live.processes import each
 
 N_COMPONENTS = 24
 """Principal components of the library."""
@@ -151,26 +150,12 @@ def examine_folds(
         for k in range(n_folds)
         if k not in parts
     }
-    for k, part in _examined_folds(tasks, jobs):
+    for k, part in each(_examine_fold, tasks, jobs):
         say(f"fold {k + 1} of {n_folds}: done")
         if k in paths:
             part.save(paths[k])
         parts[k] = part
     return Unseen.joined([parts[k] for k in range(n_folds)])
-
-
-_Fold = tuple[TrainingSet, NDArray[np.bool_], Recipe, MeasuredSet | None, set[str], str]
-
-
-def _examined_folds(tasks: Mapping[int, _Fold], jobs: int) -> Iterator[tuple[int, Unseen]]:
-    """Examine folds, one after the other or in processes, and yield each when it is done."""
-    if jobs == 1 or len(tasks) < 2:
-        yield from ((k, _examine_fold(*task)) for k, task in tasks.items())
-        return
-    with processes(min(jobs, len(tasks))) as pool:
-        running = {pool.submit(_examine_fold, *task): k for k, task in tasks.items()}
-        for future in as_completed(running):
-            yield running[future], future.result()
 
 
 def _fingerprint(data: TrainingSet, recipe: Recipe, measured: MeasuredSet | None) -> str:

@@ -22,7 +22,6 @@ def fermi_command(
     """
     import json
 
-    from xanes_live.theory.export import records
     from xanes_live.theory.fermi import KINDS, shipped_model
     from xanes_live.theory.fermi_fit import fit_fermi, known_levels, mean_error, worst
 
@@ -31,8 +30,7 @@ def fermi_command(
             typer.echo(f"{done} structures without self-consistency", err=True)
 
     known = known_levels(data, jobs=jobs, report=report)
-    element = str(next(iter(records(data)))["element"])
-    model = fit_fermi(known, element)
+    model = fit_fermi(known)
     output.write_text(json.dumps(model, indent=1) + "\n", encoding="utf-8")
     for kind in KINDS:
         own = [k for k in known if k.kind == kind]

@@ -7,19 +7,18 @@ structures without self-consistency takes 0.2 s each and says what the predictio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import as_completed
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from xanes_live.errors import ConfigurationError, TheoryError
-from xanes_live.processes import processes
+from xanes_live.processes import each
 from xanes_live.theory.cluster import Cluster, make_cluster
 from xanes_live.theory.export import records
 from xanes_live.theory.feff_output import PotentialSummary
@@ -79,20 +78,12 @@ def known_levels(
         what = "several elements: " + ", ".join(elements) if elements else "no such spectrum"
         raise ConfigurationError(f"{path}: wanted are self-consistent spectra of one; {what}")
     known: list[Known] = []
-    for k, one in enumerate(_overlapped(found, jobs), start=1):
+    tasks = {k: (record,) for k, record in enumerate(found)}
+    for done, (_, one) in enumerate(each(_known, tasks, jobs), start=1):
         known += [] if one is None else [one]
         if report is not None:
-            report(k)
+            report(done)
     return sorted(known, key=lambda one: (one.parent, one.level))
-
-
-def _overlapped(found: Sequence[Record], jobs: int) -> Iterator[Known | None]:
-    if jobs == 1:
-        yield from map(_known, found)
-        return
-    with processes(jobs) as pool:
-        for future in as_completed([pool.submit(_known, record) for record in found]):
-            yield future.result()
 
 
 def _known(record: Record) -> Known | None:
@@ -106,15 +97,13 @@ def _known(record: Record) -> Known | None:
     return Known(cluster, summary, float(record["fermi_potential"]), str(record["parent"]))
 
 
-def fit_fermi(known: Sequence[Known], element: str, *, penalty: float = 1.0) -> dict[str, Any]:
+def fit_fermi(known: Sequence[Known], *, penalty: float = 1.0) -> dict[str, Any]:
     """Fit the prediction, and find how far it is off for structures it has not seen.
 
     Parameters
     ----------
     known
-        Structures of :func:`known_levels`.
-    element
-        The absorber.
+        Structures of :func:`known_levels`, all of one absorber.
     penalty
         Of the ridge, on squared coefficients of standardised columns.
 
@@ -138,21 +127,26 @@ def fit_fermi(known: Sequence[Known], element: str, *, penalty: float = 1.0) -> 
         "about": "Ridge regression of the self-consistent Fermi level (eV, scale of the potentials)"
         " on [E_F, V_int] of overlapped potentials and the shares of elements among the"
         " neighbours. 'error': mean absolute error for parents left out of the fit, eV.",
-        "element": element,
+        "element": chemical_symbols[known[0].cluster.numbers[0]],
     }
     for kind, own in by_kind.items():
         used = list(known) if shared else own
         model[kind] = _fitted(used, penalty) | {
             "n": len(own),
-            "error": round(_error(used, own, penalty), 3) if own else None,
+            "error": round(_error(used, kind, penalty), 3) if own else None,
         }
     return model
 
 
-def mean_error(model: dict[str, Any], known: Iterable[Known]) -> float:
+def off(model: Mapping[str, Any], known: Iterable[Known]) -> Array:
+    """Return how far a prediction is off for each of these structures, eV, shape (n,)."""
+    return np.array([level_of(model, k.cluster, k.overlapped) - k.level for k in known])
+
+
+def mean_error(model: Mapping[str, Any], known: Iterable[Known]) -> float:
     """Return the mean absolute error of a prediction for these structures, eV; NaN for none."""
-    off = [abs(level_of(model, k.cluster, k.overlapped) - k.level) for k in known]
-    return float(np.mean(off)) if off else float("nan")
+    errors = off(model, known)
+    return float(np.abs(errors).mean()) if errors.size else float("nan")
 
 
 def _fitted(known: Sequence[Known], penalty: float) -> dict[str, Any]:
@@ -164,17 +158,16 @@ def _fitted(known: Sequence[Known], penalty: float) -> dict[str, Any]:
     return {"elements": elements, **fit_ridge(rows, level, penalty)}
 
 
-def _error(used: Sequence[Known], own: Sequence[Known], penalty: float) -> float:
-    """Mean absolute error for `own` by fits to `used` without their parents."""
+def _error(used: Sequence[Known], kind: str, penalty: float) -> float:
+    """Mean absolute error for structures of a kind by fits to `used` without their parents."""
     fold = _folds([k.parent for k in used])
-    place = {id(k): f for k, f in zip(used, fold, strict=True)}
-    off: list[float] = []
+    errors: list[Array] = []
     for f in np.unique(fold):
-        rest = [k for k in used if place[id(k)] != f]
+        rest = [k for k, g in zip(used, fold, strict=True) if g != f]
+        left = [k for k, g in zip(used, fold, strict=True) if g == f and k.kind == kind]
         if rest:
-            part = partial(level_of, dict.fromkeys(KINDS, _fitted(rest, penalty)))
-            off += [abs(part(k.cluster, k.overlapped) - k.level) for k in own if place[id(k)] == f]
-    return float(np.mean(off)) if off else float("nan")
+            errors.append(off(dict.fromkeys(KINDS, _fitted(rest, penalty)), left))
+    return float(np.abs(np.concatenate(errors)).mean()) if errors else float("nan")
 
 
 def _folds(parents: Sequence[str]) -> NDArray[np.int_]:
@@ -183,7 +176,10 @@ def _folds(parents: Sequence[str]) -> NDArray[np.int_]:
     return np.asarray(order[group] % FOLDS)
 
 
-def worst(model: dict[str, Any], known: Sequence[Known], count: int = 3) -> list[tuple[str, float]]:
+def worst(
+    model: Mapping[str, Any], known: Sequence[Known], count: int = 3
+) -> list[tuple[str, float]]:
     """Return the parents the prediction is furthest off for, and by how much, eV."""
-    off: Array = np.array([level_of(model, k.cluster, k.overlapped) - k.level for k in known])
-    return [(known[i].parent, float(off[i])) for i in np.argsort(-np.abs(off))[:count]]
+    errors = off(model, known)
+    furthest = np.argsort(-np.abs(errors))[:count]
+    return [(known[i].parent, float(errors[i])) for i in furthest]

@@ -187,9 +187,9 @@ def alloys(element: str, rng: np.random.Generator) -> Iterator[tuple[str, Atoms]
     """Yield metals, alloys and simple binaries of `element` without end, (name, crystal)."""
     metal, salt = wider(element), longer(element)
     for name, crystal in _irons(element, rng):
-        binary = any(symbol in NONMETALS for symbol in crystal.symbols)
-        shortest = float(crystal.get_all_distances(mic=True)[0, 1:].min(initial=np.inf))
-        factor = 1.0 + salt / shortest if binary else metal
+        factor = metal
+        if any(symbol in NONMETALS for symbol in crystal.symbols):
+            factor = 1.0 + salt / float(crystal.get_all_distances(mic=True)[0, 1:].min())
         if factor != 1.0:
             crystal.set_cell(crystal.cell * factor, scale_atoms=True)
         yield name, crystal

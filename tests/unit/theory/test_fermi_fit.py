@@ -34,7 +34,7 @@ def known(n: int, *, solid: bool, offset: float = 0.0, seed: int = 0) -> list[Kn
 
 def test_each_kind_has_its_own_line():
     data = known(60, solid=True) + known(60, solid=False, offset=3.0, seed=1)
-    model = fit_fermi(data, "Ni", penalty=1e-6)
+    model = fit_fermi(data, penalty=1e-6)
     assert model["element"] == "Ni"
     assert (model["solid"]["n"], model["molecule"]["n"]) == (60, 60)
     turned = model | {"solid": model["molecule"]}
@@ -47,10 +47,10 @@ def test_each_kind_has_its_own_line():
 
 def test_a_kind_that_is_hardly_there_shares_the_others_line():
     molecules = known(60, solid=False)
-    model = fit_fermi([*molecules, *known(3, solid=True, seed=2)], "Ni", penalty=1e-6)
+    model = fit_fermi([*molecules, *known(3, solid=True, seed=2)], penalty=1e-6)
     assert model["solid"]["slope"] == model["molecule"]["slope"]
     assert model["solid"]["n"] == 3
-    assert fit_fermi(molecules, "Ni")["solid"]["error"] is None
+    assert fit_fermi(molecules)["solid"]["error"] is None
 
 
 def test_the_error_is_that_of_parents_left_out():
@@ -59,7 +59,7 @@ def test_the_error_is_that_of_parents_left_out():
         Known(k.cluster, k.overlapped, k.level + 5.0 * float(p), f"parent {i}")
         for i, (k, p) in enumerate(zip(known(40, solid=False), rng.normal(size=40), strict=True))
     ]
-    model = fit_fermi(data, "Ni")  # six coefficients for forty noisy structures
+    model = fit_fermi(data)  # six coefficients for forty noisy structures
     assert model["molecule"]["error"] > 1.02 * mean_error(model, data)
     name, off = worst(model, data, 1)[0]
     errors = [level_of(model, k.cluster, k.overlapped) - k.level for k in data]
@@ -69,7 +69,7 @@ def test_the_error_is_that_of_parents_left_out():
 
 def test_too_few_structures_are_refused():
     with pytest.raises(ConfigurationError, match="20 are needed"):
-        fit_fermi(known(19, solid=True), "Ni")
+        fit_fermi(known(19, solid=True))
 
 
 def data_set(path: Path, scf: int, element: str = "Fe") -> Path:
