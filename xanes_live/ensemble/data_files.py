@@ -54,15 +54,24 @@ def read_training_set(path: Path, grid: G2Grid | None = None) -> TrainingSet:
     raise ReadError(f"{path}: a data set is .npz or .h5")
 
 
-def read_measured_set(path: Path, grid: G2Grid) -> TrainingSet:
+def read_measured_set(path: Path, grid: G2Grid, form: str | None = None) -> TrainingSet:
     """Read measured spectra of known structure, as :func:`write_measured_set` writes them.
+
+    Parameters
+    ----------
+    path
+        The archive.
+    grid
+        Radial functions it has to be made for.
+    form
+        'normalised' or 'flattened': what its spectra have to be; None asks for nothing.
 
     Raises
     ------
     ConfigurationError
         If there is no such file.
     ReadError
-        If it is of another kind or was made for another descriptor.
+        If it is of another kind or was made for another descriptor or of the other form.
     """
     if not path.is_file():
         raise ConfigurationError(f"{path}: no such measured set")
@@ -70,6 +79,9 @@ def read_measured_set(path: Path, grid: G2Grid) -> TrainingSet:
     _need(path, {*MEASURED, "descriptor"}, set(columns))
     if not np.array_equal(columns["descriptor"], _descriptor(grid)):
         raise ReadError(f"{path}: made for other radial functions")
+    own = str(columns.get("form", form))
+    if form is not None and own != form:
+        raise ReadError(f"{path}: holds {own} spectra, the model is given {form} ones")
     n = len(columns["mu"])
     return TrainingSet(
         **{name: columns[name] for name in MEASURED},
@@ -81,10 +93,10 @@ def read_measured_set(path: Path, grid: G2Grid) -> TrainingSet:
     )
 
 
-def write_measured_set(path: Path, data: TrainingSet) -> None:
-    """Write measured spectra as a NumPy archive, to be mixed into a training."""
+def write_measured_set(path: Path, data: TrainingSet, form: str) -> None:
+    """Write measured spectra, 'normalised' or 'flattened', to be mixed into a training (.npz)."""
     columns = {name: getattr(data, name) for name in MEASURED}
-    np.savez_compressed(path, **columns, descriptor=_descriptor(data.grid))
+    np.savez_compressed(path, **columns, descriptor=_descriptor(data.grid), form=np.array(form))
 
 
 def _descriptor(grid: G2Grid) -> Array:

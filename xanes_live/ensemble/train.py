@@ -81,6 +81,8 @@ def train(
     calibration, scores = calibrate(unseen, data, recipe)
     forward = forward_ensemble(trainer, trained, data, forward_progress)
     about = describe_data(data, file_hash(recipe.data.path), recipe.data.path.name)
+    if recipe.measured is not None:
+        about["measured"] = _describe_measured(recipe.measured, data)
     write_model(
         output, trained.network, recipe, data=about, calibration=calibration, forward=forward
     )
@@ -93,7 +95,9 @@ def prepare_data(recipe: Recipe) -> TrainingSet:
     data = computed_data(recipe)
     if recipe.data.held_out:
         data = data.take(split_by_parent(data, recipe.data.held_out, recipe.training.seed)[0])
-    return data if recipe.measured is None else data.joined(_measured(recipe.measured, data))
+    if recipe.measured is None:
+        return data
+    return data.joined(_measured(recipe, recipe.measured, data))
 
 
 def computed_data(recipe: Recipe) -> TrainingSet:
@@ -102,10 +106,17 @@ def computed_data(recipe: Recipe) -> TrainingSet:
     return read_training_set(recipe.data.path, grid).without(recipe.data.leave_out)
 
 
-def _measured(section: MeasuredSection, data: TrainingSet) -> TrainingSet:
+def _measured(recipe: Recipe, section: MeasuredSection, data: TrainingSet) -> TrainingSet:
     """Read measured spectra to be mixed in and bring them onto the energies of the others."""
-    measured = read_measured_set(section.path, data.grid)
+    measured = read_measured_set(section.path, data.grid, recipe.model.input_form)
     return measured.on(data.energy)
+
+
+def _describe_measured(section: MeasuredSection, data: TrainingSet) -> dict[str, Any]:
+    """Return what a model's description says of the measured spectra it learnt from."""
+    names = {str(parent).removeprefix("measured:") for parent in data.parent[data.measured]}
+    about = {"name": section.path.name, "sha256": file_hash(section.path)}
+    return about | {"compounds": sorted(names)}
 
 
 def shown(data: TrainingSet, recipe: Recipe, energy: Array) -> NDArray[np.float32]:

@@ -63,7 +63,8 @@ def resample(
 
     As many computed spectra as there are, drawn with replacement: with ``resample = "parent"``
     whole parents, so that what a member has not seen is not a distorted copy of what it has.
-    Measured spectra are drawn apart from them, `weights["measured"]` times as many as there are.
+    Measured spectra are drawn apart from them, `weights["measured"]` times as many as there are,
+    each compound as often as any other, however often it was measured.
     """
     computed = np.flatnonzero(~data.measured)
     rng = np.random.default_rng([section.seed, member])
@@ -76,7 +77,9 @@ def resample(
     if not len(measured):
         return drawn
     count = round(weights.get("measured", 1.0) * len(measured))
-    return np.concatenate([drawn, rng.choice(measured, size=count)])
+    _, compound, times = np.unique(data.parent[measured], return_inverse=True, return_counts=True)
+    share = 1.0 / (len(times) * times[compound])
+    return np.concatenate([drawn, rng.choice(measured, size=count, p=share)])
 
 
 def _by_sample(

@@ -20,6 +20,7 @@ from xanes_live.ensemble.library import write_library
 from xanes_live.ensemble.recipe import Recipe, stored_recipe
 from xanes_live.ensemble.registry import DESCRIPTION, read_description
 from xanes_live.evaluation.fitting import CrossFitted, cross_fitted, fitted
+from xanes_live.evaluation.folds import data_without
 from xanes_live.evaluation.measured import read_measured, read_references
 from xanes_live.evaluation.unseen import Say, Unseen, examine_folds, library_of
 
@@ -94,7 +95,8 @@ def calibrate(
     say("fitting")
     calibration = fitted(unseen, ensemble.radius)
     scores = judged(unseen, cross_fitted(unseen))
-    write(ensemble.model.path, calibration, known, recipe, ensemble.energy)
+    learnt = data_without(known, recipe, measured, set())
+    write(ensemble.model.path, calibration, learnt, recipe, ensemble.energy)
     unseen.save(ensemble.model.path / UNSEEN if work is None else work / UNSEEN)
     _merge(ensemble.model.path / "metrics.json", {"confidence": scores})
     return scores

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -63,7 +63,9 @@ def measured_command(
     structures: Annotated[
         Path | None, typer.Option(help="Crystal structures for their G2 (extxyz).")
     ] = None,
-    form: Annotated[str, typer.Option(help="'flattened' or 'normalised'.")] = "flattened",
+    form: Annotated[
+        Literal["flattened", "normalised"], typer.Option(help="As the recipe's `input_form`.")
+    ] = "flattened",
     low: Annotated[float, typer.Option(help="First energy, eV.")] = 7090.0,
     high: Annotated[float, typer.Option(help="Last energy, eV.")] = 7185.0,
     element: Annotated[str, typer.Option(help="Absorbing element.")] = "Fe",
@@ -79,5 +81,5 @@ def measured_command(
     measured = read_measured(
         read_references(table, root), energy, form, G2Grid(), structures, element=element
     )
-    write_measured_set(output, measured.training_set(energy))
+    write_measured_set(output, measured.training_set(energy), form)
     typer.echo(f"{int(measured.scored.sum())} spectra in {output}")

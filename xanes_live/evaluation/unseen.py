@@ -196,8 +196,14 @@ def library_of(data: TrainingSet, recipe: Recipe, energy: Array) -> Library:
     names, group = np.unique(data.parent, return_inverse=True)
     return Library(
         mean=mean, basis=basis, points=((spectra - mean) @ basis.T).astype(np.float32),
-        group=group, names=tuple(map(str, names)), r=data.shell, ligand=data.ligand,
+        group=group, names=tuple(map(_called, names)), r=data.shell, ligand=data.ligand,
     )  # fmt: skip
+
+
+def _called(parent: str) -> str:
+    """Return the name an operator reads: one of a measured compound says that it is measured."""
+    before, _, compound = str(parent).partition(":")
+    return f"{compound} (measured)" if before == "measured" else str(parent)
 
 
 def like_measured(data: TrainingSet, recipe: Recipe, energy: Array, seed: int) -> Array:

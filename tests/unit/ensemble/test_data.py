@@ -4,7 +4,11 @@ from ase import Atoms
 
 from xanes_live.descriptor import G2Grid, g2
 from xanes_live.ensemble.data import folds_by_parent, split_by_parent
-from xanes_live.ensemble.data_files import read_measured_set, read_training_set
+from xanes_live.ensemble.data_files import (
+    read_measured_set,
+    read_training_set,
+    write_measured_set,
+)
 from xanes_live.errors import ConfigurationError, ReadError
 
 ENERGY = np.arange(7100.0, 7176.1, 0.5)
@@ -97,6 +101,13 @@ def test_what_cannot_be_read(tmp_path):
     (tmp_path / "no.h5").write_bytes(b"no")
     with pytest.raises(ReadError, match=r"no\.h5"):
         read_training_set(tmp_path / "no.h5")
+
+
+def test_measured_spectra_of_another_form_are_refused(tmp_path, toy_set):
+    write_measured_set(tmp_path / "m.npz", toy_set, "normalised")
+    assert len(read_measured_set(tmp_path / "m.npz", toy_set.grid, "normalised")) == len(toy_set)
+    with pytest.raises(ReadError, match="normalised spectra, the model is given flattened"):
+        read_measured_set(tmp_path / "m.npz", toy_set.grid, "flattened")
 
 
 def test_what_is_no_archive_is_named(tmp_path):

@@ -231,7 +231,7 @@ def test_command_line_trains_and_mixes_in_measured_spectra(folder, tmp_path, toy
     from xanes_live.cli import app
     from xanes_live.ensemble.data_files import write_measured_set
 
-    write_measured_set(tmp_path / "measured.npz", toy_set.take(np.arange(6)))
+    write_measured_set(tmp_path / "measured.npz", toy_set.take(np.arange(6)), "flattened")
     said = CliRunner().invoke(
         app,
         ["train", str(folder / "recipe.toml"), "-o", str(tmp_path / "model"), "--device", "cpu",

@@ -150,6 +150,17 @@ def test_measured_spectra_are_drawn_apart(toy_set, make_recipe):
     assert set(drawn[len(toy_set) :]) <= set(range(90, 95))
 
 
+def test_every_measured_compound_is_shown_equally_often(toy_set, make_recipe):
+    measured = replace(
+        toy_set.take(np.arange(8)), measured=np.ones(8, dtype=bool),
+        parent=np.array(["measured:foil"] * 7 + ["measured:oxide"]),
+    )  # fmt: skip
+    drawn = resample(toy_set.joined(measured), make_recipe().training, 0, {"measured": 200.0})
+    shown = drawn[len(toy_set) :]
+    assert len(shown) == 1600
+    assert np.mean(shown == len(toy_set) + 7) == pytest.approx(0.5, abs=0.05)
+
+
 def test_an_unknown_g2_does_not_teach(toy_set, make_recipe):
     blank = replace(
         toy_set, g2=np.full_like(toy_set.g2, np.nan), measured=np.ones(len(toy_set), dtype=bool)

@@ -10,7 +10,7 @@ from ase.build import bulk
 
 from tests.unit.evaluation.toy import ENERGY, RECIPE, spectrum, write_data
 from xanes_live.descriptor import G2Grid, g2
-from xanes_live.ensemble.data_files import write_measured_set
+from xanes_live.ensemble.data_files import read_measured_set, write_measured_set
 from xanes_live.ensemble.train import train
 from xanes_live.errors import ConfigurationError
 from xanes_live.evaluation.evaluate import Options, evaluate
@@ -39,9 +39,26 @@ def folder(tmp_path_factory):
             writer.writerow([name, f"{name}.dat", name, r, "A", "", word])
     references = read_references(path / "measured.csv")
     measured = read_measured(references, ENERGY, "flattened", G2Grid(size=20))
-    write_measured_set(path / "measured.npz", measured.training_set(ENERGY))
+    write_measured_set(path / "measured.npz", measured.training_set(ENERGY), "flattened")
     train(path / "recipe.toml", path / "model", device="cpu")
     return path
+
+
+def test_the_command_line_makes_a_measured_set(folder, tmp_path):
+    from typer.testing import CliRunner
+
+    from xanes_live.cli import app
+
+    command = ["measured", str(folder / "measured.csv"), "-o", str(tmp_path / "set.npz")]
+    made = CliRunner().invoke(app, [*command, "--form", "normalised", "--element", "Fe"])
+    assert made.exit_code == 0, made.output
+    assert "4 spectra" in made.output
+    found = read_measured_set(tmp_path / "set.npz", G2Grid(), "normalised")
+    assert found.shell.tolist() == [r for _, r, _ in COMPOUNDS]
+    assert found.parent.tolist() == [f"measured:{name}" for name, _, _ in COMPOUNDS]
+    bad = CliRunner().invoke(app, [*command, "--form", "flat"])
+    assert bad.exit_code == 2
+    assert "'flat' is not one of" in bad.output
 
 
 class Links(HTMLParser):
