@@ -17,6 +17,9 @@ from xanes_live.median import median
 
 GAP = 0.25
 """Neighbours further apart than this, Å, belong to different shells: G2 resolves them."""
+MANY, PART, SMALL_GAP = 10, 4, 0.12
+"""Of this many neighbours or more, a gap of 0.12 Å already ends the shell where it leaves four or
+more on each side: the 8 + 6 of a body-centred metal stay apart when its atoms are displaced."""
 SPREAD = 0.6
 """A shell is no wider than this, Å, whatever the gaps."""
 WINDOW = 0.13
@@ -28,8 +31,8 @@ Z95 = 1.959964
 def shell_distance(distances: ArrayLike, numbers: ArrayLike) -> Array:
     """Return the mean distance of the first shell of a known structure, Å.
 
-    The shell ends at the first gap above :data:`GAP`. Hydrogen scatters too little to be seen and
-    is left out.
+    The shell ends at the first gap above :data:`GAP`; one of many neighbours at the largest gap
+    that parts it, see :data:`MANY`. Hydrogen scatters too little to be seen and is left out.
 
     Parameters
     ----------
@@ -89,7 +92,20 @@ def _first_shell_members(
     r = np.sort(_heavy(distances, numbers), axis=-1)
     step = np.diff(r, axis=-1, prepend=r[..., :1])
     inside = np.logical_and.accumulate(step <= GAP, axis=-1) & (r - r[..., :1] <= SPREAD)
-    return r, inside
+    return r, inside & _before_the_parting(step, inside)
+
+
+def _before_the_parting(step: Array, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell which neighbours stand before the gap that parts a shell of many."""
+    if step.shape[-1] < MANY:
+        return np.ones_like(inside)
+    count, place = inside.sum(axis=-1, keepdims=True), np.arange(step.shape[-1])
+    may = inside & (count >= MANY) & (place >= PART) & (place <= count - PART)
+    gap = np.where(may, step, 0.0)
+    largest = gap.argmax(axis=-1, keepdims=True)
+    parted = np.take_along_axis(gap, largest, axis=-1) >= SMALL_GAP
+    result: NDArray[np.bool_] = ~parted | (place < largest)
+    return result
 
 
 def shell_centres(radius: Array, values: Array, start: Array, r_c: float = 6.0) -> Array:

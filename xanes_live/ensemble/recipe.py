@@ -116,6 +116,8 @@ class TrainingSection(Section):
     head_weight: float = Field(1.0, ge=0)
     """Weight of the heads' loss against that of G2 (mean squared error)."""
     head_loss: Literal["mse", "l1"] = "mse"
+    """Of the first-shell distance: 'mse' leads to the mean of the distances a spectrum may mean,
+    'l1' (absolute error, rounded off near zero) to their median. Other heads learn by 'mse'."""
     resample: Literal["sample", "parent", "none"] = "sample"
     """What is drawn with replacement: spectra, whole parents, or nothing."""
     seed: int = 0

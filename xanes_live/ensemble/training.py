@@ -273,7 +273,8 @@ class Trainer:
                 size = laplace_loss(own.abs(), output[..., k]) * known[..., self.shell]
             else:
                 head = error[..., k]
-                size = head.square() if self.section.head_loss == "mse" else _smooth(head)
+                robust = name == SHELL and self.section.head_loss == "l1"
+                size = _smooth(head) if robust else head.square()
             loss = loss + self.section.head_weight * HEADS[name].weight * size.mean(dim=1)
         return loss
 
@@ -328,8 +329,8 @@ def _scale(target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _smooth(error: Tensor) -> Tensor:
-    """Absolute error, rounded off within a tenth of the scale."""
-    return functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=0.1)
+    """Absolute error, rounded off within three tenths of the scale."""
+    return functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=0.3)
 
 
 def _refuse_too_little(data: TrainingSet, recipe: Recipe) -> None:

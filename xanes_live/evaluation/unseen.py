@@ -161,7 +161,7 @@ def examine_folds(
 def _fingerprint(data: TrainingSet, recipe: Recipe, measured: MeasuredSet | None) -> str:
     """Return what tells folds of one calibration from those of another, in hex digits."""
     known = () if measured is None else (measured.mu, measured.shell)
-    arrays = (data.mu, data.g2, data.fermi, modes_of(recipe, data.energy), *known)
+    arrays = (data.mu, data.g2, data.shell, data.fermi, modes_of(recipe, data.energy), *known)
     return fingerprint(recipe, arrays)[:8]
 
 

@@ -35,6 +35,22 @@ def test_a_shell_does_not_grow_for_ever():
     assert shell_distance(np.arange(2.0, 4.0, 0.19), [8]) == pytest.approx(2.285)  # to 2.57
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_the_two_shells_of_a_body_centred_metal_stay_apart_when_its_atoms_move(seed):
+    moved = 0.04 * np.random.default_rng(seed).standard_normal(14)
+    distances = np.array([2.482] * 8 + [2.867] * 6) + moved  # the gap closes to some 0.2 Å
+    assert shell_distance(distances, [26]) == pytest.approx(distances[:8].mean())
+    assert coordination(distances, [26]) == 8
+
+
+def test_twelve_displaced_neighbours_of_a_close_packed_metal_are_one_shell():
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        distances = 2.52 + 0.04 * rng.standard_normal(12)
+        assert coordination(distances, [26]) == 12
+    assert coordination([1.9] * 6 + [2.05] * 3, [8]) == 9  # fewer than ten: as they are
+
+
 def test_no_neighbour_no_shell():
     assert np.isnan(shell_distance([np.nan], [8]))
     assert np.isnan(shell_distance([1.0], [1]))
