@@ -59,27 +59,44 @@ def evaluate_command(
 def measured_command(
     table: Annotated[Path, typer.Argument(help="Table (CSV) of measured spectra.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Archive to write (.npz).")],
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help="Recipe (TOML) it is for: its energies, element, form and descriptor."),
+    ] = None,
     root: MeasuredRoot = None,
     structures: Annotated[
         Path | None, typer.Option(help="Crystal structures for their G2 (extxyz).")
     ] = None,
     form: Annotated[
-        Literal["flattened", "normalised"], typer.Option(help="As the recipe's `input_form`.")
+        Literal["flattened", "normalised"], typer.Option(help="Without a recipe.")
     ] = "flattened",
-    low: Annotated[float, typer.Option(help="First energy, eV.")] = 7090.0,
-    high: Annotated[float, typer.Option(help="Last energy, eV.")] = 7185.0,
-    element: Annotated[str, typer.Option(help="Absorbing element.")] = "Fe",
+    low: Annotated[float, typer.Option(help="First energy without a recipe, eV.")] = 7090.0,
+    high: Annotated[float, typer.Option(help="Last energy without a recipe, eV.")] = 7185.0,
+    element: Annotated[str, typer.Option(help="Absorber without a recipe.")] = "Fe",
 ) -> None:
     """Reduce measured spectra of known structure to what a training can mix in."""
     import numpy as np
 
     from xanes_live.descriptor import G2Grid
     from xanes_live.ensemble.data_files import write_measured_set
+    from xanes_live.ensemble.recipe import load_recipe
+    from xanes_live.ensemble.training import MARGIN
+    from xanes_live.errors import ConfigurationError
     from xanes_live.evaluation.measured import read_measured, read_references
 
+    grid = G2Grid()
+    if recipe is not None:
+        wanted = load_recipe(recipe)
+        grid, model = G2Grid(**wanted.descriptor.model_dump()), wanted.model
+        low, high = model.energy_start - MARGIN, model.energy_stop + MARGIN
+        form, element = model.input_form, model.element
+    if high <= low:
+        raise ConfigurationError(f"--low {low:g} has to be below --high {high:g}")
     energy = np.arange(low, high + 0.05, 0.1)
     measured = read_measured(
-        read_references(table, root), energy, form, G2Grid(), structures, element=element
+        read_references(table, root), energy, form, grid, structures, element=element
     )
+    if not measured.scored.any():
+        raise ConfigurationError(f"{table}: no spectrum of quality A or B")
     write_measured_set(output, measured.training_set(energy), form)
     typer.echo(f"{int(measured.scored.sum())} spectra in {output}")

@@ -12,6 +12,7 @@ from tests.unit.evaluation.toy import ENERGY, RECIPE, spectrum, write_data
 from xanes_live.descriptor import G2Grid, g2
 from xanes_live.ensemble.data_files import read_measured_set, write_measured_set
 from xanes_live.ensemble.train import train
+from xanes_live.ensemble.training import MARGIN
 from xanes_live.errors import ConfigurationError
 from xanes_live.evaluation.evaluate import Options, evaluate
 from xanes_live.evaluation.measured import read_measured, read_references
@@ -56,6 +57,13 @@ def test_the_command_line_makes_a_measured_set(folder, tmp_path):
     found = read_measured_set(tmp_path / "set.npz", G2Grid(), "normalised")
     assert found.shell.tolist() == [r for _, r, _ in COMPOUNDS]
     assert found.parent.tolist() == [f"measured:{name}" for name, _, _ in COMPOUNDS]
+    recipe = ["--recipe", str(folder / "recipe.toml")]
+    assert CliRunner().invoke(app, [*command, *recipe]).exit_code == 0
+    found = read_measured_set(tmp_path / "set.npz", G2Grid(size=20), "flattened")
+    assert found.energy[0] == pytest.approx(7112.5 - MARGIN)
+    refused = CliRunner().invoke(app, [*command, "--low", "7200"])
+    assert isinstance(refused.exception, ConfigurationError)
+    assert "--low 7200 has to be below" in str(refused.exception)
     bad = CliRunner().invoke(app, [*command, "--form", "flat"])
     assert bad.exit_code == 2
     assert "'flat' is not one of" in bad.output
