@@ -20,6 +20,8 @@ from xanes_live.reduction import normalise, resample, spectra_from_scan
 COLUMNS = ("id", "file", "compound", "first_shell", "quality", "amcsd", "leave_out")
 SCORED = ("A", "B")
 """Qualities whose first-shell distance is trusted enough to score against."""
+BAD = "X"
+"""Quality of a spectrum nothing is to be learnt from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from xanes_live.ensemble.augment import Augmentation, Bank, moved
 from xanes_live.ensemble.data import TrainingSet
 from xanes_live.ensemble.discrepancy import FITTED, Discrepancies
 from xanes_live.errors import ConfigurationError
-from xanes_live.evaluation.measured import MeasuredSet
+from xanes_live.evaluation.measured import BAD, MeasuredSet
 
 LOW = np.array([0.90, -12.0, 0.0, 0.0])
 HIGH = np.array([1.25, 5.0, 3.0, 13.0])
@@ -58,7 +58,8 @@ def fit_transfers(
     data
         Computed spectra.
     measured
-        Measured spectra of known structure; those no computed spectrum is of are passed over.
+        Measured spectra of known structure; those no computed spectrum is of are passed over, and
+        those known to be bad.
     energy
         The model's energies, eV, shape (n_energies,).
     pivot, far_rise
@@ -72,6 +73,8 @@ def fit_transfers(
     wanted = measured.on(energy)
     rows: list[tuple[int, int, Best]] = []
     for i, own in enumerate(measured.references):
+        if own.quality == BAD:
+            continue
         candidates = _candidates(data, own.leave_out, own.first_shell)
         if len(candidates):
             best = [_fit(data, int(j), wanted[i], energy, (pivot, far_rise)) for j in candidates]
