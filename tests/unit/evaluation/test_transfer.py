@@ -64,6 +64,13 @@ def test_what_no_change_explains_remains(data):
     assert np.corrcoef(found.residual[0], BUMP)[0, 1] > 0.7
 
 
+def test_known_bad_spectra_are_passed_over(data):
+    both = measured_as(data, {"good": ("p1", moved(data)), "bad": ("p1", moved(data) + 0.3)})
+    good, bad = both.references
+    both = replace(both, references=(good, replace(bad, quality="X")))
+    assert fit_transfers(data, both, GRID, PIVOT, RISE).id.tolist() == ["good"]
+
+
 def test_compounds_nobody_computed_are_passed_over(data):
     curves = {"one": ("p1", moved(data)), "none": ("unobtainium", moved(data))}
     found = fit_transfers(data, measured_as(data, curves), GRID, PIVOT, RISE)
