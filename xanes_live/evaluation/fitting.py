@@ -21,9 +21,9 @@ MEASURED_SHARE, SPOILED_SHARE = 0.05, 0.05
 makes a verdict too sure: the measured ones are a few dozen well-behaved minerals."""
 WIDTH_SHARE = 0.3
 """The same of measured spectra in the fit of the expected error, which is less easily fooled."""
-LEAST_HELD = 0.88
+LEAST_HELD = 0.94
 """The interval of ordinary first shells holds for this share of computed spectra at least: the
-measured compounds are too few to be believed alone. About 90 % of all computed ones then lie in."""
+measured compounds are too few to be believed alone."""
 BAND_SHARE = 0.15
 """What σ lacks, as a share of G2; see :func:`fit_band`."""
 MEASURED_HELD = 0.91
