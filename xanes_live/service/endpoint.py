@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -111,16 +112,16 @@ class _Server(ThreadingHTTPServer):
     allow_reuse_address = True
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler, ABC):
     """One request, answered within its own time-out."""
 
     server_version = "xanes-live"
     sys_version = ""
     timeout = 10.0
 
+    @abstractmethod
     def answer(self) -> tuple[HTTPStatus, str, bytes]:
         """Return status, media type and content."""
-        raise NotImplementedError
 
     def do_GET(self) -> None:
         """Answer, whatever happens."""
