@@ -100,7 +100,7 @@ def _before_the_parting(step: Array, inside: NDArray[np.bool_]) -> NDArray[np.bo
     if step.shape[-1] < MANY:
         return np.ones_like(inside)
     count, place = inside.sum(axis=-1, keepdims=True), np.arange(step.shape[-1])
-    may = inside & (count >= MANY) & (place >= PART) & (place <= count - PART)
+    may = (count >= MANY) & (place >= PART) & (place <= count - PART)
     gap = np.where(may, step, 0.0)
     largest = gap.argmax(axis=-1, keepdims=True)
     parted = np.take_along_axis(gap, largest, axis=-1) >= SMALL_GAP

@@ -122,6 +122,19 @@ class TrainingSet:
         return self.take(~self.named(words))
 
 
+_MEASURED = "measured:"
+
+
+def measured_parents(compounds: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Return the parents of measured spectra of these compounds, shape (n,)."""
+    return np.char.add(_MEASURED, compounds)
+
+
+def measured_compound(parent: str) -> str | None:
+    """Return the compound a parent of :func:`measured_parents` stands for; None for any other."""
+    return parent.removeprefix(_MEASURED) if parent.startswith(_MEASURED) else None
+
+
 @lru_cache(maxsize=65_536)
 def composition(formula: str) -> str | None:
     """Return a formula in one agreed way of writing, ratios reduced; None if it is none."""

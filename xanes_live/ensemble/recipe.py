@@ -69,9 +69,14 @@ class DescriptorSection(Section):
     r_c: float = Field(6.0, gt=0)
 
     @model_validator(mode="after")
-    def _grid(self) -> Self:
-        G2Grid(**self.model_dump())  # raises where there is none
+    def _is_a_grid(self) -> Self:
+        _ = self.grid  # raises where there is none
         return self
+
+    @property
+    def grid(self) -> G2Grid:
+        """The radial functions themselves."""
+        return G2Grid(**self.model_dump())
 
 
 class DataSection(Section):

@@ -194,7 +194,7 @@ def unsaved(network: Stacked, recipe: Recipe) -> ModelFolder:
         path=Path(),
         info=ModelInfo(model.id, model.version, "", model.element, model.edge),
         architecture=network.architecture,
-        grid=G2Grid(**recipe.descriptor.model_dump()),
+        grid=recipe.descriptor.grid,
         energy=model.energy,
         input_form=model.input_form,
         n_members=network.n_members,

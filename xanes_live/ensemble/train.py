@@ -11,11 +11,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from xanes_live.descriptor import G2Grid, first_peak
+from xanes_live.descriptor import first_peak
 from xanes_live.domain import Array
 from xanes_live.ensemble.augment import Augmentation, transferred
 from xanes_live.ensemble.calibration import band, coverage, shell_interval
-from xanes_live.ensemble.data import TrainingSet, file_hash, split_by_parent
+from xanes_live.ensemble.data import (
+    TrainingSet,
+    file_hash,
+    measured_compound,
+    split_by_parent,
+)
 from xanes_live.ensemble.data_files import read_measured_set, read_training_set
 from xanes_live.ensemble.ensemble import choose_device
 from xanes_live.ensemble.forward import Forward
@@ -95,26 +100,27 @@ def prepare_data(recipe: Recipe) -> TrainingSet:
     data = computed_data(recipe)
     if recipe.data.held_out:
         data = data.take(split_by_parent(data, recipe.data.held_out, recipe.training.seed)[0])
-    if recipe.measured is None:
-        return data
-    return data.joined(_measured(recipe, recipe.measured, data))
+    return _with_measured(data, recipe)
 
 
 def computed_data(recipe: Recipe) -> TrainingSet:
     """Read the computed spectra of a recipe and leave out what it says is to be left out."""
-    grid = G2Grid(**recipe.descriptor.model_dump())
-    return read_training_set(recipe.data.path, grid).without(recipe.data.leave_out)
+    return read_training_set(recipe.data.path, recipe.descriptor.grid).without(
+        recipe.data.leave_out
+    )
 
 
-def _measured(recipe: Recipe, section: MeasuredSection, data: TrainingSet) -> TrainingSet:
-    """Read measured spectra to be mixed in and bring them onto the energies of the others."""
-    measured = read_measured_set(section.path, data.grid, recipe.model.input_form)
-    return measured.on(data.energy)
+def _with_measured(data: TrainingSet, recipe: Recipe) -> TrainingSet:
+    """Return `data` with the measured spectra a recipe mixes in, on the energies of the others."""
+    if recipe.measured is None:
+        return data
+    measured = read_measured_set(recipe.measured.path, data.grid, recipe.model.input_form)
+    return data.joined(measured.on(data.energy))
 
 
 def _describe_measured(section: MeasuredSection, data: TrainingSet) -> dict[str, Any]:
     """Return what a model's description says of the measured spectra it learnt from."""
-    names = {str(parent).removeprefix("measured:") for parent in data.parent[data.measured]}
+    names = {measured_compound(p) or p for p in data.parent[data.measured].tolist()}
     about = {"name": section.path.name, "sha256": file_hash(section.path)}
     return about | {"compounds": sorted(names)}
 

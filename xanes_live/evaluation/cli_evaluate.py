@@ -87,7 +87,7 @@ def measured_command(
     grid = G2Grid()
     if recipe is not None:
         wanted = load_recipe(recipe)
-        grid, model = G2Grid(**wanted.descriptor.model_dump()), wanted.model
+        grid, model = wanted.descriptor.grid, wanted.model
         low, high = model.energy_start - MARGIN, model.energy_stop + MARGIN
         form, element = model.input_form, model.element
     if high <= low:

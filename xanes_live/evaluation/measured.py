@@ -13,7 +13,7 @@ from xanes_live.config import BeamlineConfig, ReductionConfig
 from xanes_live.descriptor import G2Grid, g2
 from xanes_live.documents.files import read_file
 from xanes_live.domain import Array, NormalisedSpectrum, Unusable
-from xanes_live.ensemble.data import TrainingSet
+from xanes_live.ensemble.data import TrainingSet, measured_parents
 from xanes_live.errors import ConfigurationError, ReadError
 from xanes_live.reduction import normalise, resample, spectra_from_scan
 
@@ -95,7 +95,7 @@ class MeasuredSet:
             coordination=np.full(n, np.nan),
             ligand=np.full(n, ""),
             fermi=np.zeros(n),
-            parent=np.array([f"measured:{c}" for c in self.compound[chosen]]),
+            parent=measured_parents(self.compound[chosen]),
             source=np.full(n, "measured"),
             id=ids,
             measured=np.ones(n, dtype=bool),

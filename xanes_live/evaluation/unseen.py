@@ -20,7 +20,12 @@ from xanes_live.confidence.judge import look
 from xanes_live.confidence.novelty import Library
 from xanes_live.domain import Array
 from xanes_live.ensemble.augment import transferred
-from xanes_live.ensemble.data import TrainingSet, folds_by_parent
+from xanes_live.ensemble.data import (
+    TrainingSet,
+    folds_by_parent,
+    measured_compound,
+    measured_parents,
+)
 from xanes_live.ensemble.discrepancy import modes_of, recipe_without
 from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.fingerprint import fingerprint
@@ -202,8 +207,8 @@ def library_of(data: TrainingSet, recipe: Recipe, energy: Array) -> Library:
 
 def _called(parent: str) -> str:
     """Return the name an operator reads: one of a measured compound says that it is measured."""
-    before, _, compound = str(parent).partition(":")
-    return f"{compound} (measured)" if before == "measured" else str(parent)
+    compound = measured_compound(str(parent))
+    return str(parent) if compound is None else f"{compound} (measured)"
 
 
 def like_measured(data: TrainingSet, recipe: Recipe, energy: Array, seed: int) -> Array:
@@ -237,7 +242,7 @@ def _measured(
         mu = measured.on(wide)[own]
         found = _examined(ensemble, library, wide, spoiled(wide, mu, name) if name else mu)
         part = Unseen(
-            id=ids, parent=np.array([f"measured:{c}" for c in measured.compound[own]]),
+            id=ids, parent=measured_parents(measured.compound[own]),
             source=np.full(n, f"spoiled: {name}" if name else "measured"),
             ligand=np.full(n, ""), coordination=np.full(n, np.nan), truth=measured.shell[own],
             g2_truth=measured.g2[own], scored=measured.scored[own], **found,
