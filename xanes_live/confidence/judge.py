@@ -12,6 +12,7 @@ import numpy as np
 from xanes_live.confidence.assess import Calibration
 from xanes_live.confidence.copies import CHANGES, centre, copies, wide_grid
 from xanes_live.confidence.examined import Examined
+from xanes_live.confidence.experience import Experience
 from xanes_live.confidence.limits import Kind, ordinary
 from xanes_live.confidence.novelty import Found, Library
 from xanes_live.confidence.signals import NAMES, measure, rms
@@ -84,7 +85,13 @@ class Looked:
     """Shape (n, len(NAMES))."""
 
 
-def look(model: Judged, library: Library | None, wide: Array, mu: Array) -> Looked:
+def look(
+    model: Judged,
+    library: Library | None,
+    wide: Array,
+    mu: Array,
+    experience: Experience | None = None,
+) -> Looked:
     """Predict spectra with their copies, look them up, and measure every signal.
 
     Live scans and the spectra that verdicts are fitted to both come through here.
@@ -99,6 +106,8 @@ def look(model: Judged, library: Library | None, wide: Array, mu: Array) -> Look
         Energies, eV, shape (n_wide,), from :func:`xanes_live.confidence.copies.wide_grid`.
     mu
         Normalised μ on `wide`, shape (n, n_wide).
+    experience
+        What became of the model's earlier predictions, if that is known.
     """
     grid = model.energy
     inner = mu[:, centre(wide, grid)]
@@ -106,7 +115,7 @@ def look(model: Judged, library: Library | None, wide: Array, mu: Array) -> Look
     found = library.look_up(wide, mu, grid) if library else None
     cycle = model.cycle(inner, survey.mean[:, 0]) if model.cycle else None
     score = None if cycle is None else cycle.score
-    signals = measure(survey, model.radius, found, library, score)
+    signals = measure(survey, model.radius, found, library, score, experience)
     return Looked(inner, survey, found, cycle, signals)
 
 
@@ -122,6 +131,7 @@ class Judge:
     library: Library | None
     usual: Array
     """Distances of held-out spectra from the library, ascending; what novelty is measured by."""
+    experience: Experience | None = None
 
     @property
     def inner(self) -> slice:
@@ -141,6 +151,7 @@ class Judge:
             verdict=Verdict.from_mapping(stored),
             library=Library.from_arrays(*model.library) if model.library else None,
             usual=np.asarray(model.calibration.get("novelty", []), dtype=float),
+            experience=Experience.from_arrays(model.library[0]) if model.library else None,
         )
 
     def examine(self, mu: Array) -> list[Examined]:
@@ -151,7 +162,7 @@ class Judge:
         mu
             Normalised μ on :attr:`wide`, shape (n, n_wide).
         """
-        seen = look(self.model, self.library, self.wide, mu)
+        seen = look(self.model, self.library, self.wide, mu, self.experience)
         survey, table = seen.survey, seen.signals
         used = table[:, self._used]
         chance = self.verdict.probability(used)

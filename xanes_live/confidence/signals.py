@@ -6,13 +6,15 @@ fit of the verdict, so that a weight always meets the quantity it was found for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from xanes_live.confidence.copies import CHANGES
+from xanes_live.confidence.experience import Experience, features, kinds_of
 from xanes_live.confidence.novelty import Found, Library
+from xanes_live.confidence.scale import scaled
 from xanes_live.descriptor import first_peak
 from xanes_live.domain import Array, Survey
 
@@ -27,6 +29,13 @@ class Signal:
     flag: str
     """Code of the flag raised when this signal costs most, '' for none."""
     meaning: str
+    shown: Callable[[float], float] = float
+    """What of its value the flag's sentence tells."""
+
+
+def percent(odds: float) -> float:
+    """Return odds as a probability in percent."""
+    return 100.0 * odds / (1.0 + odds)
 
 
 SIGNALS = (
@@ -47,15 +56,27 @@ SIGNALS = (
     Signal("neighbours", 0.03, "neighbours_disagree", "first shell against the neighbours', Å"),
     Signal("neighbours_spread", 0.03, "neighbours_disagree", "spread of the neighbours', Å"),
     Signal("cyclic", 1.0, "cyclic_residual", "size of the cyclic residual, 1 is usual"),
+    Signal(
+        "experience", 0.1, "often_wrong",
+        "odds that a prediction like this one, of a computed spectrum, was off by over 0.1 Å",
+        percent,
+    ),
 )  # fmt: skip
 NAMES = tuple(signal.name for signal in SIGNALS)
+OWN = NAMES.index("experience")
+"""Signals before this one are measured; experience is made of them."""
 UNITS = np.array([signal.unit for signal in SIGNALS])
 _SHIFTED = np.array([change.kind == "shift" for change in CHANGES])
 BY_NAME: Mapping[str, Signal] = {signal.name: signal for signal in SIGNALS}
 
 
 def measure(
-    survey: Survey, radius: Array, found: Found | None, library: Library | None, score: Array | None
+    survey: Survey,
+    radius: Array,
+    found: Found | None,
+    library: Library | None,
+    score: Array | None,
+    experience: Experience | None = None,
 ) -> Array:
     """Return the signals of some spectra.
 
@@ -71,6 +92,8 @@ def measure(
         The training spectra.
     score
         Score of the cyclic residual, shape (n,); None without a forward ensemble.
+    experience
+        What became of earlier predictions; None where the model has none.
 
     Returns
     -------
@@ -100,8 +123,21 @@ def measure(
         "neighbours": near[1],
         "neighbours_spread": near[2],
         "cyclic": unknown if score is None else score,
+        "experience": unknown,
     }
-    return np.stack([said[name] for name in NAMES], axis=1)
+    table = np.stack([said[name] for name in NAMES], axis=1)
+    if experience is not None:
+        sigma = np.array([p.sigma for p in survey.predictions])
+        table[:, OWN] = experience.odds(looks(table, kinds_of(survey), r[:, 0], mean[:, 0], sigma))
+    return table
+
+
+def looks(signals: Array, heads: Array, r: Array, mean: Array, sigma: Array) -> Array:
+    """Return what experience goes by, from the other signals (n, len(NAMES)) and the prediction.
+
+    Further parameters as for :func:`xanes_live.confidence.experience.features`.
+    """
+    return features(scaled(signals[:, :OWN], UNITS[:OWN]), heads, r, mean, sigma)
 
 
 def rms(values: Array) -> Array:

@@ -19,8 +19,10 @@ from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.library import write_library
 from xanes_live.ensemble.recipe import Recipe, stored_recipe
 from xanes_live.ensemble.registry import DESCRIPTION, read_description
+from xanes_live.evaluation.experience import with_experience
 from xanes_live.evaluation.fitting import CrossFitted, cross_fitted, fitted
 from xanes_live.evaluation.folds import data_without
+from xanes_live.evaluation.judged import SOURCES
 from xanes_live.evaluation.measured import read_measured, read_references
 from xanes_live.evaluation.unseen import Say, Unseen, examine_folds, library_of
 
@@ -93,10 +95,11 @@ def calibrate(
         device=str(ensemble.device), work=work, jobs=jobs, say=say,
     )  # fmt: skip
     say("fitting")
+    unseen, experience = with_experience(unseen, recipe.training.seed)
     calibration = fitted(unseen, ensemble.radius)
     scores = judged(unseen, cross_fitted(unseen))
     learnt = data_without(known, recipe, measured, set())
-    write(ensemble.model.path, calibration, learnt, recipe, ensemble.energy)
+    write(ensemble.model.path, calibration, learnt, recipe, ensemble.energy, experience)
     unseen.save(ensemble.model.path / UNSEEN if work is None else work / UNSEEN)
     _merge(ensemble.model.path / "metrics.json", {"confidence": scores})
     return scores
@@ -105,7 +108,7 @@ def calibrate(
 def judged(unseen: Unseen, found: CrossFitted) -> dict[str, Any]:
     """Return the scores of verdicts by source of spectra."""
     scores: dict[str, Any] = {}
-    for source in ("theory", "measured", "spoiled"):
+    for source in SOURCES:
         own = np.char.startswith(unseen.source, source) & unseen.scored
         if own.any():
             scores[source] = _scores(
@@ -148,9 +151,14 @@ def auroc(score: Array, positive: NDArray[np.bool_]) -> float | None:
 
 
 def write(
-    folder: Path, calibration: dict[str, Any], data: TrainingSet, recipe: Recipe, energy: Array
+    folder: Path,
+    calibration: dict[str, Any],
+    data: TrainingSet,
+    recipe: Recipe,
+    energy: Array,
+    experience: dict[str, NDArray[Any]] | None = None,
 ) -> None:
-    """Write calibration and library into a model folder."""
+    """Write calibration and library, experience included, into a model folder."""
     description = read_description(folder)
     description["calibration"] = description.get("calibration", {}) | calibration
     library = library_of(data, recipe, energy)
@@ -160,6 +168,7 @@ def write(
         "points": library.points.astype(np.float16), "group": library.group.astype(np.int32),
         "r": library.r.astype(np.float32),
         "element": which.astype(np.int32),
+        **(experience or {}),
     }  # fmt: skip
     words = {"names": list(library.names), "elements": [str(e) for e in elements]}
     description["library"] = write_library(folder, arrays, words) | {"spectra": len(data)}

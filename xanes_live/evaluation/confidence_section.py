@@ -22,7 +22,8 @@ BASELINE = "spread"
 MEASURED = "measured"
 MOST = 40
 """Confidently wrong spectra shown; metrics.json names them all."""
-TOGETHER = "theory and spoiled"
+RANKED = ("theory", "spoiled")
+TOGETHER = " and ".join(RANKED)
 """Computed and spoiled measured spectra as one: what the verdict has to tell apart."""
 
 
@@ -127,7 +128,7 @@ def green_by_detail(part: Judged) -> dict[str, float]:
 def together(judged: Judged) -> dict[str, Mask]:
     """Return what is ranked: each source, and computed and spoiled spectra together."""
     found = {name: judged.scored & (judged.source == name) for name in by_source(judged)}
-    return found | {TOGETHER: judged.scored & (judged.source != MEASURED)}
+    return found | {TOGETHER: judged.scored & np.isin(judged.source, RANKED)}
 
 
 def ranking_part(page: Report, judged: Judged, draws: int) -> dict[str, dict[str, Any]]:

@@ -63,11 +63,12 @@ def _coverage(rows: Sequence[Mapping[str, Any]]) -> list[Figure]:
 
 def _theory(whole: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[Figure]:
     """Return coverage overall and in the worst stratum."""
-    parts = [r for r in rows if r["source"] == "theory" and r["stratum"] != "all"]
+    source = whole["source"]
+    parts = [r for r in rows if r["source"] == source and r["stratum"] != "all"]
     lines = []
     for name, key, worst in (
-        ("G2 band holds, theory", "band", {"to 2.6 Å": "near", "beyond": "far"}),
-        ("interval holds, theory", "interval", {"": "interval"}),
+        (f"G2 band holds, {source}", "band", {"to 2.6 Å": "near", "beyond": "far"}),
+        (f"interval holds, {source}", "interval", {"": "interval"}),
     ):
         lines.append(_line(name, whole[key], whole[f"{key}_95"], 0.94, 0.96, "0.95 ± 0.01"))
         lines += [line for what, k in worst.items() for line in _worst(parts, what, k)]
@@ -118,7 +119,7 @@ def _ranking(verdict: Mapping[str, Any]) -> list[Figure]:
 
 def _colours(verdict: Mapping[str, Any]) -> list[Figure]:
     lines = []
-    for source, most in (("theory", 0.02), ("measured", 0.0)):
+    for source, most in (("theory", 0.02), ("exact", 0.02), ("measured", 0.0)):
         if source in verdict:
             wanted = f"≤ {most:g}" if most else "none"
             key, name = "green_but_wrong", f"green but wrong, {source}"

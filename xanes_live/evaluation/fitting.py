@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xanes_live.confidence.assess import Calibration, g2_spread
+from xanes_live.confidence.experience import KINDS
 from xanes_live.confidence.limits import ordinary
+from xanes_live.confidence.scale import scaled
 from xanes_live.confidence.signals import NAMES, UNITS
-from xanes_live.confidence.verdict import RIGHT, Verdict, fit_error, fit_probability, scaled
+from xanes_live.confidence.verdict import RIGHT, Verdict, fit_error, fit_probability
 from xanes_live.domain import Array
 from xanes_live.ensemble.calibration import band, conformal_quantile
-from xanes_live.evaluation.unseen import HEADS, Unseen
+from xanes_live.evaluation.unseen import COMPUTED, THEORY, Unseen
 
 MEASURED_SHARE, SPOILED_SHARE = 0.05, 0.05
 """Weight of all measured and of all spoiled spectra in the fit, in units of that of theory. More
@@ -79,7 +81,7 @@ class CrossFitted:
 
 def fitted(unseen: Unseen, radius: Array) -> dict[str, Any]:
     """Return all a model is to store: its calibration, usual distances, reach of its skill."""
-    usual = np.quantile(unseen.of("theory").distance, np.linspace(0.0, 1.0, 101))
+    usual = np.quantile(unseen.of(THEORY).distance, np.linspace(0.0, 1.0, 101))
     return {
         **calibration_of(unseen),
         "novelty": np.round(usual, 5).tolist(),
@@ -92,13 +94,13 @@ def calibration_of(unseen: Unseen) -> dict[str, Any]:
     return {
         **fit_band(unseen),
         "verdict": fit_verdict(unseen).as_mapping(),
-        "limits": _limits(unseen.of("theory")),
+        "limits": _limits(unseen.of(THEORY)),
     }
 
 
 def ordinary_of(unseen: Unseen) -> NDArray[np.bool_]:
     """Return which first shells are neither soft nor carbon nor metal, shape (n,)."""
-    return ordinary(dict(zip(HEADS, unseen.heads.T, strict=True)), len(unseen))
+    return ordinary(dict(zip(KINDS, unseen.heads.T, strict=True)), len(unseen))
 
 
 def _limits(theory: Unseen) -> dict[str, float]:
@@ -153,7 +155,7 @@ def fit_band(unseen: Unseen) -> dict[str, Any]:
     yet a measurement: a factor for each of the radii then widens the band, nowhere narrows it,
     where it would hold for too few of the left-out measured compounds, each counting once.
     """
-    theory, found = unseen.of("theory"), unseen.of("measured")
+    theory, found = unseen.of(THEORY), unseen.of("measured")
     spread = g2_spread(theory.g2_mean, theory.g2_sigma, BAND_SHARE)
     fit = band(np.abs(theory.g2_mean - theory.g2_truth), spread) | {"band_share": BAND_SHARE}
     found = found.take(found.scored & np.isfinite(found.g2_truth).all(axis=1))
@@ -219,9 +221,9 @@ def balance(
     compounds count alike; what is not usable does not count.
     """
     weight = np.zeros(len(source))
-    theory = source == "theory"
-    weight[theory] = 1.0
-    total = max(float(theory.sum()), 1.0)
+    computed = np.isin(source, COMPUTED)
+    weight[computed] = 1.0
+    total = max(float(computed.sum()), 1.0)
     for kind, share in (("measured", measured), ("spoiled", SPOILED_SHARE)):
         chosen = (source == kind) & usable
         each = by_group(parent[chosen])
@@ -256,7 +258,7 @@ def _quantiles(part: Unseen, ratio: Array) -> tuple[float, float | None]:
     elsewhere theory with realistic errors of measurement must do, and nothing measured may
     contradict it.
     """
-    theory, found = part.source == "theory", part.source == "measured"
+    theory, found = part.source == THEORY, part.source == "measured"
     any_kind = [conformal_quantile(ratio[theory])]
     if found.any():
         any_kind.append(weighted_quantile(ratio[found], by_group(part.parent[found])))

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from xanes_live.domain import Array
 from xanes_live.evaluation.scores import RIGHT
+from xanes_live.evaluation.unseen import COMPUTED
 
 FEWEST = 5
 """Structures or compounds a stratum needs to be listed."""
-SOURCES = ("theory", "measured", "spoiled")
+SOURCES = (*COMPUTED, "measured", "spoiled")
 """In the order they are reported."""
 
 Z95 = 1.96
@@ -28,7 +29,7 @@ class Judged:
     parent: NDArray[np.str_]
     """Structure or compound: what must never be split, shape (n,)."""
     source: NDArray[np.str_]
-    """'theory', 'measured' or 'spoiled', shape (n,)."""
+    """'theory', 'exact', 'measured' or 'spoiled', shape (n,)."""
     detail: NDArray[np.str_]
     """How a spoiled one was spoiled, shape (n,); '' for others."""
     scored: Mask

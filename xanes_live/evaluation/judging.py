@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from xanes_live.confidence.assess import colour, opinion
 from xanes_live.confidence.examined import Examined
+from xanes_live.confidence.experience import KINDS
 from xanes_live.confidence.limits import Kind
 from xanes_live.confidence.signals import NAMES
 from xanes_live.config import ConfidenceConfig
@@ -16,7 +17,7 @@ from xanes_live.domain import Array, Evidence, FirstShell, Flag, Prediction
 from xanes_live.errors import ConfigurationError
 from xanes_live.evaluation.fitting import CrossFitted, cross_fitted
 from xanes_live.evaluation.judged import Judged
-from xanes_live.evaluation.unseen import HEADS, Unseen
+from xanes_live.evaluation.unseen import Unseen
 from xanes_live.flags import by_importance
 
 _NOTHING = np.empty(0)
@@ -109,5 +110,5 @@ def _flags(
 
 def _kind(heads: Array) -> Kind:
     """Return what the network says of the first shell, as far as it says it."""
-    said = zip(HEADS, heads.tolist(), strict=True)
+    said = zip(KINDS, heads.tolist(), strict=True)
     return Kind.of({name: value for name, value in said if np.isfinite(value)})

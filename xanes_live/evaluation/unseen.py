@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from xanes_live.confidence.copies import wide_grid
+from xanes_live.confidence.experience import kinds_of
 from xanes_live.confidence.judge import look
 from xanes_live.confidence.novelty import Library
 from xanes_live.domain import Array
@@ -41,6 +42,11 @@ from xanes_live.processes import each
 N_COMPONENTS = 24
 """Principal components of the library."""
 CHUNK = 256
+THEORY, EXACT = COMPUTED = ("theory", "exact")
+"""Computed spectra with everything a recipe draws at random, what theory gets wrong included; and
+the same spectra as if theory, once transferred, were exact, with errors of measurement alone."""
+LAB_SHIFT, LAB_STRETCH = 1.0, 0.01
+"""Standard deviations by which calibrated energy scales of laboratories differ: eV; relative."""
 Say = Callable[[str], None]
 
 
@@ -52,7 +58,8 @@ class Unseen:
     parent: NDArray[np.str_]
     """Structure or compound: what is never on both sides of a split."""
     source: NDArray[np.str_]
-    """'theory', 'measured', or 'spoiled: …' for measured ones spoiled deliberately."""
+    """'theory' or 'exact' (:data:`COMPUTED`), 'measured', or 'spoiled: …' for measured ones spoiled
+    deliberately."""
     ligand: NDArray[np.str_]
     coordination: Array
     truth: Array
@@ -103,9 +110,6 @@ class Unseen:
         """Read what :meth:`save` wrote."""
         with np.load(path, allow_pickle=False) as file:
             return cls(*(file[f.name] for f in fields(cls)))
-
-
-HEADS = ("soft", "carbon", "metal", "coordination")
 
 
 def examine_folds(
@@ -186,7 +190,7 @@ def _examine_fold(
     forward = forward_ensemble(trainer, trained, rest)
     ensemble.model = replace(ensemble.model, forward=forward)
     library = library_of(rest, recipe, ensemble.energy)
-    parts = [_theory(ensemble, library, data.take(held), recipe)]
+    parts = _computed(ensemble, library, data.take(held), recipe)
     if measured is not None and left_out:
         own = np.isin(measured.compound, list(left_out))
         parts += _measured(ensemble, library, measured, own)
@@ -220,16 +224,29 @@ def like_measured(data: TrainingSet, recipe: Recipe, energy: Array, seed: int) -
     return made.astype(np.float64)
 
 
-def _theory(ensemble: Ensemble, library: Library, data: TrainingSet, recipe: Recipe) -> Unseen:
-    wide = wide_grid(ensemble.energy)
-    mu = like_measured(data, recipe, wide, recipe.training.seed + 1)
-    found = _examined(ensemble, library, wide, mu)
-    n = len(data)
-    return Unseen(
-        id=data.id, parent=data.parent, source=np.full(n, "theory"), ligand=data.ligand,
-        coordination=data.coordination, truth=data.shell, g2_truth=data.g2,
-        scored=np.ones(n, dtype=bool), **found,
-    )  # fmt: skip
+def as_if_exact(recipe: Recipe) -> Recipe:
+    """Return a recipe whose computed spectra have errors of measurement and none of theory."""
+    lab = {"shift_sd": LAB_SHIFT, "stretch_sd": LAB_STRETCH}
+    vary = recipe.augmentation
+    narrowed = {name: min(getattr(vary, name), value) for name, value in lab.items()}
+    return recipe.model_copy(
+        update={"augmentation": vary.model_copy(update=narrowed), "discrepancy": None}
+    )
+
+
+def _computed(
+    ensemble: Ensemble, library: Library, data: TrainingSet, recipe: Recipe
+) -> list[Unseen]:
+    wide, n, parts = wide_grid(ensemble.energy), len(data), []
+    for source, how in ((THEORY, recipe), (EXACT, as_if_exact(recipe))):
+        mu = like_measured(data, how, wide, recipe.training.seed + 1)
+        part = Unseen(
+            id=data.id, parent=data.parent, source=np.full(n, source), ligand=data.ligand,
+            coordination=data.coordination, truth=data.shell, g2_truth=data.g2,
+            scored=np.ones(n, dtype=bool), **_examined(ensemble, library, wide, mu),
+        )  # fmt: skip
+        parts.append(part)
+    return parts
 
 
 def _measured(
@@ -264,7 +281,7 @@ def _examined_chunk(
     ensemble: Ensemble, library: Library, wide: Array, mu: Array
 ) -> dict[str, Array]:
     seen = look(ensemble, library, wide, mu)
-    survey, unknown = seen.survey, np.full(len(mu), np.nan)
+    survey = seen.survey
     assert seen.found is not None  # noqa: S101 - there is a library
     return {
         "r": survey.r[:, 0],
@@ -272,5 +289,5 @@ def _examined_chunk(
         "g2_mean": survey.mean[:, 0],
         "g2_sigma": np.array([p.sigma for p in survey.predictions]),
         "distance": seen.found.mean_distance,
-        "heads": np.stack([survey.heads.get(name, unknown) for name in HEADS], axis=1),
+        "heads": kinds_of(survey),
     }

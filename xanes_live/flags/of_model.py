@@ -97,6 +97,13 @@ MODEL = (
         "See where in energy the residual lies; check the channels there.",
     ),
     FlagKind(
+        "often_wrong",
+        WARNING,
+        "of computed spectra predicted like this one, about {value:.0f} % were off by over 0.1 Å",
+        "G2, its spread and the other signals, taken together, are as they are when it is wrong.",
+        "Treat the distance as a guide; look at the nearest compounds and at G2.",
+    ),
+    FlagKind(
         "limit_soft",
         WARNING,
         "the first shell looks like sulfur, phosphorus or their kin ({percent:.0f} %)",

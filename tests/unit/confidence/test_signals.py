@@ -15,8 +15,9 @@ from xanes_live.confidence.examined import Examined
 from xanes_live.confidence.limits import Kind, limits, ordinary
 from xanes_live.confidence.novelty import Library, warps
 from xanes_live.confidence.places import Places
+from xanes_live.confidence.scale import scaled
 from xanes_live.confidence.signals import NAMES, SIGNALS, UNITS, measure
-from xanes_live.confidence.verdict import Verdict, fit_error, fit_probability, scaled
+from xanes_live.confidence.verdict import Verdict, fit_error, fit_probability
 from xanes_live.config import ConfidenceConfig
 from xanes_live.domain import Confidence, Evidence, Survey
 from xanes_live.ensemble.forward_training import principal

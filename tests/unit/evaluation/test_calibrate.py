@@ -12,7 +12,9 @@ from tests import factories
 from tests.unit.evaluation.toy import RECIPE, spectrum, write_data
 from xanes_live.cli import app
 from xanes_live.confidence import Judge
-from xanes_live.confidence.signals import NAMES
+from xanes_live.confidence.experience import kinds_of
+from xanes_live.confidence.judge import look
+from xanes_live.confidence.signals import NAMES, looks
 from xanes_live.ensemble.data_files import read_training_set
 from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.recipe import stored_recipe
@@ -20,7 +22,7 @@ from xanes_live.ensemble.train import train
 from xanes_live.evaluation.calibrate import auroc, calibrate
 from xanes_live.evaluation.fitting import MEASURED_SHARE, weights_of
 from xanes_live.evaluation.spoiled import SPOILED, spoiled
-from xanes_live.evaluation.unseen import Unseen, examine_folds
+from xanes_live.evaluation.unseen import COMPUTED, Unseen, examine_folds
 
 HEADS = '["first_shell", "first_shell_error", "coordination", "soft", "carbon", "metal"]'
 
@@ -56,7 +58,7 @@ def scores(folder):
 
 def test_every_spectrum_is_examined_by_an_ensemble_that_has_not_seen_it(folder, scores):
     table = Unseen.load(folder / "work" / "unseen.npz")
-    assert len(table.of("theory")) == 80
+    assert len(table.of("theory")) == len(table.of("exact")) == 80
     assert sorted(table.of("measured").id) == ["one", "three", "two"]
     assert len(table.of("spoiled")) == 3 * len(SPOILED)
     assert np.isfinite(table.signals).all()
@@ -64,7 +66,7 @@ def test_every_spectrum_is_examined_by_an_ensemble_that_has_not_seen_it(folder, 
     weight = weights_of(table)
     measured = table.source == "measured"
     assert weight[measured].sum() == pytest.approx(
-        MEASURED_SHARE * (table.source == "theory").sum()
+        MEASURED_SHARE * np.isin(table.source, COMPUTED).sum()
     )
     assert scores["theory"]["spectra"] == 80
     stored = json.loads((folder / "model" / "metrics.json").read_text())
@@ -120,6 +122,21 @@ def test_the_report_then_says_how_far_to_trust_it(folder, scores):
     assert set(found["verdict"]["spoiled"]["green_by_detail"]) == set(SPOILED)
     bad = runner.invoke(app, [*command, "--unseen", str(folder / "measured.csv")])
     assert bad.exit_code != 0
+
+
+def test_a_live_scan_is_asked_about_as_the_spectra_learnt_from_were(folder, scores):
+    judge = Judge.of(Ensemble.load(folder / "model", "cpu"))
+    assert judge.experience is not None
+    found = judge.examine(np.stack([spectrum(2.0, judge.wide), spectrum(2.2, judge.wide)]))
+    wide = np.stack([spectrum(2.0, judge.wide), spectrum(2.2, judge.wide)])
+    seen = look(judge.model, judge.library, judge.wide, wide)  # without experience
+    g2 = seen.survey.mean[:, 0], np.array([p.sigma for p in seen.survey.predictions])
+    shown = looks(seen.signals, kinds_of(seen.survey), seen.survey.r[:, 0], *g2)
+    said = [one.signals["experience"] for one in found]
+    np.testing.assert_allclose(said, judge.experience.odds(shown))
+    assert min(said) > 0
+    assert "experience" in judge.verdict.names
+    assert Judge.of(Ensemble.load(folder / "as-trained", "cpu")) is None
 
 
 def test_the_model_then_judges_scans(folder, scores):
