@@ -31,6 +31,10 @@ def evaluate_command(
         Path | None,
         typer.Option(help="Spectra examined unseen (unseen.npz of calibrate): judge confidence."),
     ] = None,
+    elsewhere: Annotated[
+        Path | None,
+        typer.Option(help="Table (CSV) of measured spectra of neighbouring elements."),
+    ] = None,
     folds: Annotated[
         int, typer.Option(min=0, help="Folds of the cross-validation, which trains again; 0: none.")
     ] = 5,
@@ -51,7 +55,8 @@ def evaluate_command(
     )  # fmt: skip
     evaluate(
         model, data, report, references=measured, root=root, structures=structures,
-        unseen=unseen, options=options, say=lambda text: typer.echo(text, err=True),
+        unseen=unseen, elsewhere=elsewhere, options=options,
+        say=lambda text: typer.echo(text, err=True),
     )  # fmt: skip
     typer.echo(str(report / "report.html"))
 

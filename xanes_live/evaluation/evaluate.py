@@ -20,6 +20,7 @@ from xanes_live.ensemble.recipe import Recipe, stored_recipe
 from xanes_live.ensemble.train import shown
 from xanes_live.evaluation import folds
 from xanes_live.evaluation.confidence_section import HEADING, add_confidence
+from xanes_live.evaluation.elsewhere import add_elsewhere, ask_elsewhere
 from xanes_live.evaluation.judging import judge_unseen, read_unseen
 from xanes_live.evaluation.measured import MeasuredSet, read_measured, read_references
 from xanes_live.evaluation.measured_section import add_measured
@@ -46,8 +47,9 @@ HOW_TO = (
 NOTE = (
     "Each spectrum was examined by an ensemble trained without its structure or compound, and "
     "judged by a verdict, an interval and a band fitted without them, too. Computed spectra have "
-    "random errors of measurement. None was reduced, so flags of scans and of their reduction are "
-    "not among the reasons: on a beamline there are more."
+    "random errors of measurement, and on top of them what theory gets wrong (theory) or not "
+    "(exact). None was reduced, so flags of scans and of their reduction are not among the "
+    "reasons: on a beamline there are more."
 )
 
 
@@ -99,6 +101,7 @@ def evaluate(
     root: Path | None = None,
     structures: Path | None = None,
     unseen: Path | None = None,
+    elsewhere: Path | None = None,
     options: Options | None = None,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -122,6 +125,9 @@ def evaluate(
     unseen
         Spectra examined by ensembles that had not seen them, as ``xanes-live calibrate`` keeps
         them; without it the report does not judge confidence.
+    elsewhere
+        Table of measured spectra of neighbouring elements; see
+        :mod:`xanes_live.evaluation.elsewhere`. Their files are in `root`, too.
     options
         What to compute.
     say
@@ -161,6 +167,11 @@ def evaluate(
     if subject.measured is not None:
         say("measured spectra")
         metrics["measured"] = add_measured(page, subject, again)
+    if elsewhere is not None:
+        say("neighbouring elements")
+        said = ask_elsewhere(subject.ensemble, elsewhere, root)
+        if said is not None:
+            metrics["elsewhere"] = add_elsewhere(page, said, ConfidenceConfig().green_probability)
     if confidence is None:
         page.heading(HEADING, HOW_TO)
     else:

@@ -13,6 +13,7 @@ from xanes_live.config import BeamlineConfig, ReductionConfig
 from xanes_live.descriptor import G2Grid, g2
 from xanes_live.documents.files import read_file
 from xanes_live.domain import Array, NormalisedSpectrum, Unusable
+from xanes_live.edges import edge_energy
 from xanes_live.ensemble.data import TrainingSet, measured_parents
 from xanes_live.errors import ConfigurationError, ReadError
 from xanes_live.reduction import normalise, resample, spectra_from_scan
@@ -40,6 +41,13 @@ class Reference:
     """Number of the structure in the AMCSD; '' if unknown."""
     leave_out: tuple[str, ...]
     """Words in the names of computed structures that are this compound."""
+    element: str = ""
+    """Its absorber, if that is another than the model's."""
+
+    @property
+    def scored(self) -> bool:
+        """Whether its distance is trusted enough to score against."""
+        return self.quality in SCORED
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ class MeasuredSet:
     @property
     def scored(self) -> NDArray[np.bool_]:
         """Which spectra count, shape (n,)."""
-        return np.array([r.quality in SCORED for r in self.references])
+        return np.array([r.scored for r in self.references])
 
     def on(self, grid: Array) -> Array:
         """Return the spectra on other energies, eV, shape (n, len(grid))."""
@@ -110,7 +118,7 @@ def read_references(table: Path, root: Path | None = None) -> tuple[Reference, .
     ----------
     table
         CSV with the columns id, file, compound, first_shell, quality, amcsd, leave_out (words
-        separated by '|').
+        separated by '|') and, where a spectrum is of another element than the model, element.
     root
         Folder the files are in; by default the table's own.
 
@@ -150,6 +158,7 @@ def _reference(row: dict[str, str | None], root: Path, where: str) -> Reference:
         quality=cell["quality"],
         amcsd=cell["amcsd"],
         leave_out=tuple(w.strip() for w in cell["leave_out"].split("|") if w.strip()),
+        element=(row.get("element") or "").strip(),
     )
 
 
@@ -161,8 +170,11 @@ def read_measured(
     structures: Path | None = None,
     *,
     element: str = "Fe",
+    edge: str = "K",
 ) -> MeasuredSet:
     """Reduce measured spectra as the live path would.
+
+    Those of another element are moved by the difference of the tabulated edges.
 
     Parameters
     ----------
@@ -178,18 +190,30 @@ def read_measured(
         File of crystal structures with ``info["amcsd"]``, for the expected G2.
     element
         The absorber, around whose sites the expected G2 is.
+    edge
+        Its edge, and that of the other elements.
 
     Raises
     ------
     ConfigurationError
-        If a structure named in the table does not hold the absorber.
+        If a structure named in the table does not hold the absorber, or an element has no such edge
+        in the table.
     ReadError
         If a spectrum cannot be read or reduced; a reference that fails is no reference.
     """
     spectra = [_reduced(reference) for reference in references]
-    mu = [resample(s, energy, form).mu for s in spectra]
+    moved = [energy + _from_edge_to_edge(element, r.element or element, edge) for r in references]
+    mu = [resample(s, e, form).mu for s, e in zip(spectra, moved, strict=True)]
     known = _expected(references, grid, structures, element)
     return MeasuredSet(references, energy, np.array(mu), known, grid)
+
+
+def _from_edge_to_edge(element: str, other: str, edge: str) -> float:
+    """Return how far the edge of another element lies above the absorber's, eV."""
+    try:
+        return edge_energy(other, edge) - edge_energy(element, edge)
+    except KeyError:
+        raise ConfigurationError(f"no {edge} edge of {other!r} or {element!r} known") from None
 
 
 def _reduced(reference: Reference) -> NormalisedSpectrum:

@@ -20,7 +20,10 @@ from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.recipe import stored_recipe
 from xanes_live.ensemble.train import train
 from xanes_live.evaluation.calibrate import auroc, calibrate
+from xanes_live.evaluation.elsewhere import add_elsewhere, ask_elsewhere
 from xanes_live.evaluation.fitting import MEASURED_SHARE, weights_of
+from xanes_live.evaluation.measured import read_measured, read_references
+from xanes_live.evaluation.report import Report
 from xanes_live.evaluation.spoiled import SPOILED, spoiled
 from xanes_live.evaluation.unseen import COMPUTED, Unseen, examine_folds
 
@@ -137,6 +140,33 @@ def test_a_live_scan_is_asked_about_as_the_spectra_learnt_from_were(folder, scor
     assert min(said) > 0
     assert "experience" in judge.verdict.names
     assert Judge.of(Ensemble.load(folder / "as-trained", "cpu")) is None
+
+
+def test_neighbouring_elements_are_a_blind_test(folder, scores, tmp_path):
+    head = "id,file,element,compound,first_shell,quality,amcsd,leave_out"
+    rows = [head]
+    for k, r in enumerate((1.95, 2.1, 2.3)):
+        energy, mu = np.loadtxt(folder / f"{('one', 'two', 'three')[k]}.dat", unpack=True)
+        np.savetxt(tmp_path / f"{k}.dat", np.c_[energy + 597.0, mu], header="energy mu")
+        rows.append(f"co{k},{k}.dat,Co,compound {k},{r},A,,")
+    rows.append("bad,0.dat,Co,unknown,1.5,C,,")
+    (tmp_path / "elsewhere.csv").write_text("\n".join(rows) + "\n")
+    ensemble = Ensemble.load(folder / "model", "cpu")
+    said = ask_elsewhere(ensemble, tmp_path / "elsewhere.csv")
+    assert [r.id for r in said.references] == ["co0", "co1", "co2"]
+    judge = Judge.of(ensemble)
+    iron = read_measured(
+        read_references(folder / "measured.csv")[:1], judge.wide, "flattened", ensemble.model.grid
+    )
+    (same,) = judge.examine(iron.mu)
+    assert said.r[0] == pytest.approx(same.prediction.first_shell.r, abs=5e-3)
+    page = Report("toy")
+    found = add_elsewhere(page, said, 0.9)
+    assert found["all"]["spectra"] == found["Co"]["spectra"] == 3
+    assert found["all"]["mean"] == pytest.approx(np.abs(said.r - [1.95, 2.1, 2.3]).mean())
+    assert found["each"]["co1"] == pytest.approx(said.r[1] - 2.1, abs=1e-4)
+    assert "compound" in page.html()
+    assert ask_elsewhere(Ensemble.load(folder / "as-trained", "cpu"), tmp_path / "x.csv") is None
 
 
 def test_the_model_then_judges_scans(folder, scores):

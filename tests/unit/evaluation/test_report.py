@@ -174,6 +174,17 @@ def test_a_wrong_row_is_named(tmp_path, row, word):
     assert (good.file, good.leave_out) == (tmp_path / "g", ("one", "{NiO}"))
 
 
+def test_spectra_of_another_element_are_moved_by_the_difference_of_the_edges(folder, tmp_path):
+    (one, *_) = read_references(folder / "measured.csv")
+    energy, mu = np.loadtxt(one.file, unpack=True)
+    np.savetxt(tmp_path / "co.dat", np.c_[energy + 597.0, mu], header="energy mu")  # 7709 − 7112
+    other = replace(one, file=tmp_path / "co.dat", element="Co")
+    iron, cobalt = (read_measured((r,), ENERGY, "flattened", G2Grid()).mu for r in (one, other))
+    np.testing.assert_allclose(cobalt, iron, atol=2e-3)
+    with pytest.raises(ConfigurationError, match="no K edge of 'Xx'"):
+        read_measured((replace(one, element="Xx"),), ENERGY, "flattened", G2Grid())
+
+
 def test_expected_g2_is_that_of_the_absorber(folder, tmp_path):
     alloy = bulk("FeCu", "cesiumchloride", a=2.9, cubic=True)
     alloy.info["amcsd"] = 7
