@@ -98,10 +98,9 @@ def measured_command(
     if high <= low:
         raise ConfigurationError(f"--low {low:g} has to be below --high {high:g}")
     energy = np.arange(low, high + 0.05, 0.1)
-    measured = read_measured(
-        read_references(table, root), energy, form, grid, structures, element=element
-    )
-    if not measured.scored.any():
+    good = tuple(r for r in read_references(table, root) if r.scored)
+    if not good:
         raise ConfigurationError(f"{table}: no spectrum of quality A or B")
+    measured = read_measured(good, energy, form, grid, structures, element=element)
     write_measured_set(output, measured.training_set(energy), form)
-    typer.echo(f"{int(measured.scored.sum())} spectra in {output}")
+    typer.echo(f"{len(good)} spectra in {output}")

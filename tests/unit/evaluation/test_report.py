@@ -64,6 +64,15 @@ def test_the_command_line_makes_a_measured_set(folder, tmp_path):
     refused = CliRunner().invoke(app, [*command, "--low", "7200"])
     assert isinstance(refused.exception, ConfigurationError)
     assert "--low 7200 has to be below" in str(refused.exception)
+    table = (
+        (folder / "measured.csv").read_text().replace("one,one.dat,one,1.95,A", "one,no,one,1.95,C")
+    )
+    (folder / "some.csv").write_text(table)  # what is not learnt from need not be readable
+    some = ["measured", str(folder / "some.csv"), "-o", str(tmp_path / "some.npz")]
+    assert "3 spectra" in CliRunner().invoke(app, some).output
+    (folder / "some.csv").write_text(table.replace(",A,", ",C,"))
+    nothing = CliRunner().invoke(app, some)
+    assert "no spectrum of quality A or B" in str(nothing.exception)
     bad = CliRunner().invoke(app, [*command, "--form", "flat"])
     assert bad.exit_code == 2
     assert "'flat' is not one of" in bad.output
