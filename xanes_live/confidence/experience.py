@@ -1,10 +1,11 @@
 """What became of predictions that looked like this one.
 
-Each signal sees one thing. A few small networks see the whole prediction, G2 and the members'
-disagreement about it included, and have learnt on computed spectra unseen by the members how often
-such a prediction was wrong. What they say is one more signal, which the verdict weighs as it weighs
-the others. They are trained by :mod:`xanes_live.ensemble.experience_training`; here they are only
-asked, by numpy.
+A few small networks see what a prediction says, the kind of first shell, its distance, G2 and the
+members' disagreement at every radius, and have learnt on computed spectra unseen by the members how
+often such a prediction was wrong. What they say is one more signal, which the verdict weighs as it
+weighs the others. They are not shown the other signals: each of these then still lowers the
+probability by itself, whatever the networks make of what they never met. They are trained by
+:mod:`xanes_live.ensemble.experience_training`; here they are only asked, by numpy.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from scipy.special import expit
 
 from xanes_live.domain import Array, Survey
+from xanes_live.errors import ModelFormatError
 
 PREFIX = "experience."
 """What the names of the arrays begin with in a model's library."""
@@ -30,13 +32,11 @@ CERTAIN = 12.0
 """Log-odds that are not exceeded."""
 
 
-def features(scaled: Array, heads: Array, r: Array, mean: Array, sigma: Array) -> Array:
+def features(heads: Array, r: Array, mean: Array, sigma: Array) -> Array:
     """Return what the networks are shown of n predictions, shape (n, n_features).
 
     Parameters
     ----------
-    scaled
-        Signals as the verdict takes them, shape (n, n_signals).
     heads
         What the first shell is, in the order of :data:`KINDS`, shape (n, 4); NaN where unknown.
     r
@@ -45,7 +45,7 @@ def features(scaled: Array, heads: Array, r: Array, mean: Array, sigma: Array) -
         G2 and its standard deviation over the members, shape (n, n_g2).
     """
     distance = np.nan_to_num(r)[:, None]
-    columns = (scaled, np.nan_to_num(heads), distance, distance**2, mean)
+    columns = (np.nan_to_num(heads), distance, distance**2, mean)
     return np.concatenate([*columns, np.log(sigma + LEAST_SIGMA)], axis=1)
 
 
@@ -69,20 +69,33 @@ class Experience:
     """Shape (n_networks, 1, n_out)."""
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Any]) -> Experience | None:
-        """Read it from a model's library; None if the library holds none."""
-        if PREFIX + "mean" not in arrays:
-            return None
+    def from_arrays(cls, arrays: Mapping[str, Any], n_g2: int) -> Experience | None:
+        """Read it from the library of a model of `n_g2` radial functions; None if there is none.
+
+        Raises
+        ------
+        ModelFormatError
+            If it is not whole, or was learnt from other features than :func:`features` makes.
+        """
         own = {
             name.removeprefix(PREFIX): np.asarray(value, dtype=np.float64)
             for name, value in arrays.items()
             if name.startswith(PREFIX)
         }
-        weight, bias = ([own[f"{what}.{k}"] for k in range(3)] for what in ("weight", "bias"))
-        return cls(
-            own["mean"], own["scale"], (weight[0], weight[1], weight[2]),
-            (bias[0], bias[1], bias[2]),
-        )  # fmt: skip
+        if not own:
+            return None
+        try:
+            weight, bias = ([own[f"{what}.{k}"] for k in range(3)] for what in ("weight", "bias"))
+            found = cls(
+                own["mean"], own["scale"], (weight[0], weight[1], weight[2]),
+                (bias[0], bias[1], bias[2]),
+            )  # fmt: skip
+            found.odds(features(np.zeros((1, len(KINDS))), np.ones(1), *np.ones((2, 1, n_g2))))
+        except (KeyError, ValueError) as error:
+            raise ModelFormatError(
+                f"library: experience does not fit the model ({error})"
+            ) from None
+        return found
 
     def odds(self, shown: Array) -> Array:
         """Return the odds that predictions are off by more than 0.1 Å, shape (n,).

@@ -140,7 +140,13 @@ class Judge:
 
     @classmethod
     def of(cls, model: Judged) -> Judge | None:
-        """Lay out what a model brings; None if it was never calibrated."""
+        """Lay out what a model brings; None if it was never calibrated.
+
+        Raises
+        ------
+        ModelFormatError
+            If its library does not fit it.
+        """
         stored = model.calibration.get("verdict")
         if stored is None:
             return None
@@ -151,7 +157,7 @@ class Judge:
             verdict=Verdict.from_mapping(stored),
             library=Library.from_arrays(*model.library) if model.library else None,
             usual=np.asarray(model.calibration.get("novelty", []), dtype=float),
-            experience=Experience.from_arrays(model.library[0]) if model.library else None,
+            experience=_experience(model),
         )
 
     def examine(self, mu: Array) -> list[Examined]:
@@ -206,6 +212,12 @@ class Judge:
             return None
         score = float(cycle.score[i])
         return Cyclic(self.model.energy, seen.mu[i], cycle.returned[i], cycle.residual[i], score)
+
+
+def _experience(model: Judged) -> Experience | None:
+    if model.library is None:
+        return None
+    return Experience.from_arrays(model.library[0], model.radius.size)
 
 
 def _moved(survey: Survey, i: int) -> tuple[Moved, ...]:

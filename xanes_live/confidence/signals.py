@@ -14,7 +14,6 @@ import numpy as np
 from xanes_live.confidence.copies import CHANGES
 from xanes_live.confidence.experience import Experience, features, kinds_of
 from xanes_live.confidence.novelty import Found, Library
-from xanes_live.confidence.scale import scaled
 from xanes_live.descriptor import first_peak
 from xanes_live.domain import Array, Survey
 
@@ -63,8 +62,7 @@ SIGNALS = (
     ),
 )  # fmt: skip
 NAMES = tuple(signal.name for signal in SIGNALS)
-OWN = NAMES.index("experience")
-"""Signals before this one are measured; experience is made of them."""
+EXPERIENCE = NAMES.index("experience")
 UNITS = np.array([signal.unit for signal in SIGNALS])
 _SHIFTED = np.array([change.kind == "shift" for change in CHANGES])
 BY_NAME: Mapping[str, Signal] = {signal.name: signal for signal in SIGNALS}
@@ -128,16 +126,9 @@ def measure(
     table = np.stack([said[name] for name in NAMES], axis=1)
     if experience is not None:
         sigma = np.array([p.sigma for p in survey.predictions])
-        table[:, OWN] = experience.odds(looks(table, kinds_of(survey), r[:, 0], mean[:, 0], sigma))
+        shown = features(kinds_of(survey), r[:, 0], mean[:, 0], sigma)
+        table[:, EXPERIENCE] = experience.odds(shown)
     return table
-
-
-def looks(signals: Array, heads: Array, r: Array, mean: Array, sigma: Array) -> Array:
-    """Return what experience goes by, from the other signals (n, len(NAMES)) and the prediction.
-
-    Further parameters as for :func:`xanes_live.confidence.experience.features`.
-    """
-    return features(scaled(signals[:, :OWN], UNITS[:OWN]), heads, r, mean, sigma)
 
 
 def rms(values: Array) -> Array:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from xanes_live.confidence.scale import scaled
 from xanes_live.domain import Array
 
 RIGHT = 0.1
@@ -106,6 +105,12 @@ class Verdict:
     def blame(self, signals: Array) -> Array:
         """Return the log-odds each signal of one spectrum costs, shape (k,)."""
         return np.asarray(self.weights * scaled(signals[None], self.units)[0])
+
+
+def scaled(signals: Array, units: Array) -> Array:
+    """Return signals as the fit takes them: log(1 + x/unit), silent where unknown."""
+    known = np.where(np.isnan(signals), 0.0, np.minimum(np.maximum(signals, 0.0), 1e6))
+    return np.asarray(np.log1p(known / units), dtype=np.float64)
 
 
 def fit_probability(

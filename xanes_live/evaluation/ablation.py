@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from xanes_live.confidence.scale import scaled
 from xanes_live.confidence.signals import BY_NAME
-from xanes_live.confidence.verdict import fit_probability
+from xanes_live.confidence.verdict import fit_probability, scaled
 from xanes_live.domain import Array
 from xanes_live.evaluation.confidence_scores import DRAWS, auroc, drawn_auroc
 from xanes_live.evaluation.fitting import balance

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xanes_live.confidence.signals import NAMES
 from xanes_live.confidence.verdict import RIGHT
 from xanes_live.domain import Array
-from xanes_live.ensemble.data import TrainingSet
+from xanes_live.ensemble.data import TrainingSet, measured_parents
 from xanes_live.ensemble.data_files import read_training_set
 from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.library import write_library
@@ -23,7 +23,7 @@ from xanes_live.evaluation.experience import with_experience
 from xanes_live.evaluation.fitting import CrossFitted, cross_fitted, fitted
 from xanes_live.evaluation.folds import data_without
 from xanes_live.evaluation.judged import SOURCES
-from xanes_live.evaluation.measured import read_measured, read_references
+from xanes_live.evaluation.measured import MeasuredSet, read_measured, read_references
 from xanes_live.evaluation.unseen import Say, Unseen, examine_folds, library_of
 
 MARGIN = 30.0
@@ -86,7 +86,7 @@ def calibrate(
         table = read_references(references, root)
         measured = read_measured(
             table, energies, ensemble.input_form, ensemble.model.grid, structures,
-            element=ensemble.info.element,
+            element=ensemble.info.element, edge=ensemble.info.edge,
         )  # fmt: skip
     if work is not None:
         work.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,8 @@ def calibrate(
         device=str(ensemble.device), work=work, jobs=jobs, say=say,
     )  # fmt: skip
     say("fitting")
-    unseen, experience = with_experience(unseen, recipe.training.seed)
+    kin = {} if measured is None else _kin(known, measured)
+    unseen, experience = with_experience(unseen, kin, recipe.training.seed)
     calibration = fitted(unseen, ensemble.radius)
     scores = judged(unseen, cross_fitted(unseen))
     learnt = data_without(known, recipe, measured, set())
@@ -103,6 +104,16 @@ def calibrate(
     unseen.save(ensemble.model.path / UNSEEN if work is None else work / UNSEEN)
     _merge(ensemble.model.path / "metrics.json", {"confidence": scores})
     return scores
+
+
+def _kin(known: TrainingSet, measured: MeasuredSet) -> dict[str, set[str]]:
+    """Return the parents of computed spectra of each measured compound, by its own parent."""
+    return {
+        str(parent): set(known.parent[known.named(measured.words({compound}))].tolist())
+        for compound, parent in zip(
+            measured.compound.tolist(), measured_parents(measured.compound), strict=True
+        )
+    }
 
 
 def judged(unseen: Unseen, found: CrossFitted) -> dict[str, Any]:

@@ -89,18 +89,18 @@ def measured_command(
     from xanes_live.errors import ConfigurationError
     from xanes_live.evaluation.measured import read_measured, read_references
 
-    grid = G2Grid()
+    grid, edge = G2Grid(), "K"
     if recipe is not None:
         wanted = load_recipe(recipe)
         grid, model = wanted.descriptor.grid, wanted.model
         low, high = model.energy_start - MARGIN, model.energy_stop + MARGIN
-        form, element = model.input_form, model.element
+        form, element, edge = model.input_form, model.element, model.edge
     if high <= low:
         raise ConfigurationError(f"--low {low:g} has to be below --high {high:g}")
     energy = np.arange(low, high + 0.05, 0.1)
     good = tuple(r for r in read_references(table, root) if r.scored)
     if not good:
         raise ConfigurationError(f"{table}: no spectrum of quality A or B")
-    measured = read_measured(good, energy, form, grid, structures, element=element)
+    measured = read_measured(good, energy, form, grid, structures, element=element, edge=edge)
     write_measured_set(output, measured.training_set(energy), form)
     typer.echo(f"{len(good)} spectra in {output}")

@@ -37,7 +37,9 @@ def transfer_command(
     given = load_recipe(recipe)
     model, vary, data = given.model, given.augmentation, computed_data(given)
     energy, references = model.energy, read_references(measured, root)
-    known = read_measured(references, energy, model.input_form, data.grid)
+    known = read_measured(
+        references, energy, model.input_form, data.grid, element=model.element, edge=model.edge
+    )
     found = fit_transfers(data, known, energy, vary.pivot, vary.far_rise)
     found.save(output)
     for line in (*table(found), "", *summary(found, vary)):

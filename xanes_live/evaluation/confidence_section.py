@@ -15,6 +15,7 @@ from xanes_live.evaluation.confidence_scores import Coverage, Ranking, Reliabili
 from xanes_live.evaluation.confidence_summary import add_summary
 from xanes_live.evaluation.judged import Judged, Mask, by_source
 from xanes_live.evaluation.report import Report, with_ends
+from xanes_live.evaluation.unseen import EXACT
 
 HEADING = "How far to trust it"
 BASELINE = "spread"
@@ -262,7 +263,8 @@ def _listing(page: Report, title: str, judged: Judged, index: NDArray[np.int64])
 def _name(judged: Judged, i: int) -> str:
     """Return what a spectrum is called in a table."""
     how = f", {judged.detail[i]}" if judged.detail[i] else ""
-    return f"{judged.id[i]}{how}" + ("" if judged.scored[i] else " (not scored)")
+    exact = f" ({EXACT})" if judged.source[i] == EXACT else ""
+    return f"{judged.id[i]}{how}{exact}" + ("" if judged.scored[i] else " (not scored)")
 
 
 def _row(judged: Judged, i: int) -> dict[str, Any]:

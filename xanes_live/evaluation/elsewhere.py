@@ -1,10 +1,10 @@
 """Measured spectra of neighbouring elements, moved onto the model's energies.
 
 The K-edge spectrum of a 3d metal is mostly its surroundings': with its edge put where the model's
-is, it is a spectrum the model was never taught and no setting was chosen by. What a model says of
-such spectra, and how sure it is, is as near to a blind test as can be had at home. A hard one: the
-absorber's own phase moves with its atomic number (by theory, energies above the edge stretch by
-about 1.4 % from one element to the next), and edges shift otherwise with oxidation.
+is, it is a spectrum the model was not taught. What a model says of such spectra, and how sure it
+is, is as near to a blind test as can be had at home. A hard one: the absorber's own phase moves
+with its atomic number, edges shift otherwise with oxidation, and energy scales are known to 1 or
+2 eV only.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from numpy.typing import NDArray
 from xanes_live.confidence.judge import Judge
 from xanes_live.domain import Array
 from xanes_live.ensemble.ensemble import Ensemble
+from xanes_live.errors import ConfigurationError
 from xanes_live.evaluation.confidence_scores import auroc
 from xanes_live.evaluation.measured import Reference, read_measured, read_references
 from xanes_live.evaluation.report import Report
 from xanes_live.evaluation.scores import RIGHT, shell_scores
+
+ELSEWHERE = "Neighbouring elements"
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ def ask_elsewhere(ensemble: Ensemble, table: Path, root: Path | None = None) -> 
     if judge is None:
         return None
     references = tuple(r for r in read_references(table, root) if r.scored)
+    if not references:
+        raise ConfigurationError(f"{table}: no spectrum of quality A or B")
     measured = read_measured(
         references, judge.wide, ensemble.input_form, ensemble.model.grid,
         element=ensemble.info.element, edge=ensemble.info.edge,
@@ -92,10 +97,10 @@ def add_elsewhere(page: Report, found: Elsewhere, sure: float) -> dict[str, Any]
         Probability from which a verdict is green.
     """
     page.heading(
-        "Neighbouring elements",
-        "Measured spectra of other elements, moved by the difference of the tabulated edges: none "
-        "was learnt from, nor was any setting chosen by them. By the model as it is, without flags "
-        "of scans.",
+        ELSEWHERE,
+        "Measured spectra of other elements, moved by the difference of the tabulated edges: what "
+        "the model as it is says of them, without flags of scans. Median, mean and share within "
+        "0.1 Å count compounds, the other figures spectra.",
     )
     elements = np.array([r.element for r in found.references])
     parts = {"all": np.ones(len(elements), dtype=bool)}

@@ -20,7 +20,7 @@ from xanes_live.ensemble.recipe import Recipe, stored_recipe
 from xanes_live.ensemble.train import shown
 from xanes_live.evaluation import folds
 from xanes_live.evaluation.confidence_section import HEADING, add_confidence
-from xanes_live.evaluation.elsewhere import add_elsewhere, ask_elsewhere
+from xanes_live.evaluation.elsewhere import ELSEWHERE, add_elsewhere, ask_elsewhere
 from xanes_live.evaluation.judging import judge_unseen, read_unseen
 from xanes_live.evaluation.measured import MeasuredSet, read_measured, read_references
 from xanes_live.evaluation.measured_section import add_measured
@@ -170,7 +170,9 @@ def evaluate(
     if elsewhere is not None:
         say("neighbouring elements")
         said = ask_elsewhere(subject.ensemble, elsewhere, root)
-        if said is not None:
+        if said is None:
+            page.heading(ELSEWHERE, "Not judged: the model was never calibrated.")
+        else:
             metrics["elsewhere"] = add_elsewhere(page, said, ConfidenceConfig().green_probability)
     if confidence is None:
         page.heading(HEADING, HOW_TO)
@@ -203,7 +205,7 @@ def prepare(
         wide = np.arange(low, high, 0.1)
         measured = read_measured(
             table, wide, ensemble.input_form, ensemble.model.grid, structures,
-            element=ensemble.info.element,
+            element=ensemble.info.element, edge=ensemble.info.edge,
         )  # fmt: skip
     own = ensemble.model.description["data"]["sha256"] == file_hash(data)
     index, predictions, how = _unseen(ensemble, known, recipe, own=own)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xanes_live.confidence.experience import MOST, PREFIX, Experience
-from xanes_live.confidence.signals import OWN, looks
+from xanes_live.confidence.experience import MOST, PREFIX, Experience, features
+from xanes_live.confidence.signals import EXPERIENCE
 from xanes_live.confidence.verdict import RIGHT
 from xanes_live.domain import Array
 from xanes_live.ensemble.experience_training import train_experience
@@ -20,16 +21,20 @@ FEWEST = 100
 """Computed spectra from which there is something to learn."""
 
 
-def with_experience(unseen: Unseen, seed: int = 0) -> tuple[Unseen, dict[str, NDArray[Any]]]:
+def with_experience(
+    unseen: Unseen, kin: Mapping[str, Collection[str]] | None = None, seed: int = 0
+) -> tuple[Unseen, dict[str, NDArray[Any]]]:
     """Add what experience says of each spectrum, and return what it has learnt of all.
 
-    Of a computed spectrum it says what it learnt from other structures; measured ones teach it
-    nothing: they are too few.
+    Of each spectrum it says what it learnt from other structures. Only computed ones teach it:
+    measured ones are too few.
 
     Parameters
     ----------
     unseen
         Spectra examined by ensembles that had not seen them.
+    kin
+        Parents of computed spectra of the same compound, by the parent of measured ones.
     seed
         Of folds and networks.
 
@@ -40,22 +45,24 @@ def with_experience(unseen: Unseen, seed: int = 0) -> tuple[Unseen, dict[str, ND
     dict
         Arrays for the model's library; empty where there is too little to learn from.
     """
-    computed = np.isin(unseen.source, COMPUTED)
+    computed, kin = np.isin(unseen.source, COMPUTED), kin or {}
     if computed.sum() < FEWEST:
         return unseen, {}
     shown, wrong = _shown(unseen), ~(np.abs(unseen.error) <= RIGHT)
     names, which = np.unique(unseen.parent, return_inverse=True)
     fold = np.random.default_rng(seed).permutation(len(names))[which] % FOLDS
-    signals, final = unseen.signals.copy(), _learnt(shown[computed], wrong[computed], seed)
-    signals[~computed, OWN] = _said(final, shown[~computed])
+    signals = unseen.signals.copy()
     for k in range(FOLDS):
-        own, rest = computed & (fold == k), computed & (fold != k)
-        signals[own, OWN] = _said(_learnt(shown[rest], wrong[rest], seed), shown[own])
-    return replace(unseen, signals=signals), final
+        own = fold == k
+        related = {r for parent in set(unseen.parent[own].tolist()) for r in kin.get(parent, ())}
+        rest = computed & ~own & ~np.isin(unseen.parent, sorted(related))
+        learnt = _learnt(shown[rest], wrong[rest], seed)
+        signals[own, EXPERIENCE] = _said(learnt, shown[own], unseen)
+    return replace(unseen, signals=signals), _learnt(shown[computed], wrong[computed], seed)
 
 
 def _shown(unseen: Unseen) -> Array:
-    return looks(unseen.signals, unseen.heads, unseen.r, unseen.g2_mean, unseen.g2_sigma)
+    return features(unseen.heads, unseen.r, unseen.g2_mean, unseen.g2_sigma)
 
 
 def _learnt(shown: Array, wrong: NDArray[np.bool_], seed: int) -> dict[str, NDArray[Any]]:
@@ -63,7 +70,7 @@ def _learnt(shown: Array, wrong: NDArray[np.bool_], seed: int) -> dict[str, NDAr
     return {PREFIX + name: value for name, value in found.items()}
 
 
-def _said(arrays: dict[str, NDArray[Any]], shown: Array) -> Array:
-    experience = Experience.from_arrays(arrays)
+def _said(arrays: dict[str, NDArray[Any]], shown: Array, unseen: Unseen) -> Array:
+    experience = Experience.from_arrays(arrays, unseen.g2_mean.shape[1])
     assert experience is not None  # noqa: S101 - just learnt
     return experience.odds(shown)

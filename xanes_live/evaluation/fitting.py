@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 from xanes_live.confidence.assess import Calibration, g2_spread
 from xanes_live.confidence.experience import KINDS
 from xanes_live.confidence.limits import ordinary
-from xanes_live.confidence.scale import scaled
 from xanes_live.confidence.signals import NAMES, UNITS
-from xanes_live.confidence.verdict import RIGHT, Verdict, fit_error, fit_probability
+from xanes_live.confidence.verdict import RIGHT, Verdict, fit_error, fit_probability, scaled
 from xanes_live.domain import Array
 from xanes_live.ensemble.calibration import band, conformal_quantile
 from xanes_live.evaluation.unseen import COMPUTED, THEORY, Unseen
 
 MEASURED_SHARE, SPOILED_SHARE = 0.05, 0.05
-"""Weight of all measured and of all spoiled spectra in the fit, in units of that of theory. More
+"""Weight of all measured and of all spoiled spectra in the fit, in units of that of computed. More
 makes a verdict too sure: the measured ones are a few dozen well-behaved minerals."""
 WIDTH_SHARE = 0.3
 """The same of measured spectra in the fit of the expected error, which is less easily fooled."""

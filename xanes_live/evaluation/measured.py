@@ -202,14 +202,16 @@ def read_measured(
         If a spectrum cannot be read or reduced; a reference that fails is no reference.
     """
     spectra = [_reduced(reference) for reference in references]
-    moved = [energy + _from_edge_to_edge(element, r.element or element, edge) for r in references]
+    moved = [energy + _from_edge_to_edge(element, r.element, edge) for r in references]
     mu = [resample(s, e, form).mu for s, e in zip(spectra, moved, strict=True)]
     known = _expected(references, grid, structures, element)
     return MeasuredSet(references, energy, np.array(mu), known, grid)
 
 
 def _from_edge_to_edge(element: str, other: str, edge: str) -> float:
-    """Return how far the edge of another element lies above the absorber's, eV."""
+    """Return how far the edge of another element, if it is one, lies above the absorber's, eV."""
+    if other in ("", element):
+        return 0.0
     try:
         return edge_energy(other, edge) - edge_energy(element, edge)
     except KeyError:

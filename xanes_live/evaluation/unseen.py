@@ -19,6 +19,7 @@ from xanes_live.confidence.copies import wide_grid
 from xanes_live.confidence.experience import kinds_of
 from xanes_live.confidence.judge import look
 from xanes_live.confidence.novelty import Library
+from xanes_live.confidence.signals import NAMES
 from xanes_live.domain import Array
 from xanes_live.ensemble.augment import transferred
 from xanes_live.ensemble.data import (
@@ -44,9 +45,11 @@ N_COMPONENTS = 24
 CHUNK = 256
 THEORY, EXACT = COMPUTED = ("theory", "exact")
 """Computed spectra with everything a recipe draws at random, what theory gets wrong included; and
-the same spectra as if theory, once transferred, were exact, with errors of measurement alone."""
+the same spectra as if theory, transferred as it is on average, were exact: what differs then are
+samples (damping) and laboratories (energy scale, resolution, edge step, slope, noise)."""
 LAB_SHIFT, LAB_STRETCH = 1.0, 0.01
-"""Standard deviations by which calibrated energy scales of laboratories differ: eV; relative."""
+"""Standard deviations of energy scales of laboratories: eV, and of distances from the edge. Iron
+foils of the reference libraries have their first inflections within 1.3 eV of each other."""
 Say = Callable[[str], None]
 
 
@@ -170,7 +173,9 @@ def examine_folds(
 def _fingerprint(data: TrainingSet, recipe: Recipe, measured: MeasuredSet | None) -> str:
     """Return what tells folds of one calibration from those of another, in hex digits."""
     known = () if measured is None else (measured.mu, measured.shell)
-    arrays = (data.mu, data.g2, data.shell, data.fermi, modes_of(recipe, data.energy), *known)
+    table = np.frombuffer(" ".join((*NAMES, *COMPUTED)).encode(), dtype=np.uint8)  # what is kept
+    how = (table, np.array([LAB_SHIFT, LAB_STRETCH]))
+    arrays = (data.mu, data.g2, data.shell, data.fermi, modes_of(recipe, data.energy), *known, *how)
     return fingerprint(recipe, arrays)[:8]
 
 
@@ -225,7 +230,7 @@ def like_measured(data: TrainingSet, recipe: Recipe, energy: Array, seed: int) -
 
 
 def as_if_exact(recipe: Recipe) -> Recipe:
-    """Return a recipe whose computed spectra have errors of measurement and none of theory."""
+    """Return a recipe whose computed spectra differ as samples and laboratories do, not theory."""
     lab = {"shift_sd": LAB_SHIFT, "stretch_sd": LAB_STRETCH}
     vary = recipe.augmentation
     narrowed = {name: min(getattr(vary, name), value) for name, value in lab.items()}

@@ -15,9 +15,8 @@ from xanes_live.confidence.examined import Examined
 from xanes_live.confidence.limits import Kind, limits, ordinary
 from xanes_live.confidence.novelty import Library, warps
 from xanes_live.confidence.places import Places
-from xanes_live.confidence.scale import scaled
 from xanes_live.confidence.signals import NAMES, SIGNALS, UNITS, measure
-from xanes_live.confidence.verdict import Verdict, fit_error, fit_probability
+from xanes_live.confidence.verdict import Verdict, fit_error, fit_probability, scaled
 from xanes_live.config import ConfidenceConfig
 from xanes_live.domain import Confidence, Evidence, Survey
 from xanes_live.ensemble.forward_training import principal
@@ -275,6 +274,12 @@ def test_a_spectrum_unlike_all_others_is_not_green_however_sure_the_verdict():
     said = judged(examined(0.95, strange=("novelty", "cyclic"), novelty=0.3, cyclic=4.0))
     assert said.confidence is Confidence.AMBER
     assert {flag.code for flag in said.flags} == {"novel", "cyclic_residual"}
+
+
+def test_experience_is_told_in_percent():
+    (flag,) = drivers(examined(0.2, experience=1.0 / 3.0))
+    assert flag.code == "often_wrong"
+    assert "about 25 %" in flag.message
 
 
 def test_drivers_name_one_flag_once():

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,17 +13,18 @@ from tests import factories
 from tests.unit.evaluation.toy import RECIPE, spectrum, write_data
 from xanes_live.cli import app
 from xanes_live.confidence import Judge
-from xanes_live.confidence.experience import kinds_of
+from xanes_live.confidence.experience import features, kinds_of
 from xanes_live.confidence.judge import look
-from xanes_live.confidence.signals import NAMES, looks
+from xanes_live.confidence.signals import NAMES
 from xanes_live.ensemble.data_files import read_training_set
 from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.recipe import stored_recipe
 from xanes_live.ensemble.train import train
+from xanes_live.errors import ConfigurationError
 from xanes_live.evaluation.calibrate import auroc, calibrate
-from xanes_live.evaluation.elsewhere import add_elsewhere, ask_elsewhere
+from xanes_live.evaluation.elsewhere import Elsewhere, add_elsewhere, ask_elsewhere
 from xanes_live.evaluation.fitting import MEASURED_SHARE, weights_of
-from xanes_live.evaluation.measured import read_measured, read_references
+from xanes_live.evaluation.measured import Reference, read_measured, read_references
 from xanes_live.evaluation.report import Report
 from xanes_live.evaluation.spoiled import SPOILED, spoiled
 from xanes_live.evaluation.unseen import COMPUTED, Unseen, examine_folds
@@ -134,7 +136,7 @@ def test_a_live_scan_is_asked_about_as_the_spectra_learnt_from_were(folder, scor
     wide = np.stack([spectrum(2.0, judge.wide), spectrum(2.2, judge.wide)])
     seen = look(judge.model, judge.library, judge.wide, wide)  # without experience
     g2 = seen.survey.mean[:, 0], np.array([p.sigma for p in seen.survey.predictions])
-    shown = looks(seen.signals, kinds_of(seen.survey), seen.survey.r[:, 0], *g2)
+    shown = features(kinds_of(seen.survey), seen.survey.r[:, 0], *g2)
     said = [one.signals["experience"] for one in found]
     np.testing.assert_allclose(said, judge.experience.odds(shown))
     assert min(said) > 0
@@ -165,8 +167,50 @@ def test_neighbouring_elements_are_a_blind_test(folder, scores, tmp_path):
     assert found["all"]["spectra"] == found["Co"]["spectra"] == 3
     assert found["all"]["mean"] == pytest.approx(np.abs(said.r - [1.95, 2.1, 2.3]).mean())
     assert found["each"]["co1"] == pytest.approx(said.r[1] - 2.1, abs=1e-4)
-    assert "compound" in page.html()
+    assert said.half_width[0] == pytest.approx(
+        (same.prediction.first_shell.high - same.prediction.first_shell.low) / 2, rel=0.1
+    )
     assert ask_elsewhere(Ensemble.load(folder / "as-trained", "cpu"), tmp_path / "x.csv") is None
+    command = [
+        "evaluate", str(folder / "model"), str(folder / "toy.npz"), "--report", str(tmp_path / "r"),
+        "--folds", "0", "--device", "cpu", "--elsewhere", str(tmp_path / "elsewhere.csv"),
+    ]  # fmt: skip
+    assert CliRunner().invoke(app, command, catch_exceptions=False).exit_code == 0
+    assert "Neighbouring elements" in (tmp_path / "r" / "report.html").read_text()
+    stored = json.loads((tmp_path / "r" / "metrics.json").read_text())["elsewhere"]
+    assert stored["all"]["mean"] == pytest.approx(found["all"]["mean"])
+    command[1] = str(folder / "as-trained")
+    assert CliRunner().invoke(app, command, catch_exceptions=False).exit_code == 0
+    assert "was never calibrated" in (tmp_path / "r" / "report.html").read_text()
+    (tmp_path / "elsewhere.csv").write_text("\n".join((head, rows[-1])) + "\n")
+    with pytest.raises(ConfigurationError, match="no spectrum of quality A or B"):
+        ask_elsewhere(ensemble, tmp_path / "elsewhere.csv")
+
+
+def test_figures_of_neighbouring_elements_by_hand():
+    rows = [
+        ("a", "Co", "x", 2.0),
+        ("b", "Co", "x", 2.0),
+        ("c", "Ni", "y", 2.2),
+        ("d", "Ni", "z", 1.8),
+    ]
+    references = tuple(
+        Reference(name, Path(), compound, r, "A", "", (), element)
+        for name, element, compound, r in rows
+    )
+    said = Elsewhere(
+        references, r=np.array([2.02, 2.04, 2.5, 1.95]),
+        half_width=np.array([0.05, 0.03, 0.2, 0.2]), probability=np.array([0.9, 0.8, 0.3, 0.95]),
+    )  # fmt: skip
+    found = add_elsewhere(Report("toy"), said, 0.9)
+    assert found["all"]["inside"] == 0.5
+    assert found["all"]["half_width"] == pytest.approx(0.125)
+    assert found["all"]["green"] == 0.5
+    assert found["all"]["green_but_wrong"] == 1
+    assert found["all"]["auroc"] == pytest.approx(0.5)
+    assert found["all"]["right"] == pytest.approx(1 / 3)  # of three compounds
+    assert found["Ni"]["auroc"] != found["Ni"]["auroc"]  # none is right
+    assert found["Co"]["median"] == pytest.approx(0.03)
 
 
 def test_the_model_then_judges_scans(folder, scores):

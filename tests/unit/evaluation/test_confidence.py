@@ -365,6 +365,33 @@ def test_the_section_says_it_all(tmp_path):
     assert (tmp_path / "figures" / "reliability.png").stat().st_size > 1000
 
 
+def test_computed_spectra_as_if_theory_were_exact_stand_apart():
+    theory, exact = judged(200, 50), judged(200, 50, seed=6, source="exact")
+    exact = replace(exact, predicted=exact.truth + 0.3 * (exact.predicted - exact.truth))
+    exact.colour[:4] = "green"
+    exact.predicted[:4] = exact.truth[:4] + 0.9
+    rows = {
+        name: np.concatenate([getattr(theory, name), getattr(exact, name)])
+        for name in theory.__dataclass_fields__
+        if name not in {"flags", "signal_names", "radius"}
+    }
+    page = Report("toy")
+    found = add_confidence(
+        page, replace(theory, **rows, flags=theory.flags + exact.flags), draws=10
+    )
+    alone = add_confidence(Report("toy"), theory, draws=10)
+    for name in ("wrong", "wrong_parents", "ranking"):  # the exact ones are not among them
+        both, one = (v["verdict"]["theory and spoiled"][name] for v in (found, alone))
+        assert both == one
+    assert found["verdict"]["exact"]["spectra"] == 200
+    lines = {line["name"]: line for line in found["summary"]}
+    worst = [line["name"] for line in found["summary"] if "worst stratum" in line["name"]]
+    assert len(set(worst)) == len(worst) == 6
+    assert lines["interval holds, exact"]["wanted"] == "≥ 0.94"
+    assert "exact-0 (exact)" in page.html()
+    assert "theory-0 (exact)" not in page.html()
+
+
 def test_the_section_is_json():
     import json
 

@@ -1,19 +1,26 @@
 """What became of earlier predictions is learnt, and only from structures not asked about."""
 
+import tomllib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.unit.evaluation.test_judging import unseen
-from xanes_live.confidence.experience import PREFIX, Experience
-from xanes_live.confidence.signals import NAMES, OWN, looks, percent
+from tests.unit.evaluation.toy import RECIPE
+from xanes_live.confidence.experience import PREFIX, Experience, features
+from xanes_live.confidence.signals import EXPERIENCE, percent
+from xanes_live.ensemble.augment import Augmentation
 from xanes_live.ensemble.experience_training import train_experience
+from xanes_live.ensemble.recipe import DiscrepancySection, parse_recipe
+from xanes_live.errors import ModelFormatError
 from xanes_live.evaluation.calibrate import auroc
 from xanes_live.evaluation.experience import with_experience
 from xanes_live.evaluation.fitting import cross_fitted
+from xanes_live.evaluation.unseen import LAB_STRETCH, as_if_exact
 
-N_HEADS = 4
+N_HEADS, N_G2 = 4, 12
+N_FEATURES = N_HEADS + 2 + 2 * N_G2
 
 
 def both_or_none(n=900, seed=0):
@@ -25,7 +32,7 @@ def both_or_none(n=900, seed=0):
     mean[:, :2] = np.where(signs, 2.0, 0.2)
     size = np.where(signs[:, 0] != signs[:, 1], 0.2, 0.02)
     signals = np.full_like(table.signals, np.nan)
-    signals[:, :OWN] = rng.random((len(table), OWN)) * 0.02
+    signals[:, :EXPERIENCE] = rng.random((len(table), EXPERIENCE)) * 0.02
     error = size * rng.choice((-1.0, 1.0), len(table))
     return replace(table, g2_mean=mean, signals=signals, r=table.truth + error)
 
@@ -39,7 +46,7 @@ def test_what_only_the_whole_prediction_tells_is_learnt():
     assert before < 0.6
     assert after > 0.85
     assert all(name.startswith(PREFIX) for name in arrays)
-    np.testing.assert_array_equal(learnt.signals[:, :OWN], table.signals[:, :OWN])
+    np.testing.assert_array_equal(learnt.signals[:, :EXPERIENCE], table.signals[:, :EXPERIENCE])
 
 
 def test_of_a_structure_nothing_is_learnt_by_heart():
@@ -52,19 +59,36 @@ def test_of_a_structure_nothing_is_learnt_by_heart():
     table = replace(table, g2_mean=mean, r=same, truth=same - np.where(lot[which], 0.2, 0.02))
     learnt, _ = with_experience(table)
     computed = table.source == "theory"
-    said = auroc(learnt.signals[computed, OWN], (np.abs(table.error) > 0.1)[computed])
+    said = auroc(learnt.signals[computed, EXPERIENCE], (np.abs(table.error) > 0.1)[computed])
     assert 0.35 < said < 0.65
+
+
+def test_measured_spectra_and_kin_teach_nothing():
+    table = both_or_none()
+    computed = table.source == "theory"
+    odd = replace(table, r=np.where(computed, table.r, table.truth + 5.0))
+    _, arrays = with_experience(odd)
+    _, as_before = with_experience(table)
+    for name, value in as_before.items():
+        np.testing.assert_array_equal(value, arrays[name])
+    some = sorted(set(table.parent[computed].tolist()))[:120]
+    kin = dict.fromkeys(set(table.parent[~computed].tolist()), some)
+    apart = with_experience(table, kin)[0].signals[:, EXPERIENCE]
+    together = with_experience(table)[0].signals[:, EXPERIENCE]
+    assert not np.array_equal(apart[~computed], together[~computed])
+
+
+def learnt(shown, wrong, n_g2=N_G2, **options):
+    arrays = train_experience(shown, wrong, most=4.0, **options)
+    return Experience.from_arrays({PREFIX + k: v for k, v in arrays.items()}, n_g2)
 
 
 def test_odds_are_those_found():
     rng = np.random.default_rng(1)
-    shown = rng.standard_normal((4000, 3))
+    shown = rng.standard_normal((4000, N_FEATURES))
     chance = 1.0 / (1.0 + np.exp(-1.5 * shown[:, 0]))
-    wrong = rng.random(4000) < chance
-    arrays = {PREFIX + k: v for k, v in train_experience(shown, wrong, most=4.0).items()}
-    odds = Experience.from_arrays(arrays).odds(shown)
-    said = odds / (1.0 + odds)
-    assert np.abs(said - chance).mean() < 0.05
+    odds = learnt(shown, rng.random(4000) < chance).odds(shown)
+    assert np.abs(odds / (1.0 + odds) - chance).mean() < 0.08
     assert percent(1.0) == pytest.approx(50.0)
 
 
@@ -78,23 +102,42 @@ def test_the_same_seed_learns_the_same():
 
 def test_nothing_is_said_that_goes_beyond_what_was_learnt():
     rng = np.random.default_rng(4)
-    shown = rng.standard_normal((300, 5))
-    arrays = train_experience(shown, shown[:, 0] > 0, most=4.0)
-    experience = Experience.from_arrays({PREFIX + k: v for k, v in arrays.items()})
-    far = np.full((1, 5), 1e9)
+    shown = rng.standard_normal((300, N_FEATURES))
+    experience = learnt(shown, shown[:, 0] > 0)
+    far = np.full((1, N_FEATURES), 1e9)
     edge = experience.mean + 4.0 * experience.scale
     np.testing.assert_allclose(experience.odds(far), experience.odds(edge[None]))
     assert np.isfinite(experience.odds(-far)).all()
 
 
-def test_unknown_signals_are_silent_and_few_spectra_teach_nothing():
+def test_what_does_not_fit_the_model_is_refused():
+    rng = np.random.default_rng(5)
+    shown = rng.standard_normal((200, N_FEATURES))
+    with pytest.raises(ModelFormatError, match="does not fit"):
+        learnt(shown, shown[:, 0] > 0, n_g2=N_G2 + 1)
+    with pytest.raises(ModelFormatError, match=r"weight\.0"):
+        Experience.from_arrays({PREFIX + "mean": np.zeros(3)}, N_G2)
+    assert Experience.from_arrays({"mean": np.zeros(3)}, N_G2) is None
+
+
+def test_the_unknown_is_silent_and_few_spectra_teach_nothing():
     table = unseen(60, 10)
-    learnt, arrays = with_experience(table)
-    assert learnt is table
+    same, arrays = with_experience(table)
+    assert same is table
     assert arrays == {}
-    assert Experience.from_arrays({"mean": np.zeros(3)}) is None
-    signals, n_g2 = np.full((2, len(NAMES)), np.nan), 12
-    shown = looks(signals, np.full((2, N_HEADS), np.nan), np.array([2.0, np.nan]),
-                  np.ones((2, n_g2)), np.zeros((2, n_g2)))  # fmt: skip
-    assert shown.shape == (2, OWN + N_HEADS + 2 + 2 * n_g2)
+    heads = np.full((2, N_HEADS), np.nan)
+    shown = features(heads, np.array([2.0, np.nan]), np.ones((2, N_G2)), np.zeros((2, N_G2)))
+    assert shown.shape == (2, N_FEATURES)
     assert np.isfinite(shown).all()
+
+
+def test_computed_spectra_as_if_theory_were_exact():
+    vary = Augmentation(stretch=1.07, stretch_sd=0.08, shift_sd=0.5, noise_max=0.01)
+    modes = DiscrepancySection(path="residuals.npz")
+    recipe = parse_recipe(tomllib.loads(RECIPE)).model_copy(
+        update={"augmentation": vary, "discrepancy": modes}
+    )
+    exact = as_if_exact(recipe)
+    assert exact.discrepancy is None
+    assert (exact.augmentation.stretch_sd, exact.augmentation.shift_sd) == (LAB_STRETCH, 0.5)
+    assert (exact.augmentation.stretch, exact.augmentation.noise_max) == (1.07, 0.01)

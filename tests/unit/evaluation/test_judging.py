@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xanes_live.confidence.signals import NAMES, OWN
+from xanes_live.confidence.signals import EXPERIENCE, NAMES
 from xanes_live.config import ConfidenceConfig
 from xanes_live.errors import ConfigurationError
 from xanes_live.evaluation import fitting
@@ -31,7 +31,8 @@ def unseen(n=600, n_measured=40, seed=0):
     source = np.concatenate([np.full(k, s) for s, k in sources])
     total = len(source)
     signals = np.full((total, len(NAMES)), np.nan)  # a model without experience
-    signals[:, :OWN] = 0.05 * np.exp(0.5 * rng.standard_normal((total, OWN)))
+    noise = rng.standard_normal((total, EXPERIENCE))
+    signals[:, :EXPERIENCE] = 0.05 * np.exp(0.5 * noise)
     signals[:, 0] = 0.06 * np.exp(rng.standard_normal(total))
     truth = rng.uniform(1.9, 2.4, total)
     g2 = rng.uniform(0.0, 2.0, (total, N_G2))

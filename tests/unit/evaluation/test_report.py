@@ -190,6 +190,9 @@ def test_spectra_of_another_element_are_moved_by_the_difference_of_the_edges(fol
     other = replace(one, file=tmp_path / "co.dat", element="Co")
     iron, cobalt = (read_measured((r,), ENERGY, "flattened", G2Grid()).mu for r in (one, other))
     np.testing.assert_allclose(cobalt, iron, atol=2e-3)
+    for edge in ("K", "L3"):  # platinum's own spectra are where they are, whatever the table holds
+        own = read_measured((one,), ENERGY, "flattened", G2Grid(), element="Pt", edge=edge)
+        np.testing.assert_array_equal(own.mu, iron)
     with pytest.raises(ConfigurationError, match="no K edge of 'Xx'"):
         read_measured((replace(one, element="Xx"),), ENERGY, "flattened", G2Grid())
 
