@@ -14,7 +14,7 @@ from xanes_live.confidence.signals import EXPERIENCE
 from xanes_live.confidence.verdict import RIGHT
 from xanes_live.domain import Array
 from xanes_live.ensemble.experience_training import train_experience
-from xanes_live.evaluation.unseen import COMPUTED, Unseen
+from xanes_live.evaluation.unseen import COMPUTED, DAMAGED, Unseen
 
 FOLDS = 5
 FEWEST = 100
@@ -26,8 +26,8 @@ def with_experience(
 ) -> tuple[Unseen, dict[str, NDArray[Any]]]:
     """Add what experience says of each spectrum, and return what it has learnt of all.
 
-    Of each spectrum it says what it learnt from other structures. Only computed ones teach it:
-    measured ones are too few.
+    Of each spectrum it says what it learnt from other structures. Only computed ones teach it,
+    some of them spoiled: measured ones are too few.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def with_experience(
     dict
         Arrays for the model's library; empty where there is too little to learn from.
     """
-    computed, kin = np.isin(unseen.source, COMPUTED), kin or {}
+    computed, kin = np.isin(unseen.source, (*COMPUTED, DAMAGED)), kin or {}
     if computed.sum() < FEWEST:
         return unseen, {}
     shown, wrong = _shown(unseen), ~(np.abs(unseen.error) <= RIGHT)

@@ -17,7 +17,7 @@ from xanes_live.domain import Array, Evidence, FirstShell, Flag, Prediction
 from xanes_live.errors import ConfigurationError
 from xanes_live.evaluation.fitting import CrossFitted, cross_fitted
 from xanes_live.evaluation.judged import Judged
-from xanes_live.evaluation.unseen import Unseen
+from xanes_live.evaluation.unseen import DAMAGED, Unseen
 from xanes_live.flags import by_importance
 
 _NOTHING = np.empty(0)
@@ -58,6 +58,7 @@ def judge_unseen(unseen: Unseen, radius: Array, config: ConfidenceConfig) -> Jud
         Colours and flags are those of prediction and theory alone: these spectra were never
         reduced, so no flag of a scan or of its reduction can be among them.
     """
+    unseen = unseen.take(unseen.source != DAMAGED)
     found = cross_fitted(unseen)
     flags = [_flags(unseen, found, i, config) for i in range(len(unseen))]
     source, detail = _sources(unseen)

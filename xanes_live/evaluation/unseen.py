@@ -47,6 +47,8 @@ THEORY, EXACT = COMPUTED = ("theory", "exact")
 """Computed spectra with everything a recipe draws at random, what theory gets wrong included; and
 the same spectra as if theory, transferred as it is on average, were exact: what differs then are
 samples (damping) and laboratories (energy scale, resolution, edge step, slope, noise)."""
+DAMAGED = "damaged"
+"""The latter, each spoiled in one of the ways of :data:`.SPOILED`: for experience to learn from."""
 LAB_SHIFT, LAB_STRETCH = 1.0, 0.01
 """Standard deviations of energy scales of laboratories: eV, and of distances from the edge. Iron
 foils of the reference libraries have their first inflections within 1.3 eV of each other."""
@@ -61,8 +63,8 @@ class Unseen:
     parent: NDArray[np.str_]
     """Structure or compound: what is never on both sides of a split."""
     source: NDArray[np.str_]
-    """'theory' or 'exact' (:data:`COMPUTED`), 'measured', or 'spoiled: …' for measured ones spoiled
-    deliberately."""
+    """'theory' or 'exact' (:data:`COMPUTED`), 'damaged' (:data:`DAMAGED`), 'measured', or
+    'spoiled: …' for measured ones spoiled deliberately."""
     ligand: NDArray[np.str_]
     coordination: Array
     truth: Array
@@ -173,7 +175,9 @@ def examine_folds(
 def _fingerprint(data: TrainingSet, recipe: Recipe, measured: MeasuredSet | None) -> str:
     """Return what tells folds of one calibration from those of another, in hex digits."""
     known = () if measured is None else (measured.mu, measured.shell)
-    table = np.frombuffer(" ".join((*NAMES, *COMPUTED)).encode(), dtype=np.uint8)  # what is kept
+    table = np.frombuffer(
+        " ".join((*NAMES, *COMPUTED, DAMAGED)).encode(), dtype=np.uint8
+    )  # what is kept
     how = (table, np.array([LAB_SHIFT, LAB_STRETCH]))
     arrays = (data.mu, data.g2, data.shell, data.fermi, modes_of(recipe, data.energy), *known, *how)
     return fingerprint(recipe, arrays)[:8]
@@ -243,15 +247,27 @@ def _computed(
     ensemble: Ensemble, library: Library, data: TrainingSet, recipe: Recipe
 ) -> list[Unseen]:
     wide, n, parts = wide_grid(ensemble.energy), len(data), []
-    for source, how in ((THEORY, recipe), (EXACT, as_if_exact(recipe))):
-        mu = like_measured(data, how, wide, recipe.training.seed + 1)
+    seed, exact = recipe.training.seed + 1, as_if_exact(recipe)
+    for source, how in ((THEORY, recipe), (EXACT, exact), (DAMAGED, exact)):
+        mu = like_measured(data, how, wide, seed)
+        if source == DAMAGED:
+            mu = _damaged(wide, mu, seed)
         part = Unseen(
             id=data.id, parent=data.parent, source=np.full(n, source), ligand=data.ligand,
             coordination=data.coordination, truth=data.shell, g2_truth=data.g2,
-            scored=np.ones(n, dtype=bool), **_examined(ensemble, library, wide, mu),
+            scored=np.full(n, source != DAMAGED), **_examined(ensemble, library, wide, mu),
         )  # fmt: skip
         parts.append(part)
     return parts
+
+
+def _damaged(wide: Array, mu: Array, seed: int) -> Array:
+    """Return spectra (n, n_wide) each spoiled in one way, drawn by lot."""
+    which = np.random.default_rng(seed).integers(len(SPOILED), size=len(mu))
+    made = mu.copy()
+    for k, name in enumerate(SPOILED):
+        made[which == k] = spoiled(wide, mu[which == k], name)
+    return made
 
 
 def _measured(

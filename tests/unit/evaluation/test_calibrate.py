@@ -64,6 +64,10 @@ def scores(folder):
 def test_every_spectrum_is_examined_by_an_ensemble_that_has_not_seen_it(folder, scores):
     table = Unseen.load(folder / "work" / "unseen.npz")
     assert len(table.of("theory")) == len(table.of("exact")) == 80
+    damaged = table.of("damaged")
+    assert len(damaged) == 80
+    assert not damaged.scored.any()
+    assert np.abs(damaged.r - table.of("exact").r).max() > 0.01
     assert sorted(table.of("measured").id) == ["one", "three", "two"]
     assert len(table.of("spoiled")) == 3 * len(SPOILED)
     assert np.isfinite(table.signals).all()
@@ -122,6 +126,12 @@ def test_the_report_then_says_how_far_to_trust_it(folder, scores):
     assert "How far to trust it" in page
     found = json.loads((folder / "report" / "metrics.json").read_text())["confidence"]
     assert {row["id"] for row in found["measured"]} == {"one", "two", "three"}
+    assert not {row["source"] for row in found["coverage"]} - {
+        "theory",
+        "exact",
+        "measured",
+        "spoiled",
+    }
     assert found["verdict"]["theory"]["spectra"] == 80
     assert found["verdict"]["spoiled"]["spectra"] == 3 * len(SPOILED)
     assert set(found["verdict"]["spoiled"]["green_by_detail"]) == set(SPOILED)
