@@ -1,7 +1,8 @@
 """The library of a model: its training spectra made small, to tell how novel a measured one is.
 
 One file, ``library.safetensors``: arrays, and the names of compounds and elements as JSON in the
-file's own metadata. What they mean is said in :class:`xanes_live.confidence.novelty.Library`.
+file's own metadata. What they mean is said in :class:`xanes_live.confidence.novelty.Library` and,
+of those called ``experience.…``, in :class:`xanes_live.confidence.experience.Experience`.
 """
 
 from __future__ import annotations

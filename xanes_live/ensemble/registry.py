@@ -2,8 +2,9 @@
 
 A model is a folder: ``weights.safetensors``, ``model.toml`` (everything needed to use and to
 reproduce it), perhaps ``forward.safetensors`` (the way back from G2 to the spectrum) and
-``library.safetensors`` (its training spectra made small), ``metrics.json``, ``card.md``. Models
-live in ``models/`` of a source tree and are packed into the wheel as ``xanes_live/_models``.
+``library.safetensors`` (its training spectra made small, and experience), ``metrics.json``,
+``card.md``. Models live in ``models/`` of a source tree and are packed into the wheel as
+``xanes_live/_models``.
 """
 
 from __future__ import annotations
