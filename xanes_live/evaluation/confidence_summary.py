@@ -64,8 +64,8 @@ def _coverage(rows: Sequence[Mapping[str, Any]]) -> list[Figure]:
 def _theory(whole: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[Figure]:
     """Return coverage overall and in the worst stratum.
 
-    Band and interval are fitted to theory with all that is wrong with it: if it were exact, they
-    would hold for more.
+    Band and interval are fitted to theory with all that is wrong with it: they may hold for more
+    of the same spectra as if it were exact.
     """
     source = whole["source"]
     parts = [r for r in rows if r["source"] == source and r["stratum"] != "all"]
