@@ -148,8 +148,7 @@ def _verdict(examined: Examined, config: ConfidenceConfig) -> tuple[Flag, ...]:
 
 
 def _flag_of(name: str, examined: Examined) -> Flag:
-    signal = BY_NAME[name]
-    return make(signal.flag, value=signal.shown(examined.signals[name]))
+    return make(BY_NAME[name].flag, value=examined.signals[name])
 
 
 def drivers(examined: Examined, most: int = 3, share: float = 0.15) -> tuple[Flag, ...]:

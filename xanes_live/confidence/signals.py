@@ -6,7 +6,7 @@ fit of the verdict, so that a weight always meets the quantity it was found for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,13 +28,6 @@ class Signal:
     flag: str
     """Code of the flag raised when this signal costs most, '' for none."""
     meaning: str
-    shown: Callable[[float], float] = float
-    """What of its value the flag's sentence tells."""
-
-
-def percent(odds: float) -> float:
-    """Return odds as a probability in percent."""
-    return 100.0 * odds / (1.0 + odds)
 
 
 SIGNALS = (
@@ -58,7 +51,6 @@ SIGNALS = (
     Signal(
         "experience", 0.1, "often_wrong",
         "odds that a prediction like this one, of a computed spectrum, was off by over 0.1 Å",
-        percent,
     ),
 )  # fmt: skip
 NAMES = tuple(signal.name for signal in SIGNALS)

@@ -99,8 +99,8 @@ MODEL = (
     FlagKind(
         "often_wrong",
         WARNING,
-        "of computed spectra predicted like this one, about {value:.0f} % were off by over 0.1 Å",
-        "G2, its spread and the other signals, taken together, are as they are when it is wrong.",
+        "predictions like this one were often wrong when tried on computed spectra",
+        "Kind of shell, distance and G2 with its spread, taken together, are as when it is wrong.",
         "Treat the distance as a guide; look at the nearest compounds and at G2.",
     ),
     FlagKind(

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.evaluation.test_judging import unseen
 from tests.unit.evaluation.toy import RECIPE
 from xanes_live.confidence.experience import PREFIX, Experience, features
-from xanes_live.confidence.signals import EXPERIENCE, percent
+from xanes_live.confidence.signals import EXPERIENCE
 from xanes_live.ensemble.augment import Augmentation
 from xanes_live.ensemble.experience_training import train_experience
 from xanes_live.ensemble.recipe import DiscrepancySection, parse_recipe
@@ -89,7 +89,6 @@ def test_odds_are_those_found():
     chance = 1.0 / (1.0 + np.exp(-1.5 * shown[:, 0]))
     odds = learnt(shown, rng.random(4000) < chance).odds(shown)
     assert np.abs(odds / (1.0 + odds) - chance).mean() < 0.08
-    assert percent(1.0) == pytest.approx(50.0)
 
 
 def test_the_same_seed_learns_the_same():
