@@ -14,7 +14,14 @@ from xanes_live.confidence.verdict import fit_probability, scaled
 from xanes_live.domain import Array
 from xanes_live.evaluation.confidence_scores import DRAWS, auroc, drawn_auroc
 from xanes_live.evaluation.fitting import balance
-from xanes_live.evaluation.judged import Interval, Judged, Mask, interval, parent_weights
+from xanes_live.evaluation.judged import (
+    Interval,
+    Judged,
+    Mask,
+    interval,
+    parent_folds,
+    parent_weights,
+)
 
 Fit = Callable[[Judged], Callable[[Array], Array]]
 """Given spectra with some of the signals, by name, returns what gives the probability of being
@@ -115,8 +122,7 @@ def cross_fitted(judged: Judged, fit: Fit, chosen: NDArray[np.bool_]) -> Array:
     """
     if not chosen.any() or not len(judged):
         return np.zeros(len(judged))
-    names, which = np.unique(judged.parent, return_inverse=True)
-    fold = (np.random.default_rng(0).permutation(len(names)) % FOLDS)[which]
+    fold = parent_folds(judged.parent, FOLDS, 0)
     part = with_signals(judged, chosen)
     said = np.empty(len(judged))
     for k in np.unique(fold):

@@ -108,11 +108,10 @@ def calibrate(
 
 def _kin(known: TrainingSet, measured: MeasuredSet) -> dict[str, set[str]]:
     """Return the parents of computed spectra of each measured compound, by its own parent."""
+    compounds = np.unique(measured.compound)
     return {
-        str(parent): set(known.parent[known.named(measured.words({compound}))].tolist())
-        for compound, parent in zip(
-            measured.compound.tolist(), measured_parents(measured.compound), strict=True
-        )
+        str(parent): set(known.parent[known.named(measured.words({str(compound)}))].tolist())
+        for compound, parent in zip(compounds, measured_parents(compounds), strict=True)
     }
 
 

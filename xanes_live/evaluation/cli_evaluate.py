@@ -87,7 +87,7 @@ def measured_command(
     from xanes_live.ensemble.recipe import load_recipe
     from xanes_live.ensemble.training import MARGIN
     from xanes_live.errors import ConfigurationError
-    from xanes_live.evaluation.measured import read_measured, read_references
+    from xanes_live.evaluation.measured import read_measured, scored_references
 
     grid, edge = G2Grid(), "K"
     if recipe is not None:
@@ -98,9 +98,7 @@ def measured_command(
     if high <= low:
         raise ConfigurationError(f"--low {low:g} has to be below --high {high:g}")
     energy = np.arange(low, high + 0.05, 0.1)
-    good = tuple(r for r in read_references(table, root) if r.scored)
-    if not good:
-        raise ConfigurationError(f"{table}: no spectrum of quality A or B")
+    good = scored_references(table, root)
     measured = read_measured(good, energy, form, grid, structures, element=element, edge=edge)
     write_measured_set(output, measured.training_set(energy), form)
     typer.echo(f"{len(good)} spectra in {output}")

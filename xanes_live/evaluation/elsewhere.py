@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from xanes_live.confidence.judge import Judge
 from xanes_live.domain import Array
 from xanes_live.ensemble.ensemble import Ensemble
-from xanes_live.errors import ConfigurationError
 from xanes_live.evaluation.confidence_scores import auroc
-from xanes_live.evaluation.measured import Reference, read_measured, read_references
+from xanes_live.evaluation.measured import Reference, read_measured, scored_references
 from xanes_live.evaluation.report import Report
 from xanes_live.evaluation.scores import RIGHT, shell_scores
 
@@ -67,9 +66,7 @@ def ask_elsewhere(ensemble: Ensemble, table: Path, root: Path | None = None) -> 
     judge = Judge.of(ensemble)
     if judge is None:
         return None
-    references = tuple(r for r in read_references(table, root) if r.scored)
-    if not references:
-        raise ConfigurationError(f"{table}: no spectrum of quality A or B")
+    references = scored_references(table, root)
     measured = read_measured(
         references, judge.wide, ensemble.input_form, ensemble.model.grid,
         element=ensemble.info.element, edge=ensemble.info.edge,

@@ -14,6 +14,7 @@ from xanes_live.confidence.signals import EXPERIENCE
 from xanes_live.confidence.verdict import RIGHT
 from xanes_live.domain import Array
 from xanes_live.ensemble.experience_training import train_experience
+from xanes_live.evaluation.judged import parent_folds
 from xanes_live.evaluation.unseen import COMPUTED, DAMAGED, Unseen
 
 FOLDS = 5
@@ -49,8 +50,7 @@ def with_experience(
     if computed.sum() < FEWEST:
         return unseen, {}
     shown, wrong = _shown(unseen), ~(np.abs(unseen.error) <= RIGHT)
-    names, which = np.unique(unseen.parent, return_inverse=True)
-    fold = np.random.default_rng(seed).permutation(len(names))[which] % FOLDS
+    fold = parent_folds(unseen.parent, FOLDS, seed)
     signals = unseen.signals.copy()
     for k in range(FOLDS):
         own = fold == k

@@ -15,6 +15,7 @@ from xanes_live.confidence.signals import NAMES, UNITS
 from xanes_live.confidence.verdict import RIGHT, Verdict, fit_error, fit_probability, scaled
 from xanes_live.domain import Array
 from xanes_live.ensemble.calibration import band, conformal_quantile
+from xanes_live.evaluation.judged import parent_folds
 from xanes_live.evaluation.unseen import COMPUTED, THEORY, Unseen
 
 MEASURED_SHARE, SPOILED_SHARE = 0.05, 0.05
@@ -272,8 +273,7 @@ def _quantiles(part: Unseen, ratio: Array) -> tuple[float, float | None]:
 
 def cross_fitted(unseen: Unseen, n_folds: int = 5, seed: int = 0) -> CrossFitted:
     """Judge every spectrum by what was fitted without its structure or compound."""
-    parents, which = np.unique(unseen.parent, return_inverse=True)
-    fold = np.random.default_rng(seed).permutation(len(parents))[which] % n_folds
+    fold = parent_folds(unseen.parent, n_folds, seed)
     found = CrossFitted.empty(*unseen.g2_mean.shape)
     for k in range(n_folds):
         own = fold == k

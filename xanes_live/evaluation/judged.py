@@ -121,6 +121,21 @@ def strata(judged: Judged) -> dict[str, Mask]:
     }
 
 
+def parent_folds(parent: NDArray[np.str_], n_folds: int, seed: int) -> NDArray[np.int64]:
+    """Return the fold (0 … n_folds − 1) in which each spectrum is judged, whole parents together.
+
+    Parameters
+    ----------
+    parent
+        Structure or compound of each spectrum, shape (n,).
+    n_folds, seed
+        How many folds, and which parents are in which.
+    """
+    names, which = np.unique(parent, return_inverse=True)
+    fold: NDArray[np.int64] = np.random.default_rng(seed).permutation(len(names))[which] % n_folds
+    return fold
+
+
 def parent_weights(parent: NDArray[np.str_], draws: int, seed: int) -> Array:
     """Return how often each spectrum is in each bootstrap draw of parents, (draws, n)."""
     if not len(parent):

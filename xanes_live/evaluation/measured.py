@@ -139,6 +139,14 @@ def read_references(table: Path, root: Path | None = None) -> tuple[Reference, .
     return tuple(_reference(row, root, f"{table}, row {k}") for k, row in enumerate(rows, 1))
 
 
+def scored_references(table: Path, root: Path | None = None) -> tuple[Reference, ...]:
+    """Return those of :func:`read_references` that are scored; ConfigurationError if none is."""
+    good = tuple(r for r in read_references(table, root) if r.scored)
+    if not good:
+        raise ConfigurationError(f"{table}: no spectrum of quality A or B")
+    return good
+
+
 def _reference(row: dict[str, str | None], root: Path, where: str) -> Reference:
     short = [name for name in COLUMNS if row[name] is None]
     if short:

@@ -175,10 +175,8 @@ def examine_folds(
 def _fingerprint(data: TrainingSet, recipe: Recipe, measured: MeasuredSet | None) -> str:
     """Return what tells folds of one calibration from those of another, in hex digits."""
     known = () if measured is None else (measured.mu, measured.shell)
-    table = np.frombuffer(
-        " ".join((*NAMES, *COMPUTED, DAMAGED)).encode(), dtype=np.uint8
-    )  # what is kept
-    how = (table, np.array([LAB_SHIFT, LAB_STRETCH]))
+    kept = " ".join((*NAMES, *COMPUTED, DAMAGED))
+    how = (np.frombuffer(kept.encode(), dtype=np.uint8), np.array([LAB_SHIFT, LAB_STRETCH]))
     arrays = (data.mu, data.g2, data.shell, data.fermi, modes_of(recipe, data.energy), *known, *how)
     return fingerprint(recipe, arrays)[:8]
 
@@ -247,11 +245,14 @@ def _computed(
     ensemble: Ensemble, library: Library, data: TrainingSet, recipe: Recipe
 ) -> list[Unseen]:
     wide, n, parts = wide_grid(ensemble.energy), len(data), []
-    seed, exact = recipe.training.seed + 1, as_if_exact(recipe)
-    for source, how in ((THEORY, recipe), (EXACT, exact), (DAMAGED, exact)):
-        mu = like_measured(data, how, wide, seed)
-        if source == DAMAGED:
-            mu = _damaged(wide, mu, seed)
+    seed = recipe.training.seed + 1
+    exact = like_measured(data, as_if_exact(recipe), wide, seed)
+    shown_as = {
+        THEORY: like_measured(data, recipe, wide, seed),
+        EXACT: exact,
+        DAMAGED: _damaged(wide, exact, seed),
+    }
+    for source, mu in shown_as.items():
         part = Unseen(
             id=data.id, parent=data.parent, source=np.full(n, source), ligand=data.ligand,
             coordination=data.coordination, truth=data.shell, g2_truth=data.g2,

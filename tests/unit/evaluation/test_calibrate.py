@@ -142,8 +142,8 @@ def test_the_report_then_says_how_far_to_trust_it(folder, scores):
 def test_a_live_scan_is_asked_about_as_the_spectra_learnt_from_were(folder, scores):
     judge = Judge.of(Ensemble.load(folder / "model", "cpu"))
     assert judge.experience is not None
-    found = judge.examine(np.stack([spectrum(2.0, judge.wide), spectrum(2.2, judge.wide)]))
     wide = np.stack([spectrum(2.0, judge.wide), spectrum(2.2, judge.wide)])
+    found = judge.examine(wide)
     seen = look(judge.model, judge.library, judge.wide, wide)  # without experience
     g2 = seen.survey.mean[:, 0], np.array([p.sigma for p in seen.survey.predictions])
     shown = features(kinds_of(seen.survey), seen.survey.r[:, 0], *g2)
