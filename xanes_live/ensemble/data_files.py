@@ -1,4 +1,4 @@
-"""Reading sets of computed spectra: HDF5 of :mod:`xanes_live.theory`, its export, the first study.
+"""Reading sets of computed spectra: of :mod:`xanes_live.theory`, packed ones, the first study's.
 
 G2 and the first-shell distance are always computed from the structures, so that one data set serves
 any descriptor.
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from xanes_live.descriptor import G2Grid
 from xanes_live.domain import Array
 from xanes_live.ensemble.data import TrainingSet, composition, from_distances
+from xanes_live.ensemble.packed import NAMES, PACKED, unpacked
 from xanes_live.errors import ConfigurationError, MissingDependencyError, ReadError
 
-NAMES = ("parent", "source", "id")
 FIRST_STUDY = {"energy", "mu", "xyz", "z", "natoms", "emu", *NAMES}
 EXPORT = {"energy", "mu", "atom_offset", "atom_number", "atom_position", "fermi", *NAMES}
 MEASURED = ("energy", "mu", "g2", "shell", "coordination", "parent", "id")
@@ -32,8 +32,8 @@ def read_training_set(path: Path, grid: G2Grid | None = None) -> TrainingSet:
     Parameters
     ----------
     path
-        ``.h5`` as ``xanes-live theory`` writes it, ``.npz`` as it exports it with structures, or
-        the ``.npz`` of the first study.
+        ``.h5`` as ``xanes-live theory`` writes it, ``.npz`` as it exports it with structures or as
+        ``xanes-live combine`` packs it, or the ``.npz`` of the first study.
     grid
         Radial functions of the descriptor; by default 50 centres from 0.5 to 5.5 Å.
 
@@ -75,7 +75,7 @@ def read_measured_set(path: Path, grid: G2Grid, form: str | None = None) -> Trai
     """
     if not path.is_file():
         raise ConfigurationError(f"{path}: no such measured set")
-    columns = _columns(path)
+    columns = read_columns(path)
     _need(path, {*MEASURED, "descriptor"}, set(columns))
     if not np.array_equal(columns["descriptor"], _descriptor(grid)):
         raise ReadError(f"{path}: made for other radial functions")
@@ -104,15 +104,17 @@ def _descriptor(grid: G2Grid) -> Array:
 
 
 def _read_npz(path: Path, grid: G2Grid) -> TrainingSet:
-    columns = _columns(path, FIRST_STUDY | EXPORT)
+    columns = read_columns(path, FIRST_STUDY | EXPORT | PACKED)
     if set(columns) >= FIRST_STUDY:
         return _first_study(columns, grid)
+    if set(columns) >= PACKED:
+        return _ragged(unpacked(columns), grid)
     _need(path, EXPORT, set(columns))
     return _ragged(columns, grid)
 
 
-def _columns(path: Path, names: set[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a NumPy archive, or those of some names."""
+def read_columns(path: Path, names: set[str] | None = None) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a NumPy archive, or those of some names; ReadError if it is none."""
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {name: file[name] for name in file if names is None or name in names}
@@ -164,8 +166,9 @@ def _ragged(columns: dict[str, NDArray[Any]], grid: G2Grid) -> TrainingSet:
     counts = np.diff(offset)
     site = np.repeat(np.arange(len(counts)), counts)
     first = offset[:-1][site]
-    position = columns["atom_position"].astype(np.float64)
-    distance = np.linalg.norm(position - position[first], axis=1)
+    distance = columns.get("atom_distance")
+    if distance is None:
+        distance = distances(columns["atom_position"], offset)
     column = np.arange(len(site)) - first
     near = (column > 0) & (distance < grid.r_c)
     place = _rank_within(site[near], len(counts))
@@ -175,6 +178,13 @@ def _ragged(columns: dict[str, NDArray[Any]], grid: G2Grid) -> TrainingSet:
     r[site[near], place] = distance[near]
     z[site[near], place] = columns["atom_number"][near]
     return _set(columns, r, z, columns["fermi"], grid)
+
+
+def distances(position: NDArray[Any], offset: NDArray[np.int64]) -> Array:
+    """Return the distance of each atom from the absorber of its site, which is its first, Å."""
+    position = position.astype(np.float64)
+    first = np.repeat(offset[:-1], np.diff(offset))
+    return np.asarray(np.linalg.norm(position - position[first], axis=1))
 
 
 def _rank_within(group: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:

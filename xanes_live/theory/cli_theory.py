@@ -45,6 +45,10 @@ def theory_command(
         list[str] | None, typer.Option(help="Only these sources of the recipe.")
     ] = None,
     retry_failed: Annotated[bool, typer.Option(help="Try failed ones again.")] = False,
+    known: Annotated[
+        list[Path] | None,
+        typer.Option(help="Data set (.h5 or .npz) whose spectra need not be computed again."),
+    ] = None,
     npz: Annotated[Path | None, typer.Option(help="Write a training set from OUTPUT too.")] = None,
 ) -> None:
     """Compute the spectra of STRUCTURES, or of a recipe's, into one HDF5 file.
@@ -52,6 +56,7 @@ def theory_command(
     What the file already holds is not computed again: after an interruption give the same command.
     """
     from xanes_live.errors import ConfigurationError
+    from xanes_live.theory.combine import ids_of
     from xanes_live.theory.dataset import build, export_npz
     from xanes_live.theory.display import Display
     from xanes_live.theory.recipe import count_at_most, load_recipe, work_list
@@ -88,6 +93,7 @@ def theory_command(
                 dask=dask,
                 limit=limit,
                 retry_failed=retry_failed,
+                elsewhere=ids_of(known or []),
                 report=display,
             )
         typer.echo(

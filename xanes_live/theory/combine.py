@@ -1,8 +1,9 @@
 """Several data sets as one, each spectrum once.
 
-Sets are HDF5 files of :mod:`xanes_live.theory`, their NumPy exports with structures, or the archive
-of the first study, whose names are translated into ours. What an earlier set holds is not taken
-again from a later one; all spectra come onto the energies of the first, held at the ends.
+Sets are HDF5 files of :mod:`xanes_live.theory`, their NumPy exports with structures, packed ones,
+or the archive of the first study, whose names are translated into ours. What an earlier set holds
+is not taken again from a later one; all spectra come onto the energies of the first, held at the
+ends.
 """
 
 from __future__ import annotations
@@ -16,19 +17,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xanes_live.ensemble.data_files import distances, read_columns
+from xanes_live.ensemble.packed import PACKED, unpacked, write_packed
 from xanes_live.errors import ConfigurationError, ReadError
 from xanes_live.theory.export import export_npz
 
 Columns = dict[str, NDArray[Any]]
 PER_SPECTRUM = ("mu", "fermi", "parent", "source", "id")
-ATOMS = ("atom_offset", "atom_number", "atom_position")
+ATOMS = ("atom_offset", "atom_number", "atom_distance")
 FIRST_STUDY = {"energy", "mu", "xyz", "z", "natoms", "emu", "formula", "parent", "source", "id"}
 _SOURCES = {"amcsd": "mineral", "kulik": "octahedral", "kulik2": "octahedral", "tmqm": "tmqm"}
 _FILES = {"kulik": "kulik_octahedral_Fe_manybody", "kulik2": "kulik_dfa_recommender_Fe"}
 
 
 def combine(sets: Sequence[Path], output: Path) -> dict[str, int]:
-    """Write the spectra of several data sets into one ``.npz``.
+    """Pack the spectra of several data sets into one ``.npz``.
 
     Parameters
     ----------
@@ -54,9 +57,14 @@ def combine(sets: Sequence[Path], output: Path) -> dict[str, int]:
     whole = _read(sets[0])
     for path in sets[1:]:
         whole = _joined(whole, _read(path))
-    np.savez_compressed(output, **whole)  # type: ignore[arg-type]
+    write_packed(output, whole)
     names, counts = np.unique(whole["source"], return_counts=True)
     return {str(n): int(c) for n, c in zip(names, counts, strict=True)}
+
+
+def ids_of(sets: Sequence[Path]) -> set[str]:
+    """Return the ids of all spectra of some data sets; raises as :func:`combine` does."""
+    return {str(name) for path in sets for name in _read(path)["id"]}
 
 
 def _read(path: Path) -> Columns:
@@ -67,14 +75,22 @@ def _read(path: Path) -> Columns:
             copy = Path(folder) / "set.npz"
             export_npz(path, copy, structure=True)
             return _read(copy)
-    with np.load(path, allow_pickle=False) as file:
-        columns = {name: file[name] for name in file}
-    wanted = {"energy", *PER_SPECTRUM, *ATOMS}
-    if set(columns) >= wanted:
-        return {name: columns[name] for name in sorted(wanted)}
+    columns = read_columns(path)
+    if set(columns) >= PACKED:
+        return unpacked(columns)
     if set(columns) >= FIRST_STUDY:
         return _first_study(columns)
+    wanted = {"energy", *PER_SPECTRUM, *ATOMS[:2], "atom_position"}
+    if set(columns) >= wanted:
+        return _by_distance({name: columns[name] for name in sorted(wanted)})
     raise ReadError(f"{path}: lacks {', '.join(sorted(wanted - set(columns)))}")
+
+
+def _by_distance(columns: Columns) -> Columns:
+    """Replace positions by distances from the absorber."""
+    return columns | {
+        "atom_distance": distances(columns.pop("atom_position"), columns["atom_offset"])
+    }
 
 
 def _joined(whole: Columns, more: Columns) -> Columns:
@@ -109,14 +125,14 @@ def _first_study(columns: Columns) -> Columns:
             source, columns["id"], columns["parent"], columns["formula"], strict=True
         )
     ]
-    return {
+    return _by_distance({
         "energy": columns["energy"], "mu": columns["mu"], "fermi": columns["emu"],
         "id": np.array([name for name, _ in named]),
         "parent": np.array([parent for _, parent in named]),
         "source": np.array([f"first-{_SOURCES.get(str(s), str(s))}" for s in source]),
         "atom_offset": np.concatenate([[0], np.cumsum(counts)]),
         "atom_number": columns["z"][real], "atom_position": columns["xyz"][real],
-    }  # fmt: skip
+    })  # fmt: skip
 
 
 def _named(source: str, name: str, parent: str, formula: str) -> tuple[str, str]:

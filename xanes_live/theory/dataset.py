@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
@@ -56,6 +56,7 @@ def build(
     dask: str | None = None,
     limit: int | None = None,
     retry_failed: bool = False,
+    elsewhere: Collection[str] = (),
     report: Callable[[Progress, Record], None] | None = None,
 ) -> Progress:
     """Compute every task that `path` does not hold yet.
@@ -77,6 +78,8 @@ def build(
         Stop when the file holds so many spectra.
     retry_failed
         Try tasks again that failed in an earlier run.
+    elsewhere
+        Ids of tasks that need not be computed: other data sets hold them.
     report
         Called with the progress and each record.
 
@@ -97,7 +100,7 @@ def build(
     store.create(path, settings.energy(), _attributes(settings))
     done, failed = store.known_ids(path)
     progress = Progress(skipped=len(done) + len(failed), held=len(done), started=time.monotonic())
-    known = done if retry_failed else done | failed
+    known = (done if retry_failed else done | failed).union(elsewhere)
     todo: Iterator[Task] = (task for task in tasks if task.id not in known)
     if limit is not None and len(done) >= limit:
         todo = iter(())

@@ -10,14 +10,14 @@ import numpy as np
 
 from xanes_live.descriptor.g2 import G2Grid, g2_from_distances
 from xanes_live.errors import ConfigurationError
-from xanes_live.theory.store import NUMBERS, TEXT, Record, read_journal
+from xanes_live.theory.store import NUMBERS, TEXT, Record, opened, read_journal
 
 
 def records(path: Path) -> Iterator[Record]:
     """Yield every computed record of a data set, those still in its journal included."""
     seen: set[str] = set()
     if path.exists():
-        with h5py.File(path, "r") as file:
+        with opened(path) as file:
             yield from _stored(file, seen)
     for record in read_journal(path):
         if record["ok"] and record["id"] not in seen:
@@ -81,12 +81,14 @@ def export_npz(
     ------
     ConfigurationError
         If there is no such data set.
+    ReadError
+        If it is none.
     """
     if not h5.is_file():
         raise ConfigurationError(f"{h5}: no such data set")
     grid = grid or G2Grid()
     rows = [r for r in records(h5) if scf is None or bool(r["scf"]) is scf]
-    with h5py.File(h5, "r") as file:
+    with opened(h5) as file:
         relative = file["energy"][()]
     columns: dict[str, np.ndarray] = {
         name: np.array([r[name] for r in rows], dtype=str) for name in TEXT

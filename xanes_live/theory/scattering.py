@@ -328,9 +328,11 @@ def _solve_symmetric(matrix: torch.Tensor) -> complex:
     a = matrix.numpy()
     columns = -a[:, 1:4]
     np.fill_diagonal(a, 1.0)
-    (sysv,) = get_lapack_funcs(("sysv",), (a,))
-    # a C-ordered lower triangle is a Fortran-ordered upper one: no copy
-    _, _, x, info = sysv(a.T, columns, lwork=64 * len(a), lower=0, overwrite_a=1, overwrite_b=1)
+    factorise, solve = get_lapack_funcs(("sytrf", "sytrs"), (a,))
+    # a C-ordered lower triangle is a Fortran-ordered upper one: no copy. Sysv would do both steps
+    # in one, but reorder the whole factor in between, which for three columns does not pay
+    factor, pivots, info = factorise(a.T, lower=0, lwork=64 * len(a), overwrite_a=1)
     if info:
         raise TheoryError("scattering", f"singular matrix (LAPACK info {info})")
+    x, _ = solve(factor, pivots, columns, lower=0)
     return complex(np.trace(x[1:4]) / 3)

@@ -20,7 +20,7 @@ import h5py
 import msgpack
 import numpy as np
 
-from xanes_live.errors import ConfigurationError
+from xanes_live.errors import ConfigurationError, ReadError
 
 Record = dict[str, Any]
 """One result: 'id', 'ok', then either 'error' or columns and arrays."""
@@ -43,6 +43,18 @@ NUMBERS: dict[str, str] = {
 }
 CURVES = ("mu", "mu0")
 BLOCK = 256
+
+
+def opened(path: Path) -> h5py.File:
+    """Open a data set for reading; ReadError if it is none."""
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise ReadError(f"{path}: no HDF5 file ({error})") from None
+    if "settings" not in file.attrs or "id" not in file:
+        file.close()
+        raise ReadError(f"{path}: not written by xanes-live theory")
+    return file
 
 
 def journal_path(path: Path) -> Path:
@@ -119,10 +131,12 @@ def create(path: Path, energy: np.ndarray, attributes: Mapping[str, Any]) -> Non
     ------
     ConfigurationError
         If the file was made with other settings.
+    ReadError
+        If it is no data set.
     """
     settings = json.dumps(attributes["settings"], sort_keys=True)
     if path.exists():
-        with h5py.File(path, "r") as file:
+        with opened(path) as file:
             if file.attrs["settings"] != settings:
                 raise ConfigurationError(
                     f"{path} was made with {file.attrs['settings']}, asked for is {settings}"
@@ -242,7 +256,7 @@ def known_ids(path: Path) -> tuple[set[str], set[str]]:
     done: set[str] = set()
     failed: set[str] = set()
     if path.exists():
-        with h5py.File(path, "r") as file:
+        with opened(path) as file:
             done.update(_texts(file["id"]))
             failed.update(_texts(file["failed/id"]))
     for record in read_journal(path):

@@ -5,7 +5,7 @@ import pytest
 
 from xanes_live.ensemble.data_files import read_training_set
 from xanes_live.errors import ConfigurationError, ReadError
-from xanes_live.theory.combine import combine
+from xanes_live.theory.combine import combine, ids_of
 
 ENERGY = np.arange(7090.0, 7200.1, 0.5)
 
@@ -67,3 +67,16 @@ def test_what_cannot_be_combined_is_said(tmp_path):
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     with pytest.raises(ReadError, match="lacks atom_number"):
         combine([tmp_path / "other.npz"], tmp_path / "both.npz")
+    for name in ("text.npz", "text.h5"):
+        (tmp_path / name).write_text("no archive")
+        with pytest.raises(ReadError, match=name):
+            combine([tmp_path / name], tmp_path / "both.npz")
+
+
+def test_what_was_combined_can_be_combined_again(tmp_path):
+    first = ours(tmp_path / "ours.npz", ["amcsd:7:s0", "amcsd:9:s0"])
+    combine([first], tmp_path / "packed.npz")
+    combine([tmp_path / "packed.npz", theirs(tmp_path / "first.npz")], tmp_path / "both.npz")
+    both = read_training_set(tmp_path / "both.npz")
+    assert both.shell == pytest.approx([2.0, 2.1, 2.2, 2.2, 2.2], abs=1e-3)
+    assert ids_of([first, tmp_path / "both.npz"]) == set(both.id)

@@ -158,6 +158,15 @@ def test_an_exported_set_can_be_trained_on(tmp_path: Path, feff: None) -> None:
     data = read_training_set(npz)
     assert data.parent.tolist() == ["c:0"]
     assert data.shell[0] == pytest.approx(1.83, abs=1e-3)
+    for held in (npz, output):
+        result = run_command(tmp_path / "c.xyz", "-o", tmp_path / "more.h5", "--known", held)
+        assert "0 spectra in" in result.output  # that set has it
+
+
+def test_a_known_set_that_is_not_there_is_said(tmp_path: Path, feff: None) -> None:
+    ase.io.write(tmp_path / "c.xyz", carbonyl())
+    result = run_command(tmp_path / "c.xyz", "-o", tmp_path / "d.h5", "--known", tmp_path / "x.npz")
+    assert "no such data set" in str(result.exception)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xanes_live.descriptor.g2 import g2_from_distances
-from xanes_live.errors import ConfigurationError
+from xanes_live.errors import ConfigurationError, ReadError
 from xanes_live.theory import store
 from xanes_live.theory.export import export_npz, records
 from xanes_live.theory.tasks import Settings
@@ -119,3 +119,14 @@ def test_export_reads_file_and_journal_and_needs_numpy_only(path: Path) -> None:
         np.testing.assert_allclose(data["g2"][0], expected, rtol=1e-5, atol=1e-6)
         np.testing.assert_array_equal(data["atom_offset"], [0, 3, 6])
     assert export_npz(path, target, scf=True) == 1
+
+
+def test_what_is_no_data_set_is_refused(tmp_path):
+    (tmp_path / "text.h5").write_text("no HDF5")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = 1
+    for name, says in (("text.h5", "no HDF5"), ("other.h5", "not written by")):
+        with pytest.raises(ReadError, match=says):
+            store.create(tmp_path / name, np.arange(3.0), {"settings": {}})
+        with pytest.raises(ReadError, match=says):
+            store.known_ids(tmp_path / name)
