@@ -19,6 +19,7 @@ from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.library import write_library
 from xanes_live.ensemble.recipe import Recipe, stored_recipe
 from xanes_live.ensemble.registry import DESCRIPTION, read_description
+from xanes_live.evaluation.confidence_scores import auroc
 from xanes_live.evaluation.experience import with_experience
 from xanes_live.evaluation.fitting import CrossFitted, cross_fitted, fitted
 from xanes_live.evaluation.folds import data_without
@@ -127,8 +128,8 @@ def judged(unseen: Unseen, found: CrossFitted) -> dict[str, Any]:
     both = unseen.scored & np.isfinite(unseen.error)
     wrong = np.abs(unseen.error) > RIGHT
     spread = unseen.signals[:, NAMES.index("spread")]
-    scores["auroc"] = auroc(-found.probability[both], wrong[both])
-    scores["auroc_spread_alone"] = auroc(spread[both], wrong[both])
+    scores["auroc"] = _ranked(-found.probability[both], wrong[both])
+    scores["auroc_spread_alone"] = _ranked(spread[both], wrong[both])
     return scores
 
 
@@ -142,22 +143,17 @@ def _scores(part: Unseen, chance: Array, half: Array) -> dict[str, Any]:
         "within_0.1": round(float(np.mean(~wrong)), 4),
         "interval_coverage": round(float(np.mean(error <= half)), 4),
         "half_width_median": round(float(np.median(half)), 4),
-        "auroc": auroc(-chance, wrong),
-        "auroc_spread_alone": auroc(spread, wrong),
+        "auroc": _ranked(-chance, wrong),
+        "auroc_spread_alone": _ranked(spread, wrong),
         "brier": round(float(np.mean((chance - ~wrong) ** 2)), 4),
     }
 
 
-def auroc(score: Array, positive: NDArray[np.bool_]) -> float | None:
-    """Return the area under the ROC curve (Mann–Whitney, ties halved); None for one class only."""
-    from scipy.stats import rankdata  # noqa: PLC0415 - only here
-
-    rank = rankdata(np.nan_to_num(score, nan=np.inf))
-    hits, misses = int(positive.sum()), int((~positive).sum())
-    if not hits or not misses:
-        return None
-    area = (rank[positive].sum() - hits * (hits + 1) / 2) / (hits * misses)
-    return round(float(area), 4)
+def _ranked(score: Array, wrong: NDArray[np.bool_]) -> float | None:
+    """Return the AUROC, what is unknown counting as worst; None if all are wrong or none is."""
+    worst = np.nan_to_num(score, nan=np.finfo(np.float64).max)
+    area = auroc(worst, wrong)
+    return None if np.isnan(area) else round(area, 4)
 
 
 def write(

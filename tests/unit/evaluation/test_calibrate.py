@@ -21,7 +21,7 @@ from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.recipe import stored_recipe
 from xanes_live.ensemble.train import train
 from xanes_live.errors import ConfigurationError
-from xanes_live.evaluation.calibrate import auroc, calibrate
+from xanes_live.evaluation.calibrate import calibrate
 from xanes_live.evaluation.elsewhere import Elsewhere, add_elsewhere, ask_elsewhere
 from xanes_live.evaluation.fitting import MEASURED_SHARE, weights_of
 from xanes_live.evaluation.measured import Reference, read_measured, read_references
@@ -261,11 +261,3 @@ def test_spoiling_changes_what_it_says_and_nothing_else():
         assert np.abs(changed - mu).max() > 0.01
     shifted = spoiled(energy, mu, "shifted by +5 eV")
     assert np.allclose(shifted[0, 100:], mu[0, 50:-50], atol=1e-6)
-
-
-def test_auroc_is_the_chance_of_the_right_order():
-    positive = np.array([True, True, False, False])
-    assert auroc(np.array([4.0, 3.0, 2.0, 1.0]), positive) == 1.0
-    assert auroc(np.array([1.0, 1.0, 1.0, 1.0]), positive) == 0.5
-    assert auroc(np.array([1.0, 4.0, 2.0, 3.0]), positive) == 0.5
-    assert auroc(np.zeros(4), np.ones(4, dtype=bool)) is None

@@ -14,7 +14,7 @@ from xanes_live.ensemble.augment import Augmentation
 from xanes_live.ensemble.experience_training import train_experience
 from xanes_live.ensemble.recipe import DiscrepancySection, parse_recipe
 from xanes_live.errors import ModelFormatError
-from xanes_live.evaluation.calibrate import auroc
+from xanes_live.evaluation.confidence_scores import auroc
 from xanes_live.evaluation.experience import with_experience
 from xanes_live.evaluation.fitting import cross_fitted
 from xanes_live.evaluation.unseen import LAB_STRETCH, as_if_exact
