@@ -9,6 +9,7 @@ of a bootstrap ensemble covers far less than 95 % (David et al., Digital Discove
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -65,9 +66,12 @@ class Calibration:
 
     def band(self, prediction: Prediction) -> tuple[Array, Array]:
         """Return the lower and upper edge of the 95 % band of G2, each (n_g2,)."""
-        half = self.half_width(prediction.mean, prediction.sigma)
-        # G2 is a sum of non-negative terms: a band below zero would say nothing
-        return np.maximum(prediction.mean - half, 0.0), prediction.mean + half
+        mean = prediction.mean
+        half = self.half_width(mean, prediction.sigma)
+        # G2 is a sum of non-negative terms: a band below zero would say nothing. Where the network
+        # says less than nothing the band still holds what it said
+        low = np.minimum(np.maximum(mean - half, 0.0), mean)
+        return low, np.maximum(mean + half, 0.0)
 
 
 def g2_spread(mean: Array, sigma: Array, share: float) -> Array:
@@ -144,7 +148,8 @@ def _verdict(examined: Examined, config: ConfidenceConfig) -> tuple[Flag, ...]:
     if chance >= config.green_probability:
         return strange
     code = "first_shell_unlikely" if chance < config.red_probability else "first_shell_uncertain"
-    return (make(code, percent=100 * chance), *drivers(examined), *strange)
+    # rounded down: 90 % beside amber would contradict a green from 90 % on
+    return (make(code, percent=math.floor(100 * chance)), *drivers(examined), *strange)
 
 
 def _flag_of(name: str, examined: Examined) -> Flag:

@@ -231,4 +231,5 @@ def _moved(survey: Survey, i: int) -> tuple[Moved, ...]:
 
 def _with_interval(prediction: Prediction, half: float) -> Prediction:
     shell = prediction.first_shell
-    return replace(prediction, first_shell=replace(shell, low=shell.r - half, high=shell.r + half))
+    low = max(shell.r - half, min(shell.r, 0.0))  # no distance is negative
+    return replace(prediction, first_shell=replace(shell, low=low, high=shell.r + half))

@@ -39,10 +39,14 @@ class Kind:
     @classmethod
     def of(cls, said: Mapping[str, float]) -> Kind:
         """Read the network's further outputs by name; what it does not give is unknown."""
+        # learnt by least squares, they may come out beyond 0 and 1
+        soft, carbon, metal = (
+            min(max(said.get(name, 0.0), 0.0), 1.0) for name in ("soft", "carbon", "metal")
+        )
         return cls(
-            soft=said.get("soft", 0.0),
-            carbon=said.get("carbon", 0.0),
-            metal=said.get("metal", 0.0),
+            soft=soft,
+            carbon=carbon,
+            metal=metal,
             coordination=said.get("coordination"),
         )
 

@@ -234,7 +234,7 @@ def _energy_of_angle(table: Table, roles: Roles) -> Array:
 
 
 def _skipped(count: int) -> tuple[Flag, ...]:
-    return (make("points_dropped", count=count, reason="incomplete lines"),) if count else ()
+    return (make("points_dropped", count=count, reason="lines not to be read"),) if count else ()
 
 
 # -- Athena --------------------------------------------------------------------------------------

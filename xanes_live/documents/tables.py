@@ -37,7 +37,7 @@ class Table:
     header: Mapping[str, str]
     """Header fields, 'Element.symbol: Fe' as {'element.symbol': 'Fe'}."""
     skipped: int
-    """Lines of data that do not have as many columns as the others."""
+    """Lines among the data that are not numbers, or not as many as the others."""
 
 
 def parse(text: str) -> tuple[Table, ...]:
@@ -58,17 +58,21 @@ def parse(text: str) -> tuple[Table, ...]:
 def _table(lines: Sequence[str]) -> Table:
     rows: list[list[str]] = []
     head: list[str] = []
+    unread = waiting = 0  # lines that hold no numbers: among the data, and perhaps only after them
     for line in lines:
         stripped = line.strip().lstrip("\ufeff")
         tokens = _numbers(stripped)
         if tokens is not None:
             rows.append(tokens)
+            unread, waiting = unread + waiting, 0
         elif stripped and not rows:
             head.append(stripped)
+        elif stripped and stripped[0] not in _COMMENT:
+            waiting += 1
     values, skipped = _rectangle(rows)
     fields, columns = _fields(head)
     names, units = _names(head, columns, values.shape[1])
-    return Table(values, names, units, fields, skipped)
+    return Table(values, names, units, fields, skipped + unread)
 
 
 def _numbers(line: str) -> list[str] | None:

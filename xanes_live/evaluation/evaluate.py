@@ -34,6 +34,7 @@ from xanes_live.evaluation.sections import (
     map_section,
     theory_section,
 )
+from xanes_live.publish.jsonable import clean
 
 SHARES = (0.0625, 0.125, 0.25, 0.5, 1.0)
 """Shares of the data in the learning curve."""
@@ -181,7 +182,7 @@ def evaluate(
         judged = judge_unseen(confidence, subject.ensemble.radius, ConfidenceConfig())
         metrics["confidence"] = add_confidence(page, judged, note=NOTE)
     page.write(report)
-    text = json.dumps(metrics, indent=2, allow_nan=True)
+    text = json.dumps(clean(metrics), indent=2, allow_nan=False)  # what is not known is null
     (report / "metrics.json").write_text(text + "\n", encoding="utf-8")
     return metrics
 

@@ -37,6 +37,8 @@ _SLOPE_FROM = 15
 """Points from which the local baseline has a slope; with fewer, one bad point would make it."""
 _STAYS = (2.0, 0.7)
 """Range over which μ stays above this fraction of the level once it has begun, eV."""
+_SMOOTH = 1.0
+"""Range of the running mean taken before, eV."""
 _COARSE = 2.5
 """Step over which it cannot be told where absorption begins, eV."""
 _FEWEST = 3
@@ -128,6 +130,7 @@ def absorption_begins(energy: Array, mu: Array, level: float) -> float:
     if half is None:
         return float("nan")
     place, top = half
+    mu = _smoothed(energy, mu)
     below = (energy > place + _BASELINE[0]) & (energy < place + _BASELINE[1])
     x = energy - place
     if below.sum() < 3 or np.ptp(x[below]) < 8.0:
@@ -143,6 +146,17 @@ def absorption_begins(energy: Array, mu: Array, level: float) -> float:
             part = (level - y[j]) / (y[j + 1] - y[j])
             return float(energy[j] + part * (energy[j + 1] - energy[j]))
     return float("nan")
+
+
+def _smoothed(energy: Array, mu: Array) -> Array:
+    """Return the running mean of μ over :data:`_SMOOTH`: noise of fine steps is no absorption."""
+    total = np.concatenate([[0.0], np.cumsum(mu)])
+    first = np.searchsorted(energy, energy - _SMOOTH / 2)
+    last = np.searchsorted(energy, energy + _SMOOTH / 2, side="right")
+    # as many points on both sides, so that a slope stays where it is
+    reach = np.minimum(np.arange(mu.size) - first, last - 1 - np.arange(mu.size))
+    low, high = np.arange(mu.size) - reach, np.arange(mu.size) + reach + 1
+    return np.asarray((total[high] - total[low]) / (high - low))
 
 
 def _robust_line(x: Array, y: Array, at: Array) -> Array:

@@ -90,6 +90,7 @@ def as_json(row: Row) -> dict[str, Any]:
         "e0": normalised.e0 if normalised else None,
         "edge_step": normalised.edge_step if normalised else None,
         "confidence": row.confidence.value,
+        "probability": spectrum.assessment.probability if spectrum else None,
         "flags": [flag.as_dict() for flag in row.flags],
         "first_shell": {"r": shell.r, "low": shell.low, "high": shell.high} if shell else None,
         "g2": _g2(spectrum) if spectrum and prediction else None,

@@ -94,7 +94,7 @@ def judge(
     present = {position for position, repeat in enumerate(of) if repeat.uid == uid}
     named = next((one for one in odd if one.position in present), None)
     others = len(of) - max(len(odd), 1)
-    apart = scatter(together.take(used)) if trend is None else None
+    apart = _apart(together.take(used)) if trend is None else None
     flags = (*_drifting(trend, spectra), *_disagreeing(named, others))
     if apart is not None:
         flags = (*flags, make("repeats_scatter", times=apart))
@@ -103,6 +103,13 @@ def judge(
         flags = (*flags, make("more_repeats_help", by=gain, half=half))
     first = odd[0] if odd else None
     return Repeats(of, trend, named or first, said, gain, _advice(trend, apart, gain), flags)
+
+
+def _apart(merged: Stack) -> float | None:
+    """Return how far the repeats that are merged are apart, one more odd one among them or all."""
+    found = scatter(merged)
+    odd = outlier(merged) if found is None and len(merged.mu) > 2 else None
+    return found if odd is None else odd.times
 
 
 def _on_grid(spectra: Sequence[NormalisedSpectrum]) -> Stack:
@@ -197,8 +204,11 @@ def _shell_and_noise(merged: Merged, predictor: Predictor) -> tuple[FirstShell, 
 
 
 def _half_width(merged: MergedRepeats) -> float:
+    """Return the half-width of the 95 % interval of the merge, its noise included, Å."""
     shell = merged.first_shell
-    return float("nan") if shell is None else (shell.high - shell.low) / 2.0
+    if shell is None:
+        return float("nan")
+    return float(np.hypot((shell.high - shell.low) / 2.0, 1.96 * (merged.noise or 0.0)))
 
 
 def _drifting(trend: Drift | None, spectra: Sequence[NormalisedSpectrum]) -> tuple[Flag, ...]:
