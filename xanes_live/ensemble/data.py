@@ -20,6 +20,7 @@ from xanes_live.descriptor import (
     shell_distance,
 )
 from xanes_live.domain import Array
+from xanes_live.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,15 @@ class TrainingSet:
         """Return the set on other energies, eV, linearly interpolated and held at the ends."""
         mu = np.array([np.interp(energy, self.energy, row) for row in self.mu], dtype=np.float32)
         return replace(self, energy=energy, mu=mu.reshape(-1, len(energy)))
+
+    def must_cover(self, low: float, high: float, path: Path) -> None:
+        """Raise ConfigurationError, naming the file, if the spectra end before low or high, eV."""
+        first, last = float(self.energy[0]), float(self.energy[-1])
+        if first > low or last < high:
+            raise ConfigurationError(
+                f"{path}: spectra from {first:g} to {last:g} eV do not cover a model from "
+                f"{low:g} to {high:g} eV"
+            )
 
     def named(self, words: Sequence[str]) -> NDArray[np.bool_]:
         """Return which spectra have a parent whose name contains one of `words` (any case).

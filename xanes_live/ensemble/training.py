@@ -337,12 +337,7 @@ def _refuse_too_little(data: TrainingSet, recipe: Recipe) -> None:
     """Raise ConfigurationError if nothing is left, or spectra end before the model's energies."""
     if data.measured.all():
         raise ConfigurationError(f"{recipe.data.path}: no computed spectrum to learn from")
-    low, high, m = float(data.energy[0]), float(data.energy[-1]), recipe.model
-    if low > m.energy_start or high < m.energy_stop:
-        raise ConfigurationError(
-            f"{recipe.data.path}: spectra from {low:g} to {high:g} eV do not cover a model from "
-            f"{m.energy_start:g} to {m.energy_stop:g} eV"
-        )
+    data.must_cover(recipe.model.energy_start, recipe.model.energy_stop, recipe.data.path)
 
 
 def _say_if_none(recipe: Recipe, modes: NDArray[np.float32] | None) -> None:

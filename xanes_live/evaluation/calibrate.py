@@ -80,6 +80,7 @@ def calibrate(
     ensemble = Ensemble.load(model, device)
     recipe = stored_recipe(ensemble.model.description, ensemble.model.path)
     known = read_training_set(data, ensemble.model.grid).without(recipe.data.leave_out)
+    known.must_cover(float(ensemble.energy[0]), float(ensemble.energy[-1]), data)
     measured = None
     if references is not None:
         low, high = ensemble.energy[0] - MARGIN, ensemble.energy[-1] + MARGIN

@@ -199,6 +199,7 @@ def prepare(
     ensemble = Ensemble.load(model, device=options.device)
     recipe = stored_recipe(ensemble.model.description, ensemble.model.path)
     known = read_training_set(data, ensemble.model.grid).without(recipe.data.leave_out)
+    known.must_cover(float(ensemble.energy[0]), float(ensemble.energy[-1]), data)
     low, high = float(ensemble.energy[0]) - WIDE, float(ensemble.energy[-1]) + WIDE
     measured = None
     if references is not None:

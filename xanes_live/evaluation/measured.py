@@ -207,11 +207,12 @@ def read_measured(
         If a structure named in the table does not hold the absorber, or an element has no such edge
         in the table.
     ReadError
-        If a spectrum cannot be read or reduced; a reference that fails is no reference.
+        If a spectrum cannot be read or reduced, or lies elsewhere than the energies asked for; a
+        reference that fails is no reference.
     """
     spectra = [_reduced(reference) for reference in references]
     moved = [energy + _from_edge_to_edge(element, r.element, edge) for r in references]
-    mu = [resample(s, e, form).mu for s, e in zip(spectra, moved, strict=True)]
+    mu = [_on(s, e, form, r.file.name) for s, e, r in zip(spectra, moved, references, strict=True)]
     known = _expected(references, grid, structures, element)
     return MeasuredSet(references, energy, np.array(mu), known, grid)
 
@@ -224,6 +225,17 @@ def _from_edge_to_edge(element: str, other: str, edge: str) -> float:
         return edge_energy(other, edge) - edge_energy(element, edge)
     except KeyError:
         raise ConfigurationError(f"no {edge} edge of {other!r} or {element!r} known") from None
+
+
+def _on(spectrum: NormalisedSpectrum, energy: Array, form: str, name: str) -> Array:
+    """Return a spectrum on other energies, of which it must have measured half."""
+    found = resample(spectrum, energy, form)
+    if found.covered.mean() < 0.5:  # a scan of another element would be a flat line there
+        raise ReadError(
+            f"{name}: from {spectrum.energy[0]:.0f} to {spectrum.energy[-1]:.0f} eV, asked for are "
+            f"{energy[0]:.0f} to {energy[-1]:.0f} eV: is it of this element and edge?"
+        )
+    return found.mu
 
 
 def _reduced(reference: Reference) -> NormalisedSpectrum:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,11 +88,12 @@ def theory_command(
             mesh="fine" if mesh == "fine" else "fast",
             fermi=None if scf else _prediction(fermi, plan.element),
         )
-        with Display(limit, count) as display:
+        with _told_what_is_kept(output), Display(limit, count) as display:
             done = build(
                 work_list(plan, directory),
                 output,
                 settings,
+                element=plan.element,
                 jobs=jobs,
                 dask=dask,
                 limit=limit,
@@ -102,6 +107,30 @@ def theory_command(
         )
     if npz is not None:
         typer.echo(f"{export_npz(output, npz, structure=True)} spectra written to {npz}")
+
+
+@contextmanager
+def _told_what_is_kept(output: Path) -> Iterator[None]:
+    """Say on Ctrl-C and SIGTERM that nothing is lost; SIGTERM ends with status 143."""
+    from xanes_live.theory.store import known_ids
+
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, _stop) if main else None
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        kept = len(known_ids(output)[0])
+        typer.echo(
+            f"Interrupted: {kept} spectra are kept in {output}; the same command goes on.", err=True
+        )
+        raise
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _stop(*_: object) -> None:
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 def _prediction(path: Path | None, element: str) -> dict[str, Any] | None:

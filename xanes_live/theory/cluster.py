@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from xanes_live.errors import TheoryError
 from xanes_live.theory.harmonics import Array
@@ -81,9 +82,9 @@ def make_cluster(
     """
     numbers, vectors = _around(atoms, absorber, radius)
     distance = np.linalg.norm(vectors, axis=1)
-    near = np.sort(distance)[1:2]
-    if near.size and near[0] < OVERLAP:
-        raise TheoryError("geometry", f"a site {near[0]:.2f} Å from the absorber")
+    near = _closest(vectors)
+    if near < OVERLAP:
+        raise TheoryError("geometry", f"two sites {near:.2f} Å apart")
     order = _canonical_order(numbers, vectors, distance)[:MAX_ATOMS]
     numbers, vectors = numbers[order], vectors[order]
     if len(np.unique(numbers[1:])) > MAX_SPECIES:
@@ -91,6 +92,14 @@ def make_cluster(
     if solid is None:
         solid = bool(np.any(atoms.pbc)) or _bulky(vectors)
     return Cluster(numbers, vectors, solid)
+
+
+def _closest(vectors: Array) -> float:
+    """Return the smallest distance of two sites, Å; infinite for one."""
+    if len(vectors) < 2:
+        return float("inf")
+    nearest, _ = cKDTree(vectors).query(vectors, k=2)
+    return float(nearest[:, 1].min())
 
 
 def _around(atoms: Atoms, absorber: int, radius: float) -> tuple[NDArray[np.int_], Array]:

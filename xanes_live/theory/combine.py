@@ -48,7 +48,7 @@ def combine(sets: Sequence[Path], output: Path) -> dict[str, int]:
     Raises
     ------
     ConfigurationError
-        If there is no set, or one is missing.
+        If there is no set, one is missing, or one is of another edge.
     ReadError
         If one is of another kind.
     """
@@ -56,7 +56,9 @@ def combine(sets: Sequence[Path], output: Path) -> dict[str, int]:
         raise ConfigurationError("no data set to combine")
     whole = _read(sets[0])
     for path in sets[1:]:
-        whole = _joined(whole, _read(path))
+        more = _read(path)
+        _refuse_elsewhere(whole, more, path)
+        whole = _joined(whole, more)
     write_packed(output, whole)
     names, counts = np.unique(whole["source"], return_counts=True)
     return {str(n): int(c) for n, c in zip(names, counts, strict=True)}
@@ -91,6 +93,16 @@ def _by_distance(columns: Columns) -> Columns:
     return columns | {
         "atom_distance": distances(columns.pop("atom_position"), columns["atom_offset"])
     }
+
+
+def _refuse_elsewhere(whole: Columns, more: Columns, path: Path) -> None:
+    """Raise ConfigurationError where two sets have few energies in common: of another edge."""
+    first, other = whole["energy"], more["energy"]
+    if ((first >= other[0]) & (first <= other[-1])).mean() < 0.5:
+        raise ConfigurationError(
+            f"{path}: {other[0]:.0f} to {other[-1]:.0f} eV, the first set {first[0]:.0f} to "
+            f"{first[-1]:.0f} eV; one training set is of one edge"
+        )
 
 
 def _joined(whole: Columns, more: Columns) -> Columns:

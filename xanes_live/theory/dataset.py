@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -52,6 +52,7 @@ def build(
     path: Path,
     settings: Settings,
     *,
+    element: str | None = None,
     jobs: int = 1,
     dask: str | None = None,
     limit: int | None = None,
@@ -70,6 +71,8 @@ def build(
         file at the end.
     settings
         Must be those an existing file was made with.
+    element
+        Absorber of all tasks; an existing file of another one is refused. None: not checked.
     jobs
         Worker processes of one thread each.
     dask
@@ -91,13 +94,13 @@ def build(
     Raises
     ------
     ConfigurationError
-        If `path` was made with other settings, or no dask scheduler answers.
+        If `path` was made with other settings or for another element, or no dask scheduler answers.
     MissingDependencyError
         Without FEFF8L, or without dask.distributed if an address is given.
     """
     feff_directory()
     store.trim_journal(path)
-    store.create(path, settings.energy(), _attributes(settings))
+    store.create(path, settings.energy(), _attributes(settings, element))
     done, failed = store.known_ids(path)
     progress = Progress(skipped=len(done) + len(failed), held=len(done), started=time.monotonic())
     known = (done if retry_failed else done | failed).union(elsewhere)
@@ -105,24 +108,27 @@ def build(
     if limit is not None and len(done) >= limit:
         todo = iter(())
     pool: Pool = partial(processes, jobs) if dask is None else _cluster(dask)
-    for record in _results(todo, settings, pool, SLOTS_PER_JOB * (jobs if dask is None else 16)):
-        store.append(path, record)
-        progress.computed += bool(record["ok"])
-        progress.failed += not record["ok"]
-        if report:
-            report(progress, record)
-        if limit is not None and len(done) + progress.computed >= limit:
-            break
+    ahead = SLOTS_PER_JOB * (jobs if dask is None else 16)
+    with closing(_results(todo, settings, pool, ahead)) as results:  # its workers end with it
+        for record in results:
+            store.append(path, record)
+            progress.computed += bool(record["ok"])
+            progress.failed += not record["ok"]
+            if report:
+                report(progress, record)
+            if limit is not None and len(done) + progress.computed >= limit:
+                break
     store.consolidate(path)
     return progress
 
 
-def _attributes(settings: Settings) -> dict[str, Any]:
+def _attributes(settings: Settings, element: str | None) -> dict[str, Any]:
     software = {
         name: importlib.metadata.version(name)
         for name in ("xanes-live", "xraylarch", "torch", "numpy", "scipy", "ase")
     }
-    return {
+    given = {} if element is None else {"element": element}
+    return given | {
         "title": "computed K-edge XANES: FEFF8L potentials, full multiple scattering of xanes_live",
         "settings": settings.as_dict(),
         "software": " ".join(f"{k}={v}" for k, v in software.items()),
@@ -130,7 +136,9 @@ def _attributes(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _results(tasks: Iterator[Task], settings: Settings, pool: Pool, ahead: int) -> Iterator[Record]:
+def _results(
+    tasks: Iterator[Task], settings: Settings, pool: Pool, ahead: int
+) -> Generator[Record, None, None]:
     """Yield records as they finish; a worker that dies is replaced and its tasks tried once more.
 
     A task in flight when a second worker dies is given up: it is what kills them.

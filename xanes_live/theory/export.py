@@ -80,7 +80,7 @@ def export_npz(
     Raises
     ------
     ConfigurationError
-        If there is no such data set.
+        If there is no such data set, or it is of several edges.
     ReadError
         If it is none.
     """
@@ -95,7 +95,9 @@ def export_npz(
     }
     columns |= {name: np.array([r[name] for r in rows], dtype=float) for name in NUMBERS}
     edges = columns["edge_energy"]
-    columns["energy"] = relative + (edges[0] if rows and np.ptp(edges) == 0 else 0.0)
+    if rows and np.ptp(edges) > 0:
+        raise ConfigurationError(f"{h5}: holds spectra of several edges; a training set is of one")
+    columns["energy"] = relative + (edges[0] if rows else 0.0)
     columns["mu"] = np.array([r["mu"] for r in rows], dtype=np.float16).reshape(-1, len(relative))
     columns["r"], columns["eta"] = grid.radius, np.array(grid.eta)
     g2 = [g2_from_distances(_distances(r), r["numbers"][1:], grid) for r in rows]

@@ -14,7 +14,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from xanes_live.errors import ConfigurationError
+from xanes_live.errors import ConfigurationError, TheoryError
 from xanes_live.theory.cluster import BOHR, HARTREE, Cluster, lmax_of, make_cluster
 from xanes_live.theory.contour import cut
 from xanes_live.theory.feff_input import ScfSettings
@@ -34,6 +34,8 @@ OUTPUT = 0.2
 """eV between points of the spectrum before it is interpolated to the energies asked for."""
 RISING = 24
 """Nodes of the contour integral on the way up from the Fermi level."""
+BEYOND = 1.0
+"""eV energies may lie beyond the end of the mesh, whose last step need not be whole."""
 SAME = 0.02
 """eV; energies this close to FEFF's own are meant to be those."""
 FAST_STEPS = ((0.8, 12.0), (1.2, 24.0), (1.8, 40.0), (3.0, 58.0), (4.0, np.inf))
@@ -122,12 +124,14 @@ def compute_xanes(
     Raises
     ------
     ConfigurationError
-        For another edge than a K edge, or an unknown mesh.
+        For another edge than a K edge, an unknown mesh, an absorber that is not in the structure,
+        or energies that are none or lie beyond what FEFF8L's mesh reaches.
     MissingDependencyError
         Without FEFF8L.
     TheoryError
         If a stage fails; says which and why.
     """
+    device = _usable(device)
     prepared = prepare(
         atoms,
         absorber,
@@ -153,6 +157,7 @@ def compute_many(
     mesh: Mesh = "auto",
 ) -> list[TheorySpectrum]:
     """:func:`compute_xanes` of several absorbers; scattering is solved together on a GPU."""
+    device = _usable(device)
     prepared = [
         prepare(
             atoms,
@@ -192,8 +197,15 @@ def prepare(
         raise ConfigurationError(f"{edge}: only K edges are computed, whose final states are p")
     if mesh not in get_args(Mesh):
         raise ConfigurationError(f"no mesh {mesh!r}; there are {', '.join(get_args(Mesh))}")
+    _check(atoms, absorber, scf_radius, fms_radius, energies)
     edge = edge.upper()
     cluster = make_cluster(atoms, absorber, max(cluster_radius, fms_radius), solid=solid)
+    if len(cluster.numbers) == 1:
+        raise TheoryError(
+            "geometry",
+            "the absorber has no neighbour, which FEFF needs for the interstitial potential; mu0 "
+            "of any structure is the curve of the atom",
+        )
     used: ScfSettings | None = None
     kmax = _mesh_end(energies, mesh)
     if scf_radius is None:
@@ -209,6 +221,24 @@ def prepare(
     }
     problem = scattering_problem(cluster, sampled, fms_radius)
     return Prepared(cluster, phases, summary, sampled, problem, settings)
+
+
+def _check(
+    atoms: Atoms, absorber: int, scf_radius: float | None, fms_radius: float, energies: object
+) -> None:
+    """Raise ConfigurationError for what cannot be meant."""
+    if isinstance(absorber, bool) or not isinstance(absorber, int | np.integer):
+        raise ConfigurationError(f"absorber {absorber!r}: the index of an atom is wanted")
+    if not 0 <= absorber < len(atoms):
+        raise ConfigurationError(f"absorber {absorber}: the structure has {len(atoms)} atoms")
+    if not fms_radius > 0 or (scf_radius is not None and not scf_radius > 0):
+        raise ConfigurationError("fms_radius and scf_radius are lengths above 0, Å")
+    if energies is not None:
+        asked = np.asarray(energies)
+        if asked.ndim != 1 or not asked.size or not np.issubdtype(asked.dtype, np.number):
+            raise ConfigurationError("energies: one number or more, in one dimension, eV")
+        if not np.isfinite(asked).all():
+            raise ConfigurationError("energies: not all are finite numbers")
 
 
 def _mesh_end(energies: Array | None, mesh: Mesh) -> Callable[[PotentialSummary], float]:
@@ -246,10 +276,20 @@ def finish(
     double: bool = False,
 ) -> list[TheorySpectrum]:
     """Multiple scattering and the Fermi cut of prepared structures."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = _usable(device)
     traces = absorber_traces([p.problem for p in prepared], device=device, double=double)
     return [_assemble(p, trace, energies) for p, trace in zip(prepared, traces, strict=True)]
+
+
+def _usable(device: str) -> str:
+    """Return the name of a device that computes; ConfigurationError if there is no such one."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, dtype=torch.complex64, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError):
+        raise ConfigurationError(f"no device {device!r} here: give 'auto' or 'cpu'") from None
+    return device
 
 
 def _sample(phases: Phases, mesh: Mesh, energies: Array | None) -> Sampled:
@@ -312,6 +352,11 @@ def _assemble(prepared: Prepared, trace: Complex, energies: Array | None) -> The
     at = wanted - fermi
     if native and _coincide(wanted, own):
         at = own[np.abs(own[:, None] - wanted).argmin(axis=0)] - fermi
+    if at.max() > work[-1] + BEYOND:
+        raise ConfigurationError(
+            f"energies up to {wanted.max():.0f} eV asked for, up to {work[-1] + fermi:.0f} eV "
+            "they can be computed"
+        )
     mu, mu0 = (CubicSpline(work, curve)(at) for curve in curves)
     return TheorySpectrum(
         energy_eV=wanted,

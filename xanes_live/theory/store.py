@@ -125,22 +125,19 @@ def create(path: Path, energy: np.ndarray, attributes: Mapping[str, Any]) -> Non
     energy
         eV relative to the tabulated edge, shape (n_energy,).
     attributes
-        Settings, software and so on; 'settings' must agree when the file exists.
+        Settings, software and so on; 'settings' must agree when the file exists, and 'element' if
+        both have it.
 
     Raises
     ------
     ConfigurationError
-        If the file was made with other settings.
+        If the file was made with other settings or for another element.
     ReadError
         If it is no data set.
     """
     settings = json.dumps(attributes["settings"], sort_keys=True)
     if path.exists():
-        with opened(path) as file:
-            if file.attrs["settings"] != settings:
-                raise ConfigurationError(
-                    f"{path} was made with {file.attrs['settings']}, asked for is {settings}"
-                )
+        _check_same(path, settings, attributes.get("element"))
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".new")
@@ -151,6 +148,20 @@ def create(path: Path, energy: np.ndarray, attributes: Mapping[str, Any]) -> Non
         file["energy"].attrs["units"] = "eV relative to edge_energy"
         _make_columns(file, len(energy))
     part.replace(path)
+
+
+def _check_same(path: Path, settings: str, element: str | None) -> None:
+    """Refuse to go on with a file that was made for something else."""
+    with opened(path) as file:
+        if file.attrs["settings"] != settings:
+            raise ConfigurationError(
+                f"{path} was made with {file.attrs['settings']}, asked for is {settings}"
+            )
+        held = file.attrs.get("element", element)  # older files do not say
+    if element is not None and held != element:
+        raise ConfigurationError(
+            f"{path} holds spectra of {held}, asked for is {element}: give another output file"
+        )
 
 
 def _make_columns(file: h5py.File, n_energy: int) -> None:

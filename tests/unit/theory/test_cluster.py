@@ -70,3 +70,10 @@ def test_a_slab_may_have_no_third_vector() -> None:
     np.testing.assert_allclose(
         make_cluster(slab, 0).positions, make_cluster(whole, 0).positions, atol=1e-9
     )
+
+
+def test_neighbours_on_top_of_each_other_are_refused():
+    atoms = Atoms("FeO3", [[0, 0, 0], [2, 0, 0], [0, 2, 0], [0, 2.05, 0]])
+    with pytest.raises(TheoryError, match=r"two sites 0\.05 Å apart"):
+        make_cluster(atoms, 0)
+    assert len(make_cluster(atoms[:3], 0).numbers) == 3

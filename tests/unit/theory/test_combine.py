@@ -73,6 +73,15 @@ def test_what_cannot_be_combined_is_said(tmp_path):
             combine([tmp_path / name], tmp_path / "both.npz")
 
 
+def test_spectra_of_another_edge_are_not_joined(tmp_path):
+    first = ours(tmp_path / "ours.npz", ["a"])
+    with np.load(ours(tmp_path / "other.npz", ["b"])) as file:
+        columns = dict(file)
+    np.savez(tmp_path / "ni.npz", **columns | {"energy": columns["energy"] + 1221.0})
+    with pytest.raises(ConfigurationError, match="one edge"):
+        combine([first, tmp_path / "ni.npz"], tmp_path / "both.npz")
+
+
 def test_what_was_combined_can_be_combined_again(tmp_path):
     first = ours(tmp_path / "ours.npz", ["amcsd:7:s0", "amcsd:9:s0"])
     combine([first], tmp_path / "packed.npz")

@@ -249,6 +249,33 @@ def test_a_kill_loses_nothing(tmp_path: Path, feff: None) -> None:
 
 
 @pytest.mark.slow
+def test_a_stop_says_what_is_kept(tmp_path: Path, feff: None) -> None:
+    ase.io.write(tmp_path / "c.xyz", carbonyl())
+    output = tmp_path / "d.h5"
+    program = [
+        sys.executable,
+        "-m",
+        "xanes_live.theory",
+        str(tmp_path / "c.xyz"),
+        "-o",
+        str(output),
+    ]
+    running = subprocess.Popen(
+        [*program, "--copies", "40", "--jobs", "2"], stderr=subprocess.PIPE, text=True
+    )
+    until = time.monotonic() + SOON
+    while time.monotonic() < until and not list(store.read_journal(output)):
+        time.sleep(0.05)
+    running.terminate()
+    _, said = running.communicate(timeout=SOON)
+    assert running.returncode == 143
+    kept = len(store.known_ids(output)[0])
+    assert f"{kept} spectra are kept in {output}" in said
+    assert "leaked" not in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.slow
 def test_dask_cluster_of_two_workers(tmp_path: Path, feff: None) -> None:
     distributed = pytest.importorskip("distributed", reason="extra `dask`")
     cluster = distributed.LocalCluster(

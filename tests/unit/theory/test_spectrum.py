@@ -171,3 +171,28 @@ def test_missing_xraylarch_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
 def test_what_is_not_computed_is_refused(given: dict) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(given.values()))):
         compute_xanes(bulk("NiO", "rocksalt", a=4.18), 0, scf_radius=None, **given)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"absorber": 7}, "2 atoms"),
+        ({"absorber": -1}, "2 atoms"),
+        ({"absorber": 0.0}, "index"),
+        ({"fms_radius": -1.0}, "lengths"),
+        ({"scf_radius": 0.0}, "lengths"),
+        ({"energies": np.array([])}, "one number or more"),
+        ({"energies": np.zeros((2, 2))}, "one dimension"),
+        ({"energies": np.array([7112.0, np.nan])}, "finite"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(changes, says):
+    given = {"absorber": 0, "scf_radius": None} | changes
+    with pytest.raises(ConfigurationError, match=says):
+        compute_xanes(Atoms("FeO", [[0, 0, 0], [0, 0, 2.0]]), **given)
+
+
+def test_energies_beyond_the_mesh_are_refused_and_not_extrapolated(feff):
+    atoms = Atoms("FeO4", [[0, 0, 0], [2, 0, 0], [-2, 0, 0], [0, 2, 0], [0, -2, 0]])
+    with pytest.raises(ConfigurationError, match="can be computed"):
+        compute_xanes(atoms, 0, scf_radius=None, energies=np.arange(7100.0, 7700.0, 2.0))
