@@ -1,18 +1,46 @@
-"""Worker processes for long computations: one thread each, gone when their parent is."""
+"""Worker processes for long computations: one thread each, gone when their parent is.
+
+When the parent is interrupted (Ctrl-C, or an exception like it), workers break off what they do in
+good order: programs they run end, temporary files go, and nothing is printed.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 Key = TypeVar("Key")
 Result = TypeVar("Result")
+Given = ParamSpec("Given")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class _Pool(ProcessPoolExecutor):
+    """Its workers can be told to break off."""
+
+    def submit(
+        self, fn: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs
+    ) -> Future[Result]:
+        return super().submit(partial(_work, fn), *args, **kwargs)
+
+
+@dataclass(slots=True)
+class _State:
+    """Of this process, if it is a worker."""
+
+    busy: bool = False
+    stopped: bool = False
+
+
+_STATE = _State()
 
 
 @contextmanager
@@ -23,11 +51,15 @@ def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """
     before = {name: os.environ.get(name) for name in _THREADS}  # read when a worker loads them
     os.environ.update(dict.fromkeys(before, "1"))
-    executor = ProcessPoolExecutor(
+    others = set(multiprocessing.active_children())
+    executor = _Pool(
         jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
     )
     try:
         yield executor
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        _break_off(set(multiprocessing.active_children()) - others)
+        raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
         for name, value in before.items():
@@ -57,12 +89,40 @@ def each(
             yield running[future], future.result()
 
 
+def _break_off(workers: Iterable[multiprocessing.process.BaseProcess]) -> None:
+    """Interrupt what workers do; the parent has no use for it any more."""
+    for worker in workers:
+        with suppress(ProcessLookupError):
+            if worker.pid is not None:
+                os.kill(worker.pid, signal.SIGINT)
+
+
+def _stop(*_: object) -> None:
+    """Interrupt the task of this worker, once: what it cleans up then is not to be disturbed."""
+    again, _STATE.stopped = _STATE.stopped, True
+    if _STATE.busy and not again:
+        raise KeyboardInterrupt
+
+
+def _work(function: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs) -> Result:
+    """Do one task in a worker, unless it was told to break off."""
+    if _STATE.stopped:
+        raise KeyboardInterrupt
+    _STATE.busy = True
+    try:
+        return function(*args, **kwargs)
+    finally:
+        _STATE.busy = False
+
+
 def _end_with_parent() -> None:
     """Make a worker end when the process that gives it work is killed.
 
     It would wait for ever otherwise: its siblings keep the queue open.
     """
     parent = multiprocessing.parent_process()
+
+    signal.signal(signal.SIGINT, _stop)  # a terminal's Ctrl-C goes to workers, too
 
     def follow() -> None:
         if parent is not None:

@@ -108,7 +108,7 @@ def compute_xanes(
     fms_radius
         Å, radius of full multiple scattering.
     energies
-        Photon energies, eV, shape (n,); None gives FEFF's own mesh.
+        Photon energies, eV, shape (n,); None gives FEFF's own mesh, as far as `mesh` reaches.
     device
         'cpu', 'cuda', …; 'auto' takes a GPU when there is one.
     fermi
@@ -348,7 +348,9 @@ def _assemble(prepared: Prepared, trace: Complex, energies: Array | None) -> The
         if not native:
             path, corner, values = _densify(sampled, values)  # noqa: PLW2901
         curves.append(cut(work, path, values, corner) / step)
-    wanted = own if energies is None else np.asarray(energies, dtype=float)
+    # the fast mesh ends up to a step before FEFF's
+    reached = own[own - fermi <= work[-1] + BEYOND]
+    wanted = reached if energies is None else np.asarray(energies, dtype=float)
     at = wanted - fermi
     if native and _coincide(wanted, own):
         at = own[np.abs(own[:, None] - wanted).argmin(axis=0)] - fermi

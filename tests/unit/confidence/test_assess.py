@@ -71,6 +71,14 @@ def test_band_is_the_calibrated_one_and_never_negative():
     assert (verdict.lower >= 0).all()
 
 
+def test_band_holds_a_mean_that_is_below_zero():
+    prediction = factories.prediction()
+    prediction = replace(prediction, mean=prediction.mean - prediction.mean.max() - 1.0)
+    verdict = judged(prediction)
+    assert (verdict.lower <= prediction.mean).all()
+    assert (verdict.upper >= np.maximum(prediction.mean, 0.0)).all()
+
+
 def test_what_sigma_lacks_widens_the_band_where_g2_is_large():
     values = {"band_factor": 3.0, "band_floor": 0.05}
     mean, sigma = np.array([0.0, 2.0]), np.array([0.1, 0.1])

@@ -310,3 +310,8 @@ def test_without_a_first_shell_there_is_no_verdict_but_red():
     said = replace(said, prediction=replace(said.prediction, first_shell=shell))
     assert judged(said).confidence is Confidence.RED
     assert judged(said).flags[0].code == "no_first_shell"
+
+
+def test_the_probability_of_a_kind_is_between_none_and_certain():
+    kind = Kind.of({"metal": 1.02, "soft": -0.03})
+    assert (kind.metal, kind.soft, kind.carbon) == (1.0, 0.0, 0.0)

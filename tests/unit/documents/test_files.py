@@ -273,6 +273,18 @@ def test_incomplete_lines_are_left_out_and_counted(tmp_path):
     assert [f.code for f in scan.flags] == ["points_dropped"]
 
 
+def test_lines_that_are_no_numbers_are_counted_among_the_data_and_not_behind_them(tmp_path):
+    lines = write(tmp_path / "a.txt", ENERGY, MU).read_text().splitlines()
+    middle, end = lines.copy(), [*lines, "end of scan"]
+    middle[40:43] = ["7110.0 ****"] * 3
+    (tmp_path / "a.txt").write_text("\n".join(middle))
+    scan, sweep = only(tmp_path / "a.txt")
+    assert sweep.energy.size == ENERGY.size - 3
+    assert "3 points" in scan.flags[0].message
+    (tmp_path / "a.txt").write_text("\n".join(end))
+    assert only(tmp_path / "a.txt")[0].flags == ()
+
+
 def test_a_scan_may_be_gzipped_latin_1_utf_16_or_have_a_byte_order_mark(tmp_path):
     text = write(tmp_path / "a.txt", ENERGY, MU, header="# Name: Rosté\n").read_text()
     for data in (gzip.compress(text.encode()), text.encode("latin-1"), text.encode("utf-16"),

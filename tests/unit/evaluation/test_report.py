@@ -10,10 +10,14 @@ from ase.build import bulk
 
 from tests.unit.evaluation.toy import ENERGY, RECIPE, spectrum, write_data
 from xanes_live.descriptor import G2Grid, g2
-from xanes_live.ensemble.data_files import read_measured_set, write_measured_set
+from xanes_live.ensemble.data_files import (
+    read_measured_set,
+    read_training_set,
+    write_measured_set,
+)
 from xanes_live.ensemble.train import train
 from xanes_live.ensemble.training import MARGIN
-from xanes_live.errors import ConfigurationError
+from xanes_live.errors import ConfigurationError, ReadError
 from xanes_live.evaluation.evaluate import Options, evaluate
 from xanes_live.evaluation.measured import read_measured, read_references
 from xanes_live.evaluation.report import Report, with_ends, written
@@ -43,6 +47,15 @@ def folder(tmp_path_factory):
     write_measured_set(path / "measured.npz", measured.training_set(ENERGY), "flattened")
     train(path / "recipe.toml", path / "model", device="cpu")
     return path
+
+
+def test_spectra_of_another_edge_are_refused(folder, tmp_path):
+    references = read_references(folder / "measured.csv")
+    with pytest.raises(ReadError, match="of this element and edge"):
+        read_measured(references, ENERGY + 1000.0, "flattened", G2Grid(size=20))
+    data = read_training_set(folder / "toy.npz", G2Grid(size=20))
+    with pytest.raises(ConfigurationError, match="do not cover a model"):
+        data.must_cover(8100.0, 8150.0, folder / "toy.npz")
 
 
 def test_the_command_line_makes_a_measured_set(folder, tmp_path):

@@ -99,6 +99,15 @@ def test_one_bad_point_is_not_the_beginning():
     assert absorption_begins(x, mu, 0.05) == pytest.approx(begins, abs=0.3)
 
 
+def test_noise_of_fine_steps_is_not_taken_for_a_late_start():
+    x = np.arange(7060.0, 7180.0, 0.05)
+    mu = 0.5 + np.arctan((x - 7120.0) / 0.7) / np.pi
+    begins = absorption_begins(x, mu, 0.03)
+    for seed in range(20):
+        noisy = mu + 0.008 * np.random.default_rng(seed).standard_normal(x.size)
+        assert absorption_begins(x, noisy, 0.03) == pytest.approx(begins, abs=2.5)
+
+
 def test_it_cannot_be_told_without_an_edge_or_a_baseline():
     x = np.arange(7060.0, 7180.0, 0.5)
     assert np.isnan(absorption_begins(x, np.zeros(x.size), 0.03))

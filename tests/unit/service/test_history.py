@@ -197,6 +197,12 @@ def test_repeats_of_several_kinds_are_not_merged_in_silence(kinds):
     assert "would not help" in repeats.advice
 
 
+def test_of_two_odd_ones_among_five_the_one_that_is_merged_is_told():
+    *_, repeats = add_all([run(i, change=0.2 * (k == "B")) for i, k in enumerate("ABABA")])
+    assert sum(r.used for r in repeats.of) == 4
+    assert "repeats_scatter" in [f.code for f in repeats.flags]
+
+
 def test_repeats_that_differ_by_noise_alone_do_not_scatter():
     for noise in (0.0005, 0.005, 0.02):
         *_, repeats = add_all([run(i, noise=noise) for i in range(8)])

@@ -292,7 +292,7 @@ def test_dask_cluster_of_two_workers(tmp_path: Path, feff: None) -> None:
 
 def test_failures_are_records_with_a_reason(feff: None) -> None:
     record = run_task(Task("x", Atoms("FeO", [[0, 0, 0], [0, 0, 0.1]]), 0, None), Settings())
-    assert record == {"id": "x", "ok": False, "error": "geometry: a site 0.10 Å from the absorber"}
+    assert record == {"id": "x", "ok": False, "error": "geometry: two sites 0.10 Å apart"}
 
 
 def test_self_consistent_radius_reaches_every_element() -> None:
