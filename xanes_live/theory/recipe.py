@@ -20,7 +20,7 @@ from ase import Atoms
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from xanes_live.edges import edge_energy
-from xanes_live.errors import ConfigurationError
+from xanes_live.errors import ConfigurationError, TheoryError
 from xanes_live.theory import structures as make
 from xanes_live.theory.tasks import Task
 
@@ -281,6 +281,21 @@ def _sites(recipe: Recipe, source: Source, directory: Path) -> Iterator[Task]:
             yield Task(f"{key}:s{site}", atoms, site, None, meta)
 
 
+def _cut(atoms: Atoms, site: int) -> Atoms | None:
+    """Return the cluster around a site, None if sites overlap there."""
+    try:
+        return make.cut_out(atoms, site)
+    except TheoryError:
+        return None
+
+
+def _impossible(label: str, atoms: Atoms, site: int, element: str, meta: dict[str, Any]) -> Task:
+    """Return a task that will fail with the reason, so that it is recorded and others go on."""
+    whole = atoms.copy()
+    whole.symbols[site] = element
+    return Task(label, whole, site, None, meta)
+
+
 def _distorted(recipe: Recipe, source: Source, directory: Path) -> Iterator[Task]:
     found = _structures(recipe, source, directory)
     for copy in range(source.copies):
@@ -292,9 +307,12 @@ def _distorted(recipe: Recipe, source: Source, directory: Path) -> Iterator[Task
                 continue
             site, count = sites[int(rng.integers(len(sites)))]
             solid = bool(np.any(atoms.pbc))
-            cluster = make.cut_out(atoms, site)
             meta = _meta(atoms, key, source, "distorted")
             meta |= {"multiplicity": count, "site": site}
+            cluster = _cut(atoms, site)
+            if cluster is None:
+                yield _impossible(f"{label}:s{site}", atoms, site, recipe.element, meta)
+                continue
             yield _shaken(f"{label}:s{site}", cluster, solid, meta, source, rng)
 
 
@@ -323,7 +341,11 @@ def _made(recipe: Recipe, source: Source, directory: Path) -> Iterator[Task]:
             if not cations:
                 continue
             site = cations[int(rng.integers(len(cations)))]
-            cluster = make.cut_out(atoms, site)
+            cluster = _cut(atoms, site)
+            if cluster is None:
+                meta = _meta(atoms, key, source, "made") | {"site": site, "ox": -9}
+                yield _impossible(f"{label}:s{site}", atoms, site, recipe.element, meta)
+                continue
             choice = int(rng.integers(5))
             if choice < 3:
                 kind, new = "substituted", make.substituted(cluster, recipe.element, rng)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import subprocess
 import sys
 import time
@@ -249,7 +250,10 @@ def test_a_kill_loses_nothing(tmp_path: Path, feff: None) -> None:
 
 
 @pytest.mark.slow
-def test_a_stop_says_what_is_kept(tmp_path: Path, feff: None) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stop_says_what_is_kept(
+    tmp_path: Path, feff: None, number: signal.Signals, status: int
+) -> None:
     ase.io.write(tmp_path / "c.xyz", carbonyl())
     output = tmp_path / "d.h5"
     program = [
@@ -266,9 +270,9 @@ def test_a_stop_says_what_is_kept(tmp_path: Path, feff: None) -> None:
     until = time.monotonic() + SOON
     while time.monotonic() < until and not list(store.read_journal(output)):
         time.sleep(0.05)
-    running.terminate()
+    running.send_signal(number)
     _, said = running.communicate(timeout=SOON)
-    assert running.returncode == 143
+    assert running.returncode == status
     kept = len(store.known_ids(output)[0])
     assert f"{kept} spectra are kept in {output}" in said
     assert "leaked" not in said

@@ -11,6 +11,7 @@ from ase.build import bulk
 
 from xanes_live.errors import ConfigurationError
 from xanes_live.theory.recipe import Recipe, Source, load_recipe, parse_recipe, work_list
+from xanes_live.theory.tasks import Settings, Task, run_task
 
 SHIPPED = Path(__file__).parents[3] / "models" / "fe-k" / "dataset.toml"
 
@@ -149,3 +150,19 @@ def test_shipped_recipe_is_mostly_minerals() -> None:
     share = {s.name: s.share for s in plan.source}
     solid = sum(v for name, v in share.items() if name.startswith(("mineral", "made", "alloy")))
     assert solid / sum(share.values()) > 0.5
+
+
+@pytest.mark.parametrize("kind", ["distorted", "made"])
+def test_a_structure_that_cannot_be_is_a_task_that_fails(tmp_path: Path, kind: str) -> None:
+    close = Atoms("FeO2", [[0, 0, 0], [0, 0, 2], [0, 0, 2.1]], cell=[6, 6, 6], pbc=True)
+    ase.io.write(tmp_path / "c.extxyz", [close, bulk("FeO", "rocksalt", a=4.3)])
+    plan = Recipe(element="Fe", source=(Source(name="x", kind=kind, files=("c.extxyz",)),))
+    tasks = {t.id.partition(":")[2][0]: t for t in work_list(plan, tmp_path)}
+    assert "two sites 0.10" in run_task(tasks["0"], Settings())["error"]
+    assert kind != "distorted" or "1" in tasks
+
+
+def test_disorder_is_not_computed_as_order() -> None:
+    atoms = bulk("FeO", "rocksalt", a=4.3)
+    atoms.info["occupancy"] = {"0": {"Fe": 0.5, "Mg": 0.5}, "1": {"O": 1.0}}
+    assert "Fe 0.5, Mg 0.5" in run_task(Task("x", atoms, 0, None), Settings())["error"]

@@ -196,3 +196,17 @@ def test_energies_beyond_the_mesh_are_refused_and_not_extrapolated(feff):
     atoms = Atoms("FeO4", [[0, 0, 0], [2, 0, 0], [-2, 0, 0], [0, 2, 0], [0, -2, 0]])
     with pytest.raises(ConfigurationError, match="can be computed"):
         compute_xanes(atoms, 0, scf_radius=None, energies=np.arange(7100.0, 7700.0, 2.0))
+
+
+def test_an_atom_alone_and_a_device_that_is_not_there_are_refused():
+    with pytest.raises(TheoryError, match="no neighbour"):
+        compute_xanes(Atoms("Fe", [[0, 0, 0]]), 0, scf_radius=None, device="cpu")
+    with pytest.raises(ConfigurationError, match="no device 'gpu'"):
+        compute_xanes(bulk("Fe"), 0, scf_radius=None, device="gpu")
+
+
+def test_the_fast_mesh_gives_what_it_reaches(cases: dict, replayed: None) -> None:
+    atoms = atoms_of(cases["FeCO5"])
+    fast, own = (compute_xanes(atoms, 0, scf_radius=None, mesh=mesh) for mesh in ("fast", "feff"))
+    assert 0 < own.energy_eV.size - fast.energy_eV.size < 4
+    assert rms(fast.mu, own.mu[: fast.mu.size]) < 5e-3

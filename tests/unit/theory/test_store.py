@@ -130,3 +130,20 @@ def test_what_is_no_data_set_is_refused(tmp_path):
             store.create(tmp_path / name, np.arange(3.0), {"settings": {}})
         with pytest.raises(ReadError, match=says):
             store.known_ids(tmp_path / name)
+
+
+def test_a_file_of_another_element_is_not_gone_on_with(path, tmp_path):
+    given = {"settings": Settings().as_dict()}
+    nickel = tmp_path / "ni.h5"
+    store.create(nickel, Settings().energy(), given | {"element": "Ni"})
+    store.create(nickel, Settings().energy(), given | {"element": "Ni"})
+    store.create(path, Settings().energy(), given | {"element": "Cu"})  # this one does not say
+    with pytest.raises(ConfigurationError, match="holds spectra of Ni, asked for is Cu"):
+        store.create(nickel, Settings().energy(), given | {"element": "Cu"})
+
+
+def test_spectra_of_two_edges_are_not_exported(path):
+    store.append(path, record("a"))
+    store.append(path, record("b") | {"edge_energy": 8333.0})
+    with pytest.raises(ConfigurationError, match="several edges"):
+        export_npz(path, path.with_suffix(".npz"))
