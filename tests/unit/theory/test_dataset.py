@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -265,18 +266,24 @@ def test_a_stop_says_what_is_kept(
         str(output),
     ]
     running = subprocess.Popen(
-        [*program, "--copies", "40", "--jobs", "2"], stderr=subprocess.PIPE, text=True
+        [*program, "--copies", "40", "--jobs", "2"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
     )
     until = time.monotonic() + SOON
     while time.monotonic() < until and not list(store.read_journal(output)):
         time.sleep(0.05)
-    running.send_signal(number)
+    # a terminal sends Ctrl-C to the workers, too
+    (os.killpg if number == signal.SIGINT else os.kill)(running.pid, number)
     _, said = running.communicate(timeout=SOON)
     assert running.returncode == status
     kept = len(store.known_ids(output)[0])
     assert f"{kept} spectra are kept in {output}" in said
     assert "leaked" not in said
     assert "Traceback" not in said
+    assert not list(tmp_path.glob("xanes-theory-*")), "FEFF was stopped and cleaned up after"
 
 
 @pytest.mark.slow

@@ -128,9 +128,9 @@ def test_ridge_recovers_a_line() -> None:
 
 
 def test_program_failures_carry_its_words(feff: None) -> None:
-    lone = Atoms("FeO", [[0, 0, 0], [0, 0, 50.0]])
+    apart = Atoms("FeO", [[0, 0, 0], [0, 0, 30.0]])
     with pytest.raises(TheoryError, match=r"feff8l_pot.*interstitial"):
-        compute_xanes(lone, 0, scf_radius=None)
+        compute_xanes(apart, 0, scf_radius=None)
 
 
 def test_every_rung_of_the_ladder_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
