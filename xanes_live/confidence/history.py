@@ -330,6 +330,11 @@ def noise_of_distance(distances: Array) -> float:
     return float(rms(half)) if half.size else float("nan")
 
 
+def with_noise(half_width: float, by_noise: float) -> float:
+    """Return the half-width of a 95 % interval with noise of this standard deviation added, Å."""
+    return float(np.hypot(half_width, 1.96 * by_noise))
+
+
 def narrower_by(half_width: float, by_noise: float, n: int) -> float:
     """Return by how much one more repeat narrows the half-width of the 95 % interval, Å.
 
@@ -345,9 +350,8 @@ def narrower_by(half_width: float, by_noise: float, n: int) -> float:
     n
         How many were merged.
     """
-    now = np.hypot(half_width, 1.96 * by_noise)
-    then = np.hypot(half_width, 1.96 * by_noise * np.sqrt(n / (n + 1.0)))
-    return float(now - then)
+    then = with_noise(half_width, by_noise * np.sqrt(n / (n + 1.0)))
+    return with_noise(half_width, by_noise) - then
 
 
 def smooth_sigma(sigma: Array, width: int = 15) -> Array:

@@ -110,7 +110,7 @@ def _read_npz(path: Path, grid: G2Grid) -> TrainingSet:
     if set(columns) >= PACKED:
         return _ragged(unpacked(columns), grid)
     _need(path, EXPORT, set(columns))
-    return _ragged(columns, grid)
+    return _ragged(by_distance(columns), grid)
 
 
 def read_columns(path: Path, names: set[str] | None = None) -> dict[str, NDArray[Any]]:
@@ -136,7 +136,7 @@ def _read_hdf5(path: Path, grid: G2Grid) -> TrainingSet:
             columns["energy"] = columns["energy"] + _one(file["edge_energy"][()], path)
     except OSError as error:
         raise ReadError(f"{path}: {error}") from None
-    return _ragged(columns, grid)
+    return _ragged(by_distance(columns), grid)
 
 
 def _need(path: Path, wanted: set[str], found: set[str]) -> None:
@@ -166,9 +166,7 @@ def _ragged(columns: dict[str, NDArray[Any]], grid: G2Grid) -> TrainingSet:
     counts = np.diff(offset)
     site = np.repeat(np.arange(len(counts)), counts)
     first = offset[:-1][site]
-    distance = columns.get("atom_distance")
-    if distance is None:
-        distance = distances(columns["atom_position"], offset)
+    distance = columns["atom_distance"]
     column = np.arange(len(site)) - first
     near = (column > 0) & (distance < grid.r_c)
     place = _rank_within(site[near], len(counts))
@@ -180,11 +178,12 @@ def _ragged(columns: dict[str, NDArray[Any]], grid: G2Grid) -> TrainingSet:
     return _set(columns, r, z, columns["fermi"], grid)
 
 
-def distances(position: NDArray[Any], offset: NDArray[np.int64]) -> Array:
-    """Return the distance of each atom from the absorber of its site, which is its first, Å."""
-    position = position.astype(np.float64)
+def by_distance(columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Put distances from the absorber, the first atom of each site, in place of positions; Å."""
+    kept, offset = columns.copy(), columns["atom_offset"]
+    position = kept.pop("atom_position").astype(np.float64)
     first = np.repeat(offset[:-1], np.diff(offset))
-    return np.asarray(np.linalg.norm(position - position[first], axis=1))
+    return kept | {"atom_distance": np.linalg.norm(position - position[first], axis=1)}
 
 
 def _rank_within(group: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:

@@ -267,8 +267,7 @@ def _damaged(wide: Array, mu: Array, seed: int) -> Array:
     which = np.random.default_rng(seed).integers(len(SPOILED), size=len(mu))
     made = mu.copy()
     for k, name in enumerate(SPOILED):
-        if (which == k).any():
-            made[which == k] = spoiled(wide, mu[which == k], name)
+        made[which == k] = spoiled(wide, mu[which == k], name)
     return made
 
 

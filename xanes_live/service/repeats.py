@@ -17,6 +17,7 @@ from xanes_live.confidence.history import (
     outlier,
     scatter,
     smooth_sigma,
+    with_noise,
 )
 from xanes_live.domain import (
     Confidence,
@@ -208,7 +209,7 @@ def _half_width(merged: MergedRepeats) -> float:
     shell = merged.first_shell
     if shell is None:
         return float("nan")
-    return float(np.hypot((shell.high - shell.low) / 2.0, 1.96 * (merged.noise or 0.0)))
+    return with_noise((shell.high - shell.low) / 2.0, merged.noise or 0.0)
 
 
 def _drifting(trend: Drift | None, spectra: Sequence[NormalisedSpectrum]) -> tuple[Flag, ...]:

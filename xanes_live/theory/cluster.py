@@ -8,7 +8,6 @@ from itertools import product
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from xanes_live.errors import TheoryError
 from xanes_live.theory.harmonics import Array
@@ -82,24 +81,17 @@ def make_cluster(
     """
     numbers, vectors = _around(atoms, absorber, radius)
     distance = np.linalg.norm(vectors, axis=1)
-    near = _closest(vectors)
+    pairs = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
+    near = pairs[~np.eye(len(pairs), dtype=bool)].min(initial=np.inf)
     if near < OVERLAP:
         raise TheoryError("geometry", f"two sites {near:.2f} Å apart")
-    order = _canonical_order(numbers, vectors, distance)[:MAX_ATOMS]
+    order = _canonical_order(numbers, pairs, distance)[:MAX_ATOMS]
     numbers, vectors = numbers[order], vectors[order]
     if len(np.unique(numbers[1:])) > MAX_SPECIES:
         raise TheoryError("geometry", f"more than {MAX_SPECIES} elements around the absorber")
     if solid is None:
         solid = bool(np.any(atoms.pbc)) or _bulky(vectors)
     return Cluster(numbers, vectors, solid)
-
-
-def _closest(vectors: Array) -> float:
-    """Return the smallest distance of two sites, Å; infinite for one."""
-    if len(vectors) < 2:
-        return float("inf")
-    nearest, _ = cKDTree(vectors).query(vectors, k=2)
-    return float(nearest[:, 1].min())
 
 
 def _around(atoms: Atoms, absorber: int, radius: float) -> tuple[NDArray[np.int_], Array]:
@@ -123,15 +115,12 @@ def _around(atoms: Atoms, absorber: int, radius: float) -> tuple[NDArray[np.int_
     return np.repeat(numbers, len(grid))[inside], images[inside]
 
 
-def _canonical_order(
-    numbers: NDArray[np.int_], vectors: Array, distance: Array
-) -> NDArray[np.int_]:
+def _canonical_order(numbers: NDArray[np.int_], pairs: Array, distance: Array) -> NDArray[np.int_]:
     """Order that does not depend on how the structure was turned, moved or numbered.
 
     FEFF takes the nearest site of an element as its model. Sites at one distance are told apart by
     their surroundings.
     """
-    pairs = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
     surroundings = (numbers[None] * np.exp(-pairs / 2)).sum(1)
     return np.lexsort((np.round(surroundings, 5), numbers, np.round(distance, 5)))
 

@@ -9,7 +9,7 @@ ends.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xanes_live.ensemble.data_files import distances, read_columns
+from xanes_live.ensemble.data_files import EXPORT, by_distance, read_columns
 from xanes_live.ensemble.packed import PACKED, unpacked, write_packed
 from xanes_live.errors import ConfigurationError, ReadError
 from xanes_live.theory.export import export_npz
+from xanes_live.theory.store import known_ids
 
+HDF5 = {".h5", ".hdf5"}
 Columns = dict[str, NDArray[Any]]
 PER_SPECTRUM = ("mu", "fermi", "parent", "source", "id")
 ATOMS = ("atom_offset", "atom_number", "atom_distance")
@@ -66,13 +68,19 @@ def combine(sets: Sequence[Path], output: Path) -> dict[str, int]:
 
 def ids_of(sets: Sequence[Path]) -> set[str]:
     """Return the ids of all spectra of some data sets; raises as :func:`combine` does."""
-    return {str(name) for path in sets for name in _read(path)["id"]}
+    return {name for path in sets for name in _ids(path)}
+
+
+def _ids(path: Path) -> Iterable[str]:
+    if path.suffix in HDF5 and path.exists():
+        return known_ids(path)[0]  # the export that _read makes computes every G2
+    return map(str, _read(path)["id"])
 
 
 def _read(path: Path) -> Columns:
     if not path.exists():
         raise ConfigurationError(f"{path}: no such data set")
-    if path.suffix in {".h5", ".hdf5"}:
+    if path.suffix in HDF5:
         with TemporaryDirectory() as folder:
             copy = Path(folder) / "set.npz"
             export_npz(path, copy, structure=True)
@@ -82,17 +90,9 @@ def _read(path: Path) -> Columns:
         return unpacked(columns)
     if set(columns) >= FIRST_STUDY:
         return _first_study(columns)
-    wanted = {"energy", *PER_SPECTRUM, *ATOMS[:2], "atom_position"}
-    if set(columns) >= wanted:
-        return _by_distance({name: columns[name] for name in sorted(wanted)})
-    raise ReadError(f"{path}: lacks {', '.join(sorted(wanted - set(columns)))}")
-
-
-def _by_distance(columns: Columns) -> Columns:
-    """Replace positions by distances from the absorber."""
-    return columns | {
-        "atom_distance": distances(columns.pop("atom_position"), columns["atom_offset"])
-    }
+    if set(columns) >= EXPORT:
+        return by_distance({name: columns[name] for name in sorted(EXPORT)})
+    raise ReadError(f"{path}: lacks {', '.join(sorted(EXPORT - set(columns)))}")
 
 
 def _refuse_elsewhere(whole: Columns, more: Columns, path: Path) -> None:
@@ -137,7 +137,7 @@ def _first_study(columns: Columns) -> Columns:
             source, columns["id"], columns["parent"], columns["formula"], strict=True
         )
     ]
-    return _by_distance({
+    return by_distance({
         "energy": columns["energy"], "mu": columns["mu"], "fermi": columns["emu"],
         "id": np.array([name for name, _ in named]),
         "parent": np.array([parent for _, parent in named]),

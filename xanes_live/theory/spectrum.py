@@ -287,7 +287,8 @@ def _usable(device: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.zeros(1, dtype=torch.complex64, device=device).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError):
+    except (RuntimeError, AssertionError, TypeError):
+        # unknown or without kernels; PyTorch built without CUDA; a kind without complex numbers
         raise ConfigurationError(f"no device {device!r} here: give 'auto' or 'cpu'") from None
     return device
 

@@ -259,5 +259,6 @@ def test_spoiling_changes_what_it_says_and_nothing_else():
         assert changed.shape == mu.shape
         assert np.isfinite(changed).all()
         assert np.abs(changed - mu).max() > 0.01
+        assert spoiled(energy, mu[:0], name).shape == (0, energy.size)  # of few, none may get it
     shifted = spoiled(energy, mu, "shifted by +5 eV")
     assert np.allclose(shifted[0, 100:], mu[0, 50:-50], atol=1e-6)
