@@ -200,6 +200,11 @@ def stopped(sample: Sample) -> Scan:
     return scan(sample, _until(sample, 45.0), metadata={"num_points": sample.energy.size})
 
 
+def ended_at(end: float) -> Callable[[Sample], Scan]:
+    """Return a way to scan no further than `end` eV above the edge."""
+    return lambda sample: scan(sample, _until(sample, end))
+
+
 def _until(sample: Sample, end: float) -> Channels:
     kept = sample.energy < sample.e0 + end
     return transmission(sample, sample.energy[kept], spectrum(sample)[kept])

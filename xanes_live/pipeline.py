@@ -32,6 +32,7 @@ from xanes_live.domain import (
 from xanes_live.flags import make
 from xanes_live.publish.keys import result_key
 from xanes_live.reduction import normalise, resample, resample_wide, spectra_from_scan
+from xanes_live.reduction.uncertainty import with_other_steps
 
 SOFTWARE = f"xanes-live {__version__}"
 
@@ -85,6 +86,8 @@ class _Stage:
     flags: tuple[Flag, ...]
     wide: Array | None = None
     """μ on the judge's energies, if there is a judge, shape (n_wide,)."""
+    doubt: Array | None = None
+    """What μ on the model's energies may be as well, its edge step being uncertain, (2, n_grid)."""
 
 
 def process(scan: Scan, predictors: Predictors, config: Config) -> Result | Declined:
@@ -175,7 +178,24 @@ def _resampled(
     if judge is None:
         return _Stage(index, item, resample(item, grid, form), item.flags)
     given, wide = resample_wide(item, judge.wide, grid, judge.inner, form)
-    return _Stage(index, item, given, item.flags, wide)
+    return _Stage(index, item, given, item.flags, wide, in_doubt(item, predictor))
+
+
+def in_doubt(item: NormalisedSpectrum, predictor: Predictor) -> Array | None:
+    """Return a spectrum with other edge steps where its own is too uncertain, shape (2, n_grid).
+
+    Parameters
+    ----------
+    item
+        The spectrum, with edge step, uncertainty and ranges.
+    predictor
+        Which form and energies it has.
+    """
+    others = with_other_steps(item)
+    if not others:
+        return None
+    grid, form = predictor.energy, predictor.input_form
+    return np.stack([resample(other, grid, form).mu for other in others])
 
 
 def _predict(
@@ -185,7 +205,8 @@ def _predict(
     ready = [s for s in stages if s.model_input is not None]
     found: Sequence[Prediction | Examined] = ()
     if ready and judge is not None:
-        found = judge.examine(np.stack([s.wide for s in ready if s.wide is not None]))
+        wide = np.stack([s.wide for s in ready if s.wide is not None])
+        found = judge.examine(wide, [s.doubt for s in ready])
     elif ready:
         found = predictor.predict(np.stack([s.model_input.mu for s in ready if s.model_input]))
     said = iter(found)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from scipy.special import stdtr
@@ -330,9 +331,13 @@ def noise_of_distance(distances: Array) -> float:
     return float(rms(half)) if half.size else float("nan")
 
 
-def with_noise(half_width: float, by_noise: float) -> float:
+_Width = TypeVar("_Width", float, Array)
+
+
+def with_noise(half_width: _Width, by_noise: _Width) -> _Width:
     """Return the half-width of a 95 % interval with noise of this standard deviation added, Å."""
-    return float(np.hypot(half_width, 1.96 * by_noise))
+    wider: _Width = np.hypot(half_width, 1.96 * by_noise)
+    return wider
 
 
 def narrower_by(half_width: float, by_noise: float, n: int) -> float:
@@ -350,7 +355,7 @@ def narrower_by(half_width: float, by_noise: float, n: int) -> float:
     n
         How many were merged.
     """
-    then = with_noise(half_width, by_noise * np.sqrt(n / (n + 1.0)))
+    then = with_noise(half_width, by_noise * float(np.sqrt(n / (n + 1.0))))
     return with_noise(half_width, by_noise) - then
 
 

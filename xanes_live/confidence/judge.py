@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -13,10 +13,11 @@ from xanes_live.confidence.assess import Calibration
 from xanes_live.confidence.copies import CHANGES, centre, copies, wide_grid
 from xanes_live.confidence.examined import Examined
 from xanes_live.confidence.experience import Experience
+from xanes_live.confidence.history import with_noise
 from xanes_live.confidence.limits import Kind, ordinary
 from xanes_live.confidence.novelty import Found, Library
-from xanes_live.confidence.signals import NAMES, measure, rms
-from xanes_live.confidence.verdict import Verdict
+from xanes_live.confidence.signals import IN_DOUBT, NAMES, measure, rms
+from xanes_live.confidence.verdict import Verdict, less_certain
 from xanes_live.domain import Array, Cyclic, Evidence, Moved, Neighbour, Prediction, Survey
 
 
@@ -160,24 +161,30 @@ class Judge:
             experience=_experience(model),
         )
 
-    def examine(self, mu: Array) -> list[Examined]:
+    def examine(self, mu: Array, doubts: Sequence[Array | None] = ()) -> list[Examined]:
         """Predict spectra and find out how far to trust that, all in one batch.
 
         Parameters
         ----------
         mu
             Normalised μ on :attr:`wide`, shape (n, n_wide).
+        doubts
+            Of each spectrum what it may be as well, on the model's own energies, (m, n_grid),
+            one standard deviation away; None where nothing is in doubt, or nothing at all.
         """
         seen = look(self.model, self.library, self.wide, mu, self.experience)
         survey, table = seen.survey, seen.signals
         used = table[:, self._used]
-        chance = self.verdict.probability(used)
-        half = self.verdict.half_width(used, ordinary(survey.heads, len(mu)))
+        further = self._moved_by(doubts, survey.r[:, 0])
+        chance = less_certain(self.verdict.probability(used), further)
+        half = with_noise(self.verdict.half_width(used, ordinary(survey.heads, len(mu))), further)
+        names = (*NAMES, IN_DOUBT)
+        signals = np.column_stack([table, np.where(further > 0.0, further, np.nan)])
         return [
             Examined(
                 prediction=_with_interval(survey.predictions[i], float(half[i])),
                 probability=float(chance[i]),
-                signals=dict(zip(NAMES, table[i].tolist(), strict=True)),
+                signals=dict(zip(names, signals[i].tolist(), strict=True)),
                 blame=dict(zip(self.verdict.names, self.verdict.blame(used[i]), strict=True)),
                 strange=self._strange(table[i]),
                 kind=Kind.of({name: float(v[i]) for name, v in survey.heads.items()}),
@@ -185,6 +192,21 @@ class Judge:
             )
             for i in range(len(mu))
         ]
+
+    def _moved_by(self, doubts: Sequence[Array | None], r: Array) -> Array:
+        """Return how far what is in doubt moves the distances `r`, rms in Å, shape (n,)."""
+        moved = np.zeros(r.size)
+        asked = [(i, rows) for i, rows in enumerate(doubts) if rows is not None]
+        if not asked:
+            return moved
+        rows = np.concatenate([rows for _, rows in asked])
+        found = self.model.survey(rows[:, None]).r[:, 0]
+        start = 0
+        for i, own in asked:
+            stop = start + len(own)
+            moved[i] = rms(np.nan_to_num(found[start:stop] - r[i]))
+            start = stop
+        return moved
 
     @cached_property
     def _used(self) -> list[int]:

@@ -53,6 +53,9 @@ SIGNALS = (
         "odds that a prediction like this one, of a computed spectrum, was off by over 0.1 Å",
     ),
 )  # fmt: skip
+IN_DOUBT = "edge_step"
+"""What the uncertainty of the edge step does to the first shell, Å (rms), where it is larger than
+what the ensemble has learnt to live with. The verdict is not fitted to it: it is known outright."""
 NAMES = tuple(signal.name for signal in SIGNALS)
 EXPERIENCE = NAMES.index("experience")
 UNITS = np.array([signal.unit for signal in SIGNALS])

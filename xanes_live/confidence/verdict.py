@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, ndtr, ndtri
 
 from xanes_live.domain import Array
 
@@ -105,6 +105,23 @@ class Verdict:
     def blame(self, signals: Array) -> Array:
         """Return the log-odds each signal of one spectrum costs, shape (k,)."""
         return np.asarray(self.weights * scaled(signals[None], self.units)[0])
+
+
+def less_certain(probability: Array, by_noise: Array) -> Array:
+    """Return probabilities of being right when a further error of the distance is known of.
+
+    Errors are taken for normal ones, so that their variances add.
+
+    Parameters
+    ----------
+    probability
+        That the error is within :data:`RIGHT`, shape (n,).
+    by_noise
+        Standard deviation of the further error, Å, shape (n,).
+    """
+    z = ndtri(0.5 * (1.0 + np.clip(probability, 1e-6, 1.0 - 1e-9)))
+    lower = 2.0 * ndtr(RIGHT / np.hypot(RIGHT / z, by_noise)) - 1.0
+    return np.where(by_noise > 0.0, np.minimum(lower, probability), probability)
 
 
 def scaled(signals: Array, units: Array) -> Array:

@@ -10,10 +10,11 @@ the first EXAFS oscillation.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from xanes_live.domain import Array
+from xanes_live.domain import Array, NormalisedSpectrum
 
 _POST: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
     # degree: (eV above the edge, relative error)
@@ -45,6 +46,10 @@ _POST: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
         (0.80, 0.55, 0.55, 0.43, 0.32, 0.21, 0.145, 0.095, 0.066, 0.050, 0.030, 0.015),
     ),
 }
+LEARNT = 0.05
+"""Relative error of the edge step that ensembles meet while they learn and are calibrated."""
+MOST = 0.5
+"""Largest relative error of the edge step that is tried."""
 _PRE = (
     # eV below the edge, relative error
     (2, 5, 8, 10, 15, 20, 30, 40, 50, 75, 100, 150),
@@ -86,6 +91,45 @@ def edge_step_error(pre: float, post: float, degree: int, counting: float) -> fl
     """
     parts = (pre_edge_error(pre), post_edge_error(post, degree), counting)
     return float(np.sqrt(sum(part * part for part in parts)))
+
+
+def with_other_steps(item: NormalisedSpectrum) -> tuple[NormalisedSpectrum, ...]:
+    """Return a spectrum as it would be, were its edge step off by more than an ensemble knows.
+
+    Parameters
+    ----------
+    item
+        With the uncertainty of its edge step.
+
+    Returns
+    -------
+    tuple
+        Normalised with a step one standard deviation lower and higher, what ensembles have learnt
+        to live with (:data:`LEARNT`) taken out in quadrature; nothing where that leaves nothing.
+    """
+    error = (item.edge_step_sigma or 0.0) / item.edge_step
+    if not error > LEARNT:
+        return ()
+    # a step as uncertain as that is not known at all
+    excess = min(float(np.sqrt(error * error - LEARNT * LEARNT)), MOST)
+    return tuple(_with_step(item, sign * excess) for sign in (-1.0, 1.0))
+
+
+def _with_step(item: NormalisedSpectrum, change: float) -> NormalisedSpectrum:
+    """Return a spectrum normalised with an edge step larger by the share `change`.
+
+    A post-edge line that is wrong at e0 turns about the middle of the range it was fitted to, and
+    flattening follows it; a constant only changes the scale.
+    """
+    ranges, larger = item.ranges, 1.0 + change
+    normalised, flattened = item.normalised / larger, item.flattened / larger
+    if int(ranges["nnorm"]) > 0:
+        x = item.energy - item.e0
+        off = change * (1.0 - 2.0 * x / (ranges["norm1"] + ranges["norm2"]))
+        above = 1.0 + (item.flattened - 1.0 - off) / larger
+        flattened = np.where(x > 0.0, above, flattened)
+    step = item.edge_step * larger
+    return replace(item, normalised=normalised, flattened=flattened, edge_step=step)
 
 
 def step_noise(x: Array, ranges: Mapping[str, float], noise: float) -> float:

@@ -35,7 +35,7 @@ from xanes_live.domain import (
 )
 from xanes_live.edges import edge_energy
 from xanes_live.flags import by_importance, make
-from xanes_live.pipeline import Predictor, judge_of
+from xanes_live.pipeline import Predictor, in_doubt, judge_of
 from xanes_live.reduction import Merged, merge, resample_array, stack
 from xanes_live.reduction.absorption import DAMPED, damping
 from xanes_live.reduction.align import foil_energy
@@ -90,7 +90,7 @@ def judge(
     trend, odd = _compared(together)
     used = _used(len(of), trend, {*(one.position for one in odd), *_short(spectra, predictor)})
     merged = merge([spectra[i] for i in used])
-    said, gain = _predicted(merged, predictor)
+    said, gain = _predicted(merged, spectra[used[0]], predictor)
     of = tuple(replace(repeat, used=position in used) for position, repeat in enumerate(of))
     present = {position for position, repeat in enumerate(of) if repeat.uid == uid}
     named = next((one for one in odd if one.position in present), None)
@@ -171,9 +171,11 @@ def _used(n: int, trend: Drift | None, left_out: set[int]) -> list[int]:
     return [i for i in kept if i not in left_out] or [0]
 
 
-def _predicted(merged: Merged, predictor: Predictor) -> tuple[MergedRepeats, float | None]:
+def _predicted(
+    merged: Merged, first: NormalisedSpectrum, predictor: Predictor
+) -> tuple[MergedRepeats, float | None]:
     """Predict the merge, bare and with noise; return also what one more repeat would bring."""
-    shell, by_noise = _shell_and_noise(merged, predictor)
+    shell, by_noise = _shell_and_noise(merged, first, predictor)
     made = MergedRepeats(
         merged.energy, merged.normalised, merged.sigma, merged.count, shell, by_noise
     )
@@ -183,10 +185,13 @@ def _predicted(merged: Merged, predictor: Predictor) -> tuple[MergedRepeats, flo
     return made, narrower_by(half, by_noise, merged.count)
 
 
-def _shell_and_noise(merged: Merged, predictor: Predictor) -> tuple[FirstShell, float]:
+def _shell_and_noise(
+    merged: Merged, first: NormalisedSpectrum, predictor: Predictor
+) -> tuple[FirstShell, float]:
     """Return the first shell of a merge, with its interval, and the σ of it by noise, Å.
 
-    The interval is made as that of a single spectrum is: by the judge if the model has one.
+    The interval is made as that of a single spectrum is: by the judge if the model has one. The
+    edge step is taken to be as uncertain as that of `first`: repeats share their ranges.
     """
     curve = merged.flattened if predictor.input_form == "flattened" else merged.normalised
     noisy = curve + draws(smooth_sigma(merged.sigma), PAIRS)
@@ -199,9 +204,23 @@ def _shell_and_noise(merged: Merged, predictor: Predictor) -> tuple[FirstShell, 
         distances = np.array([said.first_shell.r for said in others])
         return plain.first_shell, noise_of_distance(distances)
     wide = resample_array(merged.energy, curve, judge.wide).mu
-    examined = judge.examine(wide[None])[0]
+    examined = judge.examine(wide[None], [in_doubt(_as_first(merged, first), predictor)])[0]
     rows = resample_array(merged.energy, noisy, predictor.energy).mu
     return examined.prediction.first_shell, noise_of_distance(judge.model.survey(rows[None]).r[0])
+
+
+def _as_first(merged: Merged, first: NormalisedSpectrum) -> NormalisedSpectrum:
+    """Return the merge as a spectrum with the edge step, and its uncertainty, of the first."""
+    inside = np.isin(first.energy, merged.energy)
+    return replace(
+        first,
+        energy=merged.energy,
+        mu=first.mu[inside],
+        normalised=merged.normalised,
+        flattened=merged.flattened,
+        pre_edge=first.pre_edge[inside],
+        post_edge=first.post_edge[inside],
+    )
 
 
 def _half_width(merged: MergedRepeats) -> float:

@@ -16,7 +16,13 @@ from xanes_live.confidence.limits import Kind, limits, ordinary
 from xanes_live.confidence.novelty import Library, warps
 from xanes_live.confidence.places import Places
 from xanes_live.confidence.signals import NAMES, SIGNALS, UNITS, measure
-from xanes_live.confidence.verdict import Verdict, fit_error, fit_probability, scaled
+from xanes_live.confidence.verdict import (
+    Verdict,
+    fit_error,
+    fit_probability,
+    less_certain,
+    scaled,
+)
 from xanes_live.config import ConfidenceConfig
 from xanes_live.domain import Confidence, Evidence, Survey
 from xanes_live.ensemble.forward_training import principal
@@ -176,6 +182,20 @@ def test_nothing_that_goes_wrong_raises_the_probability(rows, column, more):
     judge = verdict()
     assert judge.probability(worse)[0] <= judge.probability(base)[0] + 1e-12
     assert judge.half_width(worse)[0] >= judge.half_width(base)[0] - 1e-12
+
+
+@given(st.floats(0.01, 0.999), st.floats(0.0, 2.0), st.floats(0.0, 0.5))
+def test_what_is_known_to_be_uncertain_lowers_the_probability(probability, by_noise, more):
+    chance = np.array([probability])
+    once = less_certain(chance, np.array([by_noise]))
+    again = less_certain(chance, np.array([by_noise + more]))
+    assert 0.0 <= again[0] <= once[0] <= probability
+
+
+def test_errors_add_as_normal_ones_do():
+    """68.27 % within 0.1 Å is σ = 0.1 Å; with as much again it is √2 times that."""
+    both = less_certain(np.array([0.682689, 0.9]), np.array([0.1, 0.0]))
+    assert both == pytest.approx([0.520500, 0.9], abs=1e-5)
 
 
 def test_an_unknown_signal_counts_as_silent():

@@ -241,6 +241,26 @@ def test_the_model_then_judges_scans(folder, scores):
     assert [f.probability for f in together] == [f.probability for f in found]
 
 
+def test_what_is_in_doubt_widens_the_interval_and_lowers_the_probability(folder, scores):
+    judge = Judge.of(Ensemble.load(folder / "model", "cpu"))
+    mu = np.stack([spectrum(r, judge.wide) for r in (2.0, 2.1, 2.2)])
+    certain = judge.examine(mu)
+    # the middle one may as well be either of its neighbours
+    found = judge.examine(mu, [None, mu[[0, 2]][:, judge.inner], None])
+    for k in (0, 2):
+        assert found[k].probability == certain[k].probability
+        assert np.isnan(found[k].signals["edge_step"])
+    middle, before = found[1].prediction.first_shell, certain[1].prediction.first_shell
+    moved = [certain[k].prediction.first_shell.r - before.r for k in (0, 2)]
+    by = np.sqrt(np.mean(np.square(moved)))
+    assert found[1].signals["edge_step"] == pytest.approx(by, abs=1e-3)
+    assert (middle.high - middle.low) / 2 == pytest.approx(
+        np.hypot((before.high - before.low) / 2, 1.96 * by), rel=1e-2
+    )
+    assert found[1].probability < certain[1].probability
+    assert middle.r == before.r
+
+
 def test_what_is_calibrated_is_another_model(folder, scores):
     """Results judged otherwise must not share a key with those published before."""
     before, after = (Ensemble.load(folder / n, "cpu").info for n in ("as-trained", "model"))

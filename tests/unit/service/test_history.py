@@ -67,6 +67,17 @@ def run(number, *, at=None, sample="powder", n=1, change=0.0, noise=0.002, reduc
     return factories.result(spectra=tuple(spectra), **(fields | scan))
 
 
+def uncertain(result):
+    """Return the run with edge steps uncertain by 13 %, post-edges being constants."""
+    spectra = []
+    for made in result.spectra:
+        old = made.normalised
+        ranges = {**old.ranges, "nnorm": 0.0}
+        item = replace(old, edge_step_sigma=0.13 * old.edge_step, ranges=ranges)
+        spectra.append(replace(made, normalised=item))
+    return replace(result, spectra=tuple(spectra))
+
+
 def add_all(results, predictor=None, history=None):
     history = history or History(CONFIG)
     predictor = predictor or Linear()
@@ -337,12 +348,16 @@ def test_a_merge_has_the_interval_of_the_judge_where_there_is_one(monkeypatch):
     def survey(rows):
         return SimpleNamespace(r=2.0 + 20.0 * rows[..., 60:64].mean(axis=-1))
 
-    def examine(rows):
+    doubts = []
+
+    def examine(rows, doubt):
         assert rows.shape == (1, 81)
+        doubts.extend(doubt)
         shell = FirstShell(2.1, 0.01, 2.0, 2.2, np.array([2.1]))
         return [SimpleNamespace(prediction=replace(factories.prediction(), first_shell=shell))]
 
-    judge = SimpleNamespace(wide=wide, examine=examine, model=SimpleNamespace(survey=survey))
+    model = SimpleNamespace(survey=survey)
+    judge = SimpleNamespace(wide=wide, examine=examine, model=model)
     monkeypatch.setattr(judging, "judge_of", lambda model: judge)
     *_, repeats = add_all([run(i, noise=0.03) for i in range(2)], predictor)
     shell = repeats.merged.first_shell
@@ -350,6 +365,12 @@ def test_a_merge_has_the_interval_of_the_judge_where_there_is_one(monkeypatch):
     assert repeats.merged.noise > 0.05
     assert repeats.one_more_narrows_by > judging.WORTH
     assert predictor.batches == []
+    assert doubts == [None]
+    runs = [uncertain(run(i, noise=0.03)) for i in range(2, 4)]
+    add_all(runs, predictor)
+    lower, higher = doubts[-1]
+    assert lower.shape == predictor.energy.shape
+    assert (lower - higher)[-40:].mean() == pytest.approx(0.24, abs=0.02)
 
 
 def test_spoiled_and_unpredicted_spectra_are_not_remembered():
