@@ -168,6 +168,16 @@ def dropout(sample: Sample) -> Scan:
     return scan(sample, replace(made, i0=made.i0 * left + 100.0, it=made.it * left + 500.0))
 
 
+def frozen(sample: Sample) -> Scan:
+    """Let the detector behind the sample hang for a fifth of the scan, at the edge."""
+    made = transmission(sample)
+    assert made.it is not None
+    it = made.it.copy()
+    at = int(np.searchsorted(made.energy, sample.e0 - 5.0))
+    it[at : at + it.size // 5] = it[at]
+    return scan(sample, replace(made, it=it))
+
+
 def absent(sample: Sample) -> Scan:
     """Miss the sample: air and windows absorb, the element does not."""
     rng = np.random.default_rng(1)
@@ -236,6 +246,7 @@ FITTING: Mapping[str, set[str]] = {
     "noisy": {"noisy"},
     "saturated": {"channel_saturated"},
     "dropout": {"dropout"},
+    "frozen": {"channel_frozen"},
     "absent": {"no_edge"},
     "swapped": {"negative_edge_step", "detector_dead"},
     "wrong_channel": {"detector_dead", "no_edge"},
@@ -258,6 +269,7 @@ WAYS: Mapping[str, Callable[[Sample], Scan]] = {
         noisy,
         saturated,
         dropout,
+        frozen,
         absent,
         swapped,
         wrong_channel,

@@ -27,6 +27,13 @@ MEASUREMENT = (
         "Check the detector and its offset.",
     ),
     FlagKind(
+        "channel_frozen",
+        WARNING,
+        "{channel} gives one and the same reading at {count} points, {low:.0f} to {high:.0f} eV",
+        "The detector or its read-out hung.",
+        "Restart the read-out and repeat the scan: the spectrum is wrong there.",
+    ),
+    FlagKind(
         "over_absorption",
         WARNING,
         "self-absorption suspected: {reason}",

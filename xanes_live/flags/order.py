@@ -9,6 +9,7 @@ from xanes_live.flags.table import FLAGS
 CAUSES = frozenset(
     {
         "channel_saturated",
+        "channel_frozen",
         "over_absorption",
         "noisy",
         "energy_scale_off",

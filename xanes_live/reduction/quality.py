@@ -15,6 +15,11 @@ _PLATEAU = 5
 """Points in a row at exactly the highest reading that mean clipping."""
 _CLIPPABLE = 1000.0
 """Highest readings below this repeat by chance in counted data."""
+_FROZEN = 8
+"""Points in a row with one reading from which a channel hangs."""
+_REPEATS = 0.05
+"""Share of equal neighbours from which equal readings say nothing: a channel that counts little, or is
+written with few digits."""
 _WHITE = 1.4
 """Von Neumann's ratio from which readings are noise: it is 2 for noise, near 0 for structure."""
 
@@ -64,6 +69,25 @@ def saturated_fraction(raw: Array, saturation: float | None = None) -> float:
     return clipped / raw.size
 
 
+def frozen(readings: Array) -> slice | None:
+    """Return the points at which a channel hangs, giving one reading; None where it does not.
+
+    A channel that never changes does not hang: it was set so, or written so.
+    """
+    same = np.diff(readings) == 0.0
+    turns = np.flatnonzero(np.diff(np.concatenate(([0], same.astype(np.int8), [0]))))
+    if turns.size == 0:
+        return None
+    starts, stops = turns[::2], turns[1::2] + 1
+    longest = int(np.argmax(stops - starts))
+    start, stop = int(starts[longest]), int(stops[longest])
+    others = readings.size - (stop - start)
+    equal = int(same.sum()) - (stop - start - 1)
+    if stop - start < _FROZEN or others < _FROZEN or equal > _REPEATS * others:
+        return None
+    return slice(start, stop) if readings[start] > 0 else None
+
+
 def follows_energy(readings: Array) -> bool:
     """Whether readings vary from point to point less than over the scan (they are not noise).
 
@@ -100,6 +124,27 @@ def quality_flag(name: str, quality: Quality, readings: Array, fraction: float) 
         bad = int(np.sum(~(np.isfinite(readings) & (readings > 0))))
         return make("channel_invalid", channel=name, count=bad)
     return None
+
+
+def frozen_flag(name: str, energy: Array, readings: Array, quality: Quality) -> Flag | None:
+    """Return the flag for a channel that hangs; a clipped or dead one is told otherwise.
+
+    Parameters
+    ----------
+    name
+        What the operator calls the channel.
+    energy
+        eV, shape (n_points,).
+    readings
+        Counts, shape (n_points,).
+    quality
+        From :func:`channel_quality`.
+    """
+    hung = frozen(readings) if quality is Quality.GOOD else None
+    if hung is None:
+        return None
+    low, high = float(energy[hung.start]), float(energy[hung.stop - 1])
+    return make("channel_frozen", channel=name, count=hung.stop - hung.start, low=low, high=high)
 
 
 def disagreement(shape: Array, reference: Array, energy: Array) -> float:

@@ -16,7 +16,12 @@ from xanes_live.config import BeamlineConfig
 from xanes_live.domain import Array, Channels, Flag, Mode, Quality, Scan
 from xanes_live.flags import make
 from xanes_live.reduction.fluorescence import describe, sum_elements
-from xanes_live.reduction.quality import channel_quality, quality_flag, saturated_fraction
+from xanes_live.reduction.quality import (
+    channel_quality,
+    frozen_flag,
+    quality_flag,
+    saturated_fraction,
+)
 from xanes_live.reduction.sweep import Order
 
 NAMES = {"i0": "I0", "it": "It", "ir": "Ir", "fluorescence": "the fluorescence detector", "mu": "μ"}
@@ -88,8 +93,11 @@ def read_channels(
         counts[role] = upright(raw - dark.get(role, 0.0))
         fraction = saturated_fraction(raw, beamline.saturation.get(role))
         quality[role] = channel_quality(counts[role], fraction)
-        flag = quality_flag(NAMES[role], quality[role], counts[role], fraction)
-        flags[role] = () if flag is None else (flag,)
+        told = (
+            quality_flag(NAMES[role], quality[role], counts[role], fraction),
+            frozen_flag(NAMES[role], order.energy, raw, quality[role]),
+        )
+        flags[role] = tuple(flag for flag in told if flag is not None)
     _read_fluorescence(channels, order, beamline, dark, counts, quality, flags)
     if channels.mu is not None and channels.mu.shape == channels.energy.shape:
         counts["mu"] = order.apply(_sane(channels.mu))
@@ -149,6 +157,9 @@ def _read_fluorescence(
             level = beamline.saturation.get("fluorescence")
             worst = max(saturated_fraction(element, level) for element in raw)
             notes.append(make("channel_saturated", channel=NAMES["fluorescence"], fraction=worst))
+        else:
+            hung = frozen_flag(NAMES["fluorescence"], order.energy, summed.total, Quality.GOOD)
+            notes.extend([] if hung is None else [hung])
     flags["fluorescence"] = tuple(notes)
 
 

@@ -14,7 +14,12 @@ from xanes_live.config import BeamlineConfig, ReductionConfig
 from xanes_live.domain import Channels, Mode, Quality, Scan, Severity, Spectrum, Unusable
 from xanes_live.reduction import spectra_from_scan
 from xanes_live.reduction.fluorescence import sum_elements
-from xanes_live.reduction.quality import channel_quality, follows_energy, saturated_fraction
+from xanes_live.reduction.quality import (
+    channel_quality,
+    follows_energy,
+    frozen,
+    saturated_fraction,
+)
 
 BEAMLINE, REDUCTION = BeamlineConfig(), ReductionConfig()
 
@@ -289,6 +294,57 @@ def test_many_invalid_readings_are_a_warning():
     spectrum = reduce(scan_of(replace(c, it=it, ir=None), mode=Mode.TRANSMISSION))
     assert "channel_invalid" in codes(spectrum)
     assert spectrum.quality["it"] is Quality.INVALID_VALUES
+
+
+# -- a read-out that hangs -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ["i0", "it"])
+def test_a_channel_that_hangs_is_named_with_its_energies(role):
+    c = sweep()
+    hung = getattr(c, role).copy()
+    hung[100:130] = hung[100]
+    spectrum = reduce(scan_of(replace(c, **{role: hung}), mode=Mode.TRANSMISSION))
+    (flag,) = [flag for flag in spectrum.flags if flag.code == "channel_frozen"]
+    name = {"i0": "I0", "it": "It"}[role]
+    assert flag.message.startswith(f"{name} gives one and the same reading at 30 points")
+    assert f"{c.energy[100]:.0f} to {c.energy[129]:.0f} eV" in flag.message
+    up = slice(None, None, -1)
+    down = replace(c, **{name: getattr(c, name)[up] for name in ("energy", "i0", "it", "ir")})
+    down = replace(down, **{role: hung[up]}, fluorescence=None)
+    assert "channel_frozen" in codes(reduce(scan_of(down, mode=Mode.TRANSMISSION)))
+
+
+def test_the_fluorescence_detector_hangs_when_all_of_it_does():
+    c = sweep()
+    hung = c.fluorescence.copy()
+    hung[:, 60:90] = hung[:, 60:61]
+    spectrum = reduce(scan_of(replace(c, it=None, fluorescence=hung), mode=Mode.FLUORESCENCE))
+    assert "channel_frozen" in codes(spectrum)
+
+
+@pytest.mark.parametrize("mean", [0.5, 3.0, 40.0, 1e4])
+def test_counting_repeats_itself_by_chance(mean):
+    for seed in range(20):
+        assert frozen(np.random.default_rng(seed).poisson(mean, 800).astype(float)) is None
+
+
+def test_what_never_changes_and_what_is_written_with_few_digits_does_not_hang():
+    slow = np.round(np.linspace(1.20, 1.25, 300), 3)
+    assert frozen(slow) is None
+    assert frozen(np.full(300, 5e5)) is None
+    monitor = np.full(300, 1e5)  # counted until the monitor is full
+    monitor[[17, 130]] = 99_998.0
+    assert frozen(monitor) is None
+    assert frozen(np.array([])) is None
+    assert frozen(np.full(40, np.nan)) is None
+    noise = np.random.default_rng(1).normal(1e4, 10.0, 300)
+    noise[50:57] = noise[50]
+    assert frozen(noise) is None
+    noise[50:58] = noise[50]
+    assert frozen(noise) == slice(50, 58)
+    noise[50:58] = 0.0  # dead, which is told otherwise
+    assert frozen(noise) is None
 
 
 # -- saturation ----------------------------------------------------------------------------------
