@@ -10,10 +10,14 @@ import numpy as np
 from xanes_live.domain import Array, NormalisedSpectrum
 from xanes_live.reduction.resample import resample_array
 
+REPEATABLE = 0.004
+"""Scatter of one repeat beyond its counting noise, edge steps: scale and slope of
+normalisation. Without it the quietest would be all of a merge."""
+
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """Mean of several spectra."""
+    """Mean of several spectra, each weighted by what its noise makes it worth."""
 
     energy: Array
     """eV, shape (n_points,)."""
@@ -24,7 +28,7 @@ class Merged:
     """Standard error of `normalised`, shape (n_points,), from the scatter of the repeats
     (ddof = 1); from their noise where there is only one."""
     spread: Array
-    """Standard deviation of one repeat, shape (n_points,)."""
+    """Standard deviation of a repeat as good as the usual one, shape (n_points,)."""
     count: int
     """How many were merged."""
 
@@ -72,23 +76,44 @@ def stack(spectra: Sequence[NormalisedSpectrum]) -> Stacked:
 def merge(spectra: Sequence[NormalisedSpectrum]) -> Merged:
     """Average normalised spectra on the energies of the first that all of them cover.
 
+    The mean is weighted by 1/(noise² + :data:`REPEATABLE`²), so that a noisy repeat does not spoil
+    the others; its standard error follows from the weighted scatter.
+
     Parameters and errors are those of :func:`stack`.
     """
     found = stack(spectra)
     count = len(spectra)
+    share = _shares(spectra)
+    mean = share @ found.normalised
     if count > 1:
-        spread = found.normalised.std(axis=0, ddof=1)
+        scatter = share @ (found.normalised - mean) ** 2
+        spread = np.sqrt(scatter * count / (count - 1.0))
     else:
-        noise = (spectra[0].spectrum.noise or 0.0) / spectra[0].edge_step
-        spread = np.full(found.energy.size, noise)
+        spread = np.full(found.energy.size, _noise(spectra[0]) or 0.0)
     return Merged(
         energy=found.energy,
-        normalised=found.normalised.mean(axis=0),
-        flattened=found.flattened.mean(axis=0),
+        normalised=mean,
+        flattened=share @ found.flattened,
         sigma=spread / np.sqrt(count),
         spread=spread,
         count=count,
     )
+
+
+def _shares(spectra: Sequence[NormalisedSpectrum]) -> Array:
+    """Return the weights of the mean, adding up to 1; equal where a noise is not known."""
+    noise = [_noise(spectrum) for spectrum in spectra]
+    known = [value for value in noise if value is not None]
+    if len(known) < len(noise):
+        return np.full(len(noise), 1.0 / len(noise))
+    weight = 1.0 / (np.square(known) + REPEATABLE**2)
+    return np.asarray(weight / weight.sum(), dtype=np.float64)
+
+
+def _noise(spectrum: NormalisedSpectrum) -> float | None:
+    """Return the point-to-point noise, edge steps."""
+    noise = spectrum.spectrum.noise
+    return None if noise is None else noise / spectrum.edge_step
 
 
 def _on(energy: Array, mu: Array, grid: Array) -> Array:

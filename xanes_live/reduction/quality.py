@@ -18,8 +18,7 @@ _CLIPPABLE = 1000.0
 _FROZEN = 8
 """Points in a row with one reading from which a channel hangs."""
 _REPEATS = 0.05
-"""Share of equal neighbours from which equal readings say nothing: a channel that counts little, or is
-written with few digits."""
+"""Share of equal neighbours from which equal readings say nothing: few counts, or few digits."""
 _WHITE = 1.4
 """Von Neumann's ratio from which readings are noise: it is 2 for noise, near 0 for structure."""
 

@@ -230,6 +230,29 @@ def test_a_merge_is_the_mean_with_its_standard_error():
     assert np.mean(np.abs(pull) < 2.31) == pytest.approx(0.95, abs=0.03)  # Student's t, 8 degrees
 
 
+def test_a_noisy_repeat_counts_for_what_it_is_worth():
+    """Errors of the weighted mean: those of the good ones, as honest as before, for 60 draws."""
+    n = normalised()
+    pulls, errors = [], []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        spectra = []
+        for level in (0.005, 0.005, 0.005, 0.1):
+            mu = n.normalised + level * rng.standard_normal(n.energy.size)
+            source = replace(n.spectrum, noise=level * n.edge_step)
+            spectra.append(replace(n, normalised=mu, spectrum=source))
+        merged = merge(spectra)
+        errors.append(merged.normalised - n.normalised)
+        pulls.append(errors[-1] / merged.sigma)
+    assert np.std(errors) == pytest.approx(0.005 / np.sqrt(3.0), rel=0.15)
+    # Student's t of 2 to 3 degrees
+    assert np.mean(np.abs(pulls) < 3.18) > 0.92
+    (unknown, *others) = spectra
+    blank = replace(unknown, spectrum=replace(unknown.spectrum, noise=None))
+    plain = merge([blank, *others])
+    np.testing.assert_allclose(plain.normalised, np.mean([s.normalised for s in spectra], axis=0))
+
+
 def test_repeats_on_other_grids_and_ranges_merge_on_what_they_share():
     first, second = repeats(2, noise=0.0)
     keep = (second.energy > 7000.0) & (second.energy < 7500.0)
