@@ -99,6 +99,7 @@ def theory_command(
                 limit=limit,
                 retry_failed=retry_failed,
                 elsewhere=ids_of(known or []),
+                compare=recipe is None,
                 report=display,
             )
         typer.echo(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -13,18 +13,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from xanes_live.errors import ConfigurationError, MissingDependencyError
+import numpy as np
+
+from xanes_live.errors import ConfigurationError, MissingDependencyError, TheoryError
 from xanes_live.processes import processes
 from xanes_live.theory import store
+from xanes_live.theory.cluster import make_cluster
 from xanes_live.theory.export import export_npz
 from xanes_live.theory.feff_run import feff_directory
 from xanes_live.theory.store import Record
+from xanes_live.theory.structures import CUT
 from xanes_live.theory.tasks import Settings, Task, run_task
 
 __all__ = ["Progress", "build", "consolidate", "export_npz"]
 
 consolidate = store.consolidate
 Pool = Callable[[], AbstractContextManager[Executor]]
+Geometry = tuple[np.ndarray, np.ndarray]
+SAME = 1e-3
+"""Positions nearer than this are the same, Å: they are kept in single precision."""
 SLOTS_PER_JOB = 3
 """Tasks handed out ahead, so that no worker waits."""
 
@@ -58,6 +65,7 @@ def build(
     limit: int | None = None,
     retry_failed: bool = False,
     elsewhere: Collection[str] = (),
+    compare: bool = False,
     report: Callable[[Progress, Record], None] | None = None,
 ) -> Progress:
     """Compute every task that `path` does not hold yet.
@@ -83,6 +91,8 @@ def build(
         Try tasks again that failed in an earlier run.
     elsewhere
         Ids of tasks that need not be computed: other data sets hold them.
+    compare
+        Make sure that what `path` holds under the name of a task is its structure: files change.
     report
         Called with the progress and each record.
 
@@ -94,7 +104,8 @@ def build(
     Raises
     ------
     ConfigurationError
-        If `path` was made with other settings or for another element, or no dask scheduler answers.
+        If `path` was made with other settings or for another element, or holds another structure
+        under the name of a task, or no dask scheduler answers.
     MissingDependencyError
         Without FEFF8L, or without dask.distributed if an address is given.
     """
@@ -104,7 +115,9 @@ def build(
     done, failed = store.known_ids(path)
     progress = Progress(skipped=len(done) + len(failed), held=len(done), started=time.monotonic())
     known = (done if retry_failed else done | failed).union(elsewhere)
-    todo: Iterator[Task] = (task for task in tasks if task.id not in known)
+    held = store.geometries(path) if compare else {}
+    todo: Iterator[Task]
+    todo = (task for task in tasks if task.id not in known or _is_other(task, held, path))
     if limit is not None and len(done) >= limit:
         todo = iter(())
     pool: Pool = partial(processes, jobs) if dask is None else _cluster(dask)
@@ -120,6 +133,34 @@ def build(
                 break
     store.consolidate(path)
     return progress
+
+
+def _is_other(task: Task, held: Mapping[str, Geometry], path: Path) -> bool:
+    """Refuse a task whose name stands for another structure in the file; always False.
+
+    Raises
+    ------
+    ConfigurationError
+        If it does.
+    """
+    if task.id not in held:
+        return False
+    if not _same_structure(task, *held[task.id]):
+        raise ConfigurationError(
+            f"{path} holds the spectrum of another structure as {task.id}: the structure file has "
+            "changed since. Give another output file, or the structure another name"
+        )
+    return False
+
+
+def _same_structure(task: Task, numbers: np.ndarray, positions: np.ndarray) -> bool:
+    try:
+        cluster = make_cluster(task.atoms, task.absorber, CUT, solid=task.solid)
+    except TheoryError:
+        return False
+    return np.array_equal(cluster.numbers, numbers) and np.allclose(
+        cluster.positions, positions, atol=SAME
+    )
 
 
 def _attributes(settings: Settings, element: str | None) -> dict[str, Any]:

@@ -273,3 +273,18 @@ def known_ids(path: Path) -> tuple[set[str], set[str]]:
     for record in read_journal(path):
         (done if record["ok"] else failed).add(record["id"])
     return done, failed - done
+
+
+def geometries(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return atomic numbers (n,) and positions (n, 3) in Å, the absorber first, by id."""
+    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    if path.exists():
+        with opened(path) as file:
+            offset = file["atoms/offset"][()]
+            number, position = file["atoms/number"][()], file["atoms/position"][()]
+            for name, start, stop in zip(_texts(file["id"]), offset, offset[1:], strict=False):
+                found[name] = number[start:stop], position[start:stop]
+    for record in read_journal(path):
+        if record["ok"]:
+            found.setdefault(record["id"], (record["numbers"], record["positions"]))
+    return found

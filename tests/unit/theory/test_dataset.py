@@ -70,6 +70,27 @@ def test_what_is_there_is_not_computed_again(tmp_path: Path, quick: Settings, fe
         assert "xraylarch=" in file.attrs["software"]
 
 
+def test_a_structure_file_that_has_changed_is_not_taken_for_the_old_one(
+    tmp_path: Path, quick: Settings, feff: None
+) -> None:
+    runner = CliRunner()
+    app = typer.Typer()
+    app.command()(theory_command)
+    structure, out = tmp_path / "iron.cif", tmp_path / "d.h5"
+    ase.io.write(structure, bulk("Fe", "bcc", 2.866))
+    command = [str(structure), "-o", str(out)]
+    assert runner.invoke(app, command).exit_code == 0
+    again = runner.invoke(app, command)
+    assert again.exit_code == 0
+    assert "0 of them computed now" in again.output
+    ase.io.write(structure, bulk("Fe", "bcc", 2.90))
+    changed = runner.invoke(app, command)
+    assert isinstance(changed.exception, ConfigurationError)
+    assert "another structure as iron:0:s0" in str(changed.exception)
+    ase.io.write(structure, bulk("FeAl", "cesiumchloride", 2.866))
+    assert isinstance(runner.invoke(app, command).exception, ConfigurationError)
+
+
 def test_limit_is_what_the_file_is_to_hold(
     tmp_path: Path, quick: Settings, monkeypatch: pytest.MonkeyPatch, feff: None
 ) -> None:
