@@ -29,7 +29,7 @@ MEASUREMENT = (
     FlagKind(
         "channel_frozen",
         WARNING,
-        "{channel} gives one and the same reading at {count} points, {low:.0f} to {high:.0f} eV",
+        "{channel} gives the same reading at {count} points, as from {low:.0f} to {high:.0f} eV",
         "The detector or its read-out hung.",
         "Restart the read-out and repeat the scan: the spectrum is wrong there.",
     ),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xanes_live.domain import Array, Quality
-from xanes_live.reduction.quality import disagreement, saturated_fraction
+from xanes_live.reduction.quality import disagreement, frozen, saturated_fraction
 
 _DEAD = 0.01
 """Counts relative to the median element below which an element is dead."""
@@ -73,13 +73,16 @@ def sum_elements(
             leave_out(k, "dead", Quality.LOW_AMPLITUDE)
         elif saturated_fraction(raw[k], saturation) > 0.0:
             leave_out(k, "saturated", Quality.SATURATED)
+        elif len(counts) > 1 and frozen(counts[k]):
+            leave_out(k, "hung", Quality.INVALID_VALUES)
     for k in _disagreeing(energy, counts, i0, [k for k in range(len(counts)) if k not in left_out]):
         leave_out(k, "disagrees", Quality.INVALID_VALUES)
     used = [k for k in range(len(counts)) if k not in left_out]
     if not used:
-        # a detector that saturates everywhere still shows something, with a warning
-        used = [k for k, reason in left_out.items() if reason == "saturated"]
-        left_out = {k: reason for k, reason in left_out.items() if reason != "saturated"}
+        # a detector that saturates or hangs everywhere still shows something, with a warning
+        shows = {"saturated", "hung"}
+        used = [k for k, reason in left_out.items() if reason in shows]
+        left_out = {k: reason for k, reason in left_out.items() if reason not in shows}
     total = counts[used].sum(axis=0) if used else None
     return Summed(total, dict(sorted(left_out.items())), quality)
 

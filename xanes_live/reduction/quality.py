@@ -19,6 +19,8 @@ _FROZEN = 8
 """Points in a row with one reading from which a channel hangs."""
 _REPEATS = 0.05
 """Share of equal neighbours from which equal readings say nothing: few counts, or few digits."""
+_DIGITS = 20.0
+"""Smallest steps in a reading below which it repeats because its digits are so coarse."""
 _WHITE = 1.4
 """Von Neumann's ratio from which readings are noise: it is 2 for noise, near 0 for structure."""
 
@@ -68,23 +70,33 @@ def saturated_fraction(raw: Array, saturation: float | None = None) -> float:
     return clipped / raw.size
 
 
-def frozen(readings: Array) -> slice | None:
-    """Return the points at which a channel hangs, giving one reading; None where it does not.
+def frozen(readings: Array) -> tuple[slice, ...]:
+    """Return the runs of points at which a channel hangs, giving one reading.
 
-    A channel that never changes does not hang: it was set so, or written so.
+    A channel that rests at its lowest reading has nothing to count, at its highest it is clipped or
+    counts to a preset; one that never changes was set so, or written so.
+
+    Parameters
+    ----------
+    readings
+        Counts after dark subtraction, shape (n_points,).
     """
-    same = np.diff(readings) == 0.0
-    turns = np.flatnonzero(np.diff(np.concatenate(([0], same.astype(np.int8), [0]))))
-    if turns.size == 0:
-        return None
-    starts, stops = turns[::2], turns[1::2] + 1
-    longest = int(np.argmax(stops - starts))
-    start, stop = int(starts[longest]), int(stops[longest])
-    others = readings.size - (stop - start)
-    equal = int(same.sum()) - (stop - start - 1)
-    if stop - start < _FROZEN or others < _FROZEN or equal > _REPEATS * others:
-        return None
-    return slice(start, stop) if readings[start] > 0 else None
+    steps = np.abs(np.diff(readings))
+    turns = np.flatnonzero(np.diff(np.concatenate(([0], (steps == 0.0).astype(np.int8), [0]))))
+    runs = [slice(int(a), int(b) + 1) for a, b in zip(turns[::2], turns[1::2], strict=True)]
+    runs = [run for run in runs if run.stop - run.start >= _FROZEN]
+    hung = np.zeros(readings.size, dtype=bool)
+    for run in runs:
+        hung[run] = True
+    others, moves = readings[~hung], steps[steps > 0.0]
+    if others.size < _FROZEN or not moves.size:
+        return ()
+    by_chance = np.sum((steps == 0.0) & ~(hung[1:] & hung[:-1]))
+    low, high = np.nanmin(others), np.nanmax(others)
+    least = max(low, _DIGITS * float(moves.min()))
+    if by_chance > _REPEATS * others.size:
+        return ()
+    return tuple(run for run in runs if least < readings[run.start] < high)
 
 
 def follows_energy(readings: Array) -> bool:
@@ -135,15 +147,17 @@ def frozen_flag(name: str, energy: Array, readings: Array, quality: Quality) -> 
     energy
         eV, shape (n_points,).
     readings
-        Counts, shape (n_points,).
+        Counts after dark subtraction, shape (n_points,).
     quality
         From :func:`channel_quality`.
     """
-    hung = frozen(readings) if quality is Quality.GOOD else None
-    if hung is None:
+    hung = frozen(readings) if quality is Quality.GOOD else ()
+    if not hung:
         return None
-    low, high = float(energy[hung.start]), float(energy[hung.stop - 1])
-    return make("channel_frozen", channel=name, count=hung.stop - hung.start, low=low, high=high)
+    longest = max(hung, key=lambda run: run.stop - run.start)
+    low, high = float(energy[longest.start]), float(energy[longest.stop - 1])
+    count = sum(run.stop - run.start for run in hung)
+    return make("channel_frozen", channel=name, count=count, low=low, high=high)
 
 
 def disagreement(shape: Array, reference: Array, energy: Array) -> float:

@@ -95,7 +95,7 @@ def read_channels(
         quality[role] = channel_quality(counts[role], fraction)
         told = (
             quality_flag(NAMES[role], quality[role], counts[role], fraction),
-            frozen_flag(NAMES[role], order.energy, raw, quality[role]),
+            frozen_flag(NAMES[role], order.energy, counts[role], quality[role]),
         )
         flags[role] = tuple(flag for flag in told if flag is not None)
     _read_fluorescence(channels, order, beamline, dark, counts, quality, flags)

@@ -300,25 +300,33 @@ def test_many_invalid_readings_are_a_warning():
 
 
 @pytest.mark.parametrize("role", ["i0", "it"])
-def test_a_channel_that_hangs_is_named_with_its_energies(role):
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_channel_that_hangs_is_named_with_its_energies(role, sign):
     c = sweep()
-    hung = getattr(c, role).copy()
+    hung = sign * getattr(c, role)  # some amplifiers invert
     hung[100:130] = hung[100]
     spectrum = reduce(scan_of(replace(c, **{role: hung}), mode=Mode.TRANSMISSION))
     (flag,) = [flag for flag in spectrum.flags if flag.code == "channel_frozen"]
     name = {"i0": "I0", "it": "It"}[role]
-    assert flag.message.startswith(f"{name} gives one and the same reading at 30 points")
+    assert flag.message.startswith(f"{name} gives the same reading at 30 points")
     assert f"{c.energy[100]:.0f} to {c.energy[129]:.0f} eV" in flag.message
+    hung[160:190] = hung[160]
+    spectrum = reduce(scan_of(replace(c, **{role: hung}), mode=Mode.TRANSMISSION))
+    assert any("at 60 points" in flag.message for flag in spectrum.flags)
     up = slice(None, None, -1)
     down = replace(c, **{name: getattr(c, name)[up] for name in ("energy", "i0", "it", "ir")})
     down = replace(down, **{role: hung[up]}, fluorescence=None)
     assert "channel_frozen" in codes(reduce(scan_of(down, mode=Mode.TRANSMISSION)))
 
 
-def test_the_fluorescence_detector_hangs_when_all_of_it_does():
+def test_an_element_that_hangs_is_left_out_and_a_detector_that_does_is_told():
     c = sweep()
     hung = c.fluorescence.copy()
-    hung[:, 60:90] = hung[:, 60:61]
+    hung[2, 90:130] = hung[2, 90]
+    spectrum = reduce(scan_of(replace(c, it=None, fluorescence=hung), mode=Mode.FLUORESCENCE))
+    (flag,) = [flag for flag in spectrum.flags if flag.code == "elements_left_out"]
+    assert "2 (hung)" in flag.message
+    hung[:, 90:130] = hung[:, 90:91]
     spectrum = reduce(scan_of(replace(c, it=None, fluorescence=hung), mode=Mode.FLUORESCENCE))
     assert "channel_frozen" in codes(spectrum)
 
@@ -326,25 +334,36 @@ def test_the_fluorescence_detector_hangs_when_all_of_it_does():
 @pytest.mark.parametrize("mean", [0.5, 3.0, 40.0, 1e4])
 def test_counting_repeats_itself_by_chance(mean):
     for seed in range(20):
-        assert frozen(np.random.default_rng(seed).poisson(mean, 800).astype(float)) is None
+        assert frozen(np.random.default_rng(seed).poisson(mean, 800).astype(float)) == ()
 
 
 def test_what_never_changes_and_what_is_written_with_few_digits_does_not_hang():
-    slow = np.round(np.linspace(1.20, 1.25, 300), 3)
-    assert frozen(slow) is None
-    assert frozen(np.full(300, 5e5)) is None
-    monitor = np.full(300, 1e5)  # counted until the monitor is full
-    monitor[[17, 130]] = 99_998.0
-    assert frozen(monitor) is None
-    assert frozen(np.array([])) is None
-    assert frozen(np.full(40, np.nan)) is None
+    rng = np.random.default_rng(1)
+    monitor = np.full(300, 500.0)  # counted until the monitor is full, or the time is up
+    monitor[10:35] = 500.0 - rng.integers(1, 100, 25)
+    thick = np.round(3.0 + 0.03 * rng.standard_normal(400))  # three digits of a converter
+    thick[:150] = np.round(4000.0 + 40.0 * rng.standard_normal(150))
+    dark = np.round(1e5 + 300.0 * rng.standard_normal(300))
+    dark[200:230] = 500.0  # the beam is lost
+    rise = 5.0 + rng.poisson(np.where(np.arange(300) < 120, 0.02, 3000.0))
+    simulated = 50.0 + np.maximum(np.arange(300) - 100.0, 0.0) ** 1.5
+    slow, never = np.round(np.linspace(1.20, 1.25, 300), 3), np.full(300, 5e5)
+    for readings in (monitor, thick, dark, rise, simulated, slow, never):
+        assert frozen(readings) == ()
+    assert frozen(np.array([])) == ()
+    assert frozen(np.full(40, np.nan)) == ()
+
+
+def test_eight_readings_that_are_equal_are_one_that_hangs():
     noise = np.random.default_rng(1).normal(1e4, 10.0, 300)
     noise[50:57] = noise[50]
-    assert frozen(noise) is None
+    assert frozen(noise) == ()
     noise[50:58] = noise[50]
-    assert frozen(noise) == slice(50, 58)
+    assert frozen(noise) == (slice(50, 58),)
+    noise[200:220] = noise[200]
+    assert frozen(noise) == (slice(50, 58), slice(200, 220))
     noise[50:58] = 0.0  # dead, which is told otherwise
-    assert frozen(noise) is None
+    assert frozen(noise) == (slice(200, 220),)
 
 
 # -- saturation ----------------------------------------------------------------------------------
