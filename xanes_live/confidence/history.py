@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import stdtr
 
 from xanes_live.confidence.signals import rms
-from xanes_live.domain import Array, Drift, Outlier
+from xanes_live.domain import REPEATABLE, Array, Drift, Outlier
 
 SIGNIFICANT = 0.01
 """Chance of a drift in repeats that do not drift, all measures together."""
@@ -33,9 +33,6 @@ _OUTLYING = 3.5
 _MATTERS = 0.02
 """Least root-mean-square disagreement that matters, edge steps: two laboratories' good spectra of
 one compound differ by as much."""
-_REPEATABLE = 0.004
-"""Scatter of one repeat beyond its counting noise, edge steps: scale and slope of normalisation."""
-
 _SHARED = 0.6
 """Root-mean-square over the XANES of what an error of the edge step does to a spectrum, relative to
 it: measured spectra were given noise, normalised and compared."""
@@ -249,7 +246,7 @@ def _comparable(stack: Stack) -> tuple[Array, Array]:
     near = (stack.energy > stack.e0 - 30.0) & (stack.energy < stack.e0 + 80.0)
     near = near if near.sum() >= 2 * _WIDTH else np.ones_like(near)
     mu, width = _smooth(_normalised_alike(stack.energy[near], stack.mu[:, near], stack.e0))
-    noise = np.sqrt(stack.noise**2 / width + _REPEATABLE**2 + (_SHARED * stack.wobbles) ** 2)
+    noise = np.sqrt(stack.noise**2 / width + REPEATABLE**2 + (_SHARED * stack.wobbles) ** 2)
     return mu, noise
 
 

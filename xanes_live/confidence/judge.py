@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
+from scipy.special import logit
 
 from xanes_live.confidence.assess import Calibration
 from xanes_live.confidence.copies import CHANGES, centre, copies, wide_grid
@@ -17,7 +18,7 @@ from xanes_live.confidence.history import with_noise
 from xanes_live.confidence.limits import Kind, ordinary
 from xanes_live.confidence.novelty import Found, Library
 from xanes_live.confidence.signals import IN_DOUBT, NAMES, measure, rms
-from xanes_live.confidence.verdict import Verdict, less_certain
+from xanes_live.confidence.verdict import RIGHT, Verdict, less_certain
 from xanes_live.domain import Array, Cyclic, Evidence, Moved, Neighbour, Prediction, Survey
 
 
@@ -169,14 +170,17 @@ class Judge:
         mu
             Normalised μ on :attr:`wide`, shape (n, n_wide).
         doubts
-            Of each spectrum what it may be as well, on the model's own energies, (m, n_grid),
-            one standard deviation away; None where nothing is in doubt, or nothing at all.
+            Of each spectrum what it may be as well, on the model's own energies, (m, 2, n_grid):
+            for m independent causes one standard deviation to both sides; None where nothing is in
+            doubt, or no list at all.
         """
         seen = look(self.model, self.library, self.wide, mu, self.experience)
         survey, table = seen.survey, seen.signals
         used = table[:, self._used]
         further = self._moved_by(doubts, survey.r[:, 0])
-        chance = less_certain(self.verdict.probability(used), further)
+        known = self.verdict.probability(used)
+        chance = less_certain(known, further)
+        cost = logit(known) - logit(chance)
         half = with_noise(self.verdict.half_width(used, ordinary(survey.heads, len(mu))), further)
         names = (*NAMES, IN_DOUBT)
         signals = np.column_stack([table, np.where(further > 0.0, further, np.nan)])
@@ -185,7 +189,10 @@ class Judge:
                 prediction=_with_interval(survey.predictions[i], float(half[i])),
                 probability=float(chance[i]),
                 signals=dict(zip(names, signals[i].tolist(), strict=True)),
-                blame=dict(zip(self.verdict.names, self.verdict.blame(used[i]), strict=True)),
+                blame={
+                    **dict(zip(self.verdict.names, self.verdict.blame(used[i]), strict=True)),
+                    IN_DOUBT: float(cost[i]),
+                },
                 strange=self._strange(table[i]),
                 kind=Kind.of({name: float(v[i]) for name, v in survey.heads.items()}),
                 evidence=self._evidence(i, seen),
@@ -194,18 +201,22 @@ class Judge:
         ]
 
     def _moved_by(self, doubts: Sequence[Array | None], r: Array) -> Array:
-        """Return how far what is in doubt moves the distances `r`, rms in Å, shape (n,)."""
+        """Return how far what is in doubt moves the distances `r`, Å, shape (n,).
+
+        The rms of both sides of a cause, causes added in quadrature. Where a first shell is lost,
+        it counts as moved by as much as makes it wrong.
+        """
         moved = np.zeros(r.size)
-        asked = [(i, rows) for i, rows in enumerate(doubts) if rows is not None]
+        asked = [(i, pairs) for i, pairs in enumerate(doubts) if pairs is not None]
         if not asked:
             return moved
-        rows = np.concatenate([rows for _, rows in asked])
-        found = self.model.survey(rows[:, None]).r[:, 0]
-        start = 0
-        for i, own in asked:
-            stop = start + len(own)
-            moved[i] = rms(np.nan_to_num(found[start:stop] - r[i]))
-            start = stop
+        grid = self.model.energy.size
+        rows = np.concatenate([pairs.reshape(-1, grid) for _, pairs in asked])
+        found = iter(self.model.survey(rows[:, None]).r[:, 0])
+        for i, pairs in asked:
+            off = np.array([next(found) for _ in range(pairs.size // grid)]) - r[i]
+            off = np.where(np.isfinite(off), off, RIGHT)
+            moved[i] = np.sqrt((off**2).sum() / 2.0)
         return moved
 
     @cached_property

@@ -54,13 +54,15 @@ SIGNALS = (
     ),
 )  # fmt: skip
 IN_DOUBT = "edge_step"
-"""What the uncertainty of the edge step does to the first shell, Å (rms), where it is larger than
-what the ensemble has learnt to live with. The verdict is not fitted to it: it is known outright."""
+"""What the uncertainty of the edge step does to the first shell, Å, where it is larger than what
+the ensemble has learnt to live with. The verdict is not fitted to it: it is known outright."""
 NAMES = tuple(signal.name for signal in SIGNALS)
 EXPERIENCE = NAMES.index("experience")
 UNITS = np.array([signal.unit for signal in SIGNALS])
 _SHIFTED = np.array([change.kind == "shift" for change in CHANGES])
-BY_NAME: Mapping[str, Signal] = {signal.name: signal for signal in SIGNALS}
+BY_NAME: Mapping[str, Signal] = {signal.name: signal for signal in SIGNALS} | {
+    IN_DOUBT: Signal(IN_DOUBT, 0.01, "edge_step_matters", "move by the edge step's error, Å")
+}
 
 
 def measure(

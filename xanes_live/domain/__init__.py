@@ -28,11 +28,19 @@ from xanes_live.domain.predicted import (
     Prediction,
     Survey,
 )
-from xanes_live.domain.repeats import Drift, MergedRepeats, Outlier, Repeat, Repeats
+from xanes_live.domain.repeats import (
+    REPEATABLE,
+    Drift,
+    MergedRepeats,
+    Outlier,
+    Repeat,
+    Repeats,
+)
 from xanes_live.domain.result import ModelInfo, Result, SpectrumResult
 from xanes_live.domain.words import Array, Confidence, Flag, Mode, Quality, Severity
 
 __all__ = [
+    "REPEATABLE",
     "Array",
     "Assessment",
     "Channels",

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from xanes_live.domain.predicted import FirstShell
 from xanes_live.domain.words import Array, Flag
 
+REPEATABLE = 0.004
+"""Scatter of one repeat beyond its counting noise, edge steps: scale and slope of normalisation."""
+
 
 @dataclass(frozen=True, slots=True)
 class Drift:

@@ -55,6 +55,14 @@ MODEL = (
         "Compare with measured standards of the structures in question.",
     ),
     FlagKind(
+        "edge_step_matters",
+        WARNING,
+        "the distance moves by {value:.2f} Å within the uncertainty of the edge step",
+        "The scan begins too shortly before the edge, ends too soon after it, or is noisy.",
+        "Scan from 100 eV below to 150 eV above the edge; after the fact, nnorm = 0 in the "
+        "configuration fits scans that end 40 to 100 eV above it better.",
+    ),
+    FlagKind(
         "sensitive_to_shift",
         WARNING,
         "the distance moves by {value:.2f} Å when the energies are shifted by 1 to 2 eV",

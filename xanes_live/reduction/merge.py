@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xanes_live.domain import Array, NormalisedSpectrum
+from xanes_live.domain import REPEATABLE, Array, NormalisedSpectrum
+from xanes_live.median import median
+from xanes_live.reduction.noise import noise_level
 from xanes_live.reduction.resample import resample_array
-
-REPEATABLE = 0.004
-"""Scatter of one repeat beyond its counting noise, edge steps: scale and slope of
-normalisation. Without it the quietest would be all of a merge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +23,14 @@ class Merged:
     """Mean, shape (n_points,)."""
     flattened: Array
     sigma: Array
-    """Standard error of `normalised`, shape (n_points,), from the scatter of the repeats
-    (ddof = 1); from their noise where there is only one."""
+    """Standard error of `normalised`, shape (n_points,), from the weighted scatter of the repeats;
+    from their noise where there is only one."""
     spread: Array
     """Standard deviation of a repeat as good as the usual one, shape (n_points,)."""
     count: int
     """How many were merged."""
+    share: Array
+    """Weight of each, shape (count,), adding up to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +77,21 @@ def merge(spectra: Sequence[NormalisedSpectrum]) -> Merged:
     """Average normalised spectra on the energies of the first that all of them cover.
 
     The mean is weighted by 1/(noise² + :data:`REPEATABLE`²), so that a noisy repeat does not spoil
-    the others; its standard error follows from the weighted scatter.
+    the others; its standard error follows from the weighted scatter. None counts for more than the
+    usual one: quieter than the others is what a detector is that hangs.
 
     Parameters and errors are those of :func:`stack`.
     """
     found = stack(spectra)
     count = len(spectra)
-    share = _shares(spectra)
+    share = _shares(found, spectra[0].e0)
     mean = share @ found.normalised
     if count > 1:
         scatter = share @ (found.normalised - mean) ** 2
         spread = np.sqrt(scatter * count / (count - 1.0))
     else:
-        spread = np.full(found.energy.size, _noise(spectra[0]) or 0.0)
+        noise = (spectra[0].spectrum.noise or 0.0) / spectra[0].edge_step
+        spread = np.full(found.energy.size, noise)
     return Merged(
         energy=found.energy,
         normalised=mean,
@@ -97,23 +99,17 @@ def merge(spectra: Sequence[NormalisedSpectrum]) -> Merged:
         sigma=spread / np.sqrt(count),
         spread=spread,
         count=count,
+        share=share,
     )
 
 
-def _shares(spectra: Sequence[NormalisedSpectrum]) -> Array:
-    """Return the weights of the mean, adding up to 1; equal where a noise is not known."""
-    noise = [_noise(spectrum) for spectrum in spectra]
-    known = [value for value in noise if value is not None]
-    if len(known) < len(noise):
-        return np.full(len(noise), 1.0 / len(noise))
-    weight = 1.0 / (np.square(known) + REPEATABLE**2)
+def _shares(stacked: Stacked, e0: float) -> Array:
+    """Return the weights of the mean, adding up to 1; equal where the noise cannot be told."""
+    noise = noise_level(stacked.energy, stacked.normalised, e0 if np.isfinite(e0) else None)
+    if not np.isfinite(noise).all():
+        return np.full(noise.size, 1.0 / noise.size)
+    weight = 1.0 / (np.maximum(noise, median(noise)) ** 2 + REPEATABLE**2)
     return np.asarray(weight / weight.sum(), dtype=np.float64)
-
-
-def _noise(spectrum: NormalisedSpectrum) -> float | None:
-    """Return the point-to-point noise, edge steps."""
-    noise = spectrum.spectrum.noise
-    return None if noise is None else noise / spectrum.edge_step
 
 
 def _on(energy: Array, mu: Array, grid: Array) -> Array:

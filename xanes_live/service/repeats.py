@@ -39,7 +39,7 @@ from xanes_live.pipeline import Predictor, in_doubt, judge_of
 from xanes_live.reduction import Merged, merge, resample_array, stack
 from xanes_live.reduction.absorption import DAMPED, damping
 from xanes_live.reduction.align import foil_energy
-from xanes_live.reduction.uncertainty import step_noise
+from xanes_live.reduction.uncertainty import range_errors, step_noise
 
 PAIRS = 4
 """Pairs of noise with which the merge is predicted."""
@@ -90,7 +90,7 @@ def judge(
     trend, odd = _compared(together)
     used = _used(len(of), trend, {*(one.position for one in odd), *_short(spectra, predictor)})
     merged = merge([spectra[i] for i in used])
-    said, gain = _predicted(merged, spectra[used[0]], predictor)
+    said, gain = _predicted(merged, [spectra[i] for i in used], predictor)
     of = tuple(replace(repeat, used=position in used) for position, repeat in enumerate(of))
     present = {position for position, repeat in enumerate(of) if repeat.uid == uid}
     named = next((one for one in odd if one.position in present), None)
@@ -172,10 +172,10 @@ def _used(n: int, trend: Drift | None, left_out: set[int]) -> list[int]:
 
 
 def _predicted(
-    merged: Merged, first: NormalisedSpectrum, predictor: Predictor
+    merged: Merged, of: Sequence[NormalisedSpectrum], predictor: Predictor
 ) -> tuple[MergedRepeats, float | None]:
     """Predict the merge, bare and with noise; return also what one more repeat would bring."""
-    shell, by_noise = _shell_and_noise(merged, first, predictor)
+    shell, by_noise = _shell_and_noise(merged, of, predictor)
     made = MergedRepeats(
         merged.energy, merged.normalised, merged.sigma, merged.count, shell, by_noise
     )
@@ -186,12 +186,12 @@ def _predicted(
 
 
 def _shell_and_noise(
-    merged: Merged, first: NormalisedSpectrum, predictor: Predictor
+    merged: Merged, of: Sequence[NormalisedSpectrum], predictor: Predictor
 ) -> tuple[FirstShell, float]:
     """Return the first shell of a merge, with its interval, and the σ of it by noise, Å.
 
-    The interval is made as that of a single spectrum is: by the judge if the model has one. The
-    edge step is taken to be as uncertain as that of `first`: repeats share their ranges.
+    The interval is made as that of a single spectrum is: by the judge if the model has one. What
+    their ranges do to the edge step all repeats share, noise is counted apart.
     """
     curve = merged.flattened if predictor.input_form == "flattened" else merged.normalised
     noisy = curve + draws(smooth_sigma(merged.sigma), PAIRS)
@@ -204,13 +204,15 @@ def _shell_and_noise(
         distances = np.array([said.first_shell.r for said in others])
         return plain.first_shell, noise_of_distance(distances)
     wide = resample_array(merged.energy, curve, judge.wide).mu
-    examined = judge.examine(wide[None], [in_doubt(_as_first(merged, first), predictor)])[0]
+    errors = np.sqrt(merged.share @ np.array([range_errors(s.ranges) for s in of]) ** 2)
+    doubt = in_doubt(_as_first(merged, of[0]), predictor, errors)
+    examined = judge.examine(wide[None], [doubt])[0]
     rows = resample_array(merged.energy, noisy, predictor.energy).mu
     return examined.prediction.first_shell, noise_of_distance(judge.model.survey(rows[None]).r[0])
 
 
 def _as_first(merged: Merged, first: NormalisedSpectrum) -> NormalisedSpectrum:
-    """Return the merge as a spectrum with the edge step, and its uncertainty, of the first."""
+    """Return the merge as a spectrum with edge step and ranges of the first, on its energies."""
     inside = np.isin(first.energy, merged.energy)
     return replace(
         first,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -29,7 +29,6 @@ __all__ = ["Progress", "build", "consolidate", "export_npz"]
 
 consolidate = store.consolidate
 Pool = Callable[[], AbstractContextManager[Executor]]
-Geometry = tuple[np.ndarray, np.ndarray]
 SAME = 1e-3
 """Positions nearer than this are the same, Å: they are kept in single precision."""
 SLOTS_PER_JOB = 3
@@ -115,9 +114,10 @@ def build(
     done, failed = store.known_ids(path)
     progress = Progress(skipped=len(done) + len(failed), held=len(done), started=time.monotonic())
     known = (done if retry_failed else done | failed).union(elsewhere)
-    held = store.geometries(path) if compare else {}
-    todo: Iterator[Task]
-    todo = (task for task in tasks if task.id not in known or _is_other(task, held, path))
+    if compare and done:
+        tasks = list(tasks)
+        _check_structures(tasks, path)
+    todo: Iterator[Task] = (task for task in tasks if task.id not in known)
     if limit is not None and len(done) >= limit:
         todo = iter(())
     pool: Pool = partial(processes, jobs) if dask is None else _cluster(dask)
@@ -135,22 +135,15 @@ def build(
     return progress
 
 
-def _is_other(task: Task, held: Mapping[str, Geometry], path: Path) -> bool:
-    """Refuse a task whose name stands for another structure in the file; always False.
-
-    Raises
-    ------
-    ConfigurationError
-        If it does.
-    """
-    if task.id not in held:
-        return False
-    if not _same_structure(task, *held[task.id]):
-        raise ConfigurationError(
-            f"{path} holds the spectrum of another structure as {task.id}: the structure file has "
-            "changed since. Give another output file, or the structure another name"
-        )
-    return False
+def _check_structures(tasks: Iterable[Task], path: Path) -> None:
+    """Refuse tasks under whose names a file holds other structures; ConfigurationError."""
+    held = store.geometries(path)
+    for task in tasks:
+        if task.id in held and not _same_structure(task, *held[task.id]):
+            raise ConfigurationError(
+                f"{path} holds the spectrum of another structure as {task.id}: the structure file, "
+                "or the options of distorted copies, have changed since. Give another output file"
+            )
 
 
 def _same_structure(task: Task, numbers: np.ndarray, positions: np.ndarray) -> bool:

@@ -1,6 +1,7 @@
 """Signals, verdict, limits: what confidence is made from."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tests import factories
 from xanes_live.confidence.assess import Calibration, drivers, judge_examined
 from xanes_live.confidence.copies import CHANGES, centre, copies, wide_grid
 from xanes_live.confidence.examined import Examined
+from xanes_live.confidence.judge import Judge
 from xanes_live.confidence.limits import Kind, limits, ordinary
 from xanes_live.confidence.novelty import Library, warps
 from xanes_live.confidence.places import Places
@@ -196,6 +198,20 @@ def test_errors_add_as_normal_ones_do():
     """68.27 % within 0.1 Å is σ = 0.1 Å; with as much again it is √2 times that."""
     both = less_certain(np.array([0.682689, 0.9]), np.array([0.1, 0.0]))
     assert both == pytest.approx([0.520500, 0.9], abs=1e-5)
+
+
+def test_causes_of_doubt_add_up_and_a_shell_that_is_lost_counts_as_wrong():
+    moves = np.array([2.03, 1.97, 2.04, 1.96, np.nan, 2.0, 2.0, 2.0])
+
+    def survey(rows):
+        assert rows.shape == (8, 1, 5)
+        return SimpleNamespace(r=moves[:, None])
+
+    model = SimpleNamespace(energy=np.arange(5.0), survey=survey)
+    judge = Judge(model, WIDE, CALIBRATION, verdict(), None, np.zeros(0))
+    pairs = np.zeros((2, 2, 5))
+    moved = judge._moved_by([None, pairs, pairs, None], np.full(4, 2.0))
+    assert moved == pytest.approx([0.0, 0.05, 0.1 / np.sqrt(2.0), 0.0])
 
 
 def test_an_unknown_signal_counts_as_silent():

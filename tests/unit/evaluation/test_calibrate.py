@@ -246,7 +246,7 @@ def test_what_is_in_doubt_widens_the_interval_and_lowers_the_probability(folder,
     mu = np.stack([spectrum(r, judge.wide) for r in (2.0, 2.1, 2.2)])
     certain = judge.examine(mu)
     # the middle one may as well be either of its neighbours
-    found = judge.examine(mu, [None, mu[[0, 2]][:, judge.inner], None])
+    found = judge.examine(mu, [None, mu[[0, 2]][None, :, judge.inner], None])
     for k in (0, 2):
         assert found[k].probability == certain[k].probability
         assert np.isnan(found[k].signals["edge_step"])

@@ -224,33 +224,52 @@ def test_a_merge_is_the_mean_with_its_standard_error():
     spectra = repeats(9)
     merged = merge(spectra)
     assert merged.count == 9
-    np.testing.assert_allclose(merged.normalised, np.mean([s.normalised for s in spectra], axis=0))
+    rows = np.array([s.normalised for s in spectra])
+    np.testing.assert_allclose(merged.normalised, merged.share @ rows)
+    assert merged.share.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(merged.share, 1.0 / 9.0, rtol=0.3)  # as the noise is estimated
     assert np.median(merged.sigma) == pytest.approx(0.01 / 3.0, rel=0.1)
     pull = (merged.normalised - normalised().normalised) / merged.sigma
     assert np.mean(np.abs(pull) < 2.31) == pytest.approx(0.95, abs=0.03)  # Student's t, 8 degrees
 
 
+def with_noise(item, level, rng):
+    mu = item.normalised + level * rng.standard_normal(item.energy.size)
+    return replace(item, normalised=mu)
+
+
 def test_a_noisy_repeat_counts_for_what_it_is_worth():
-    """Errors of the weighted mean: those of the good ones, as honest as before, for 60 draws."""
+    """Errors of the weighted mean are those of the good ones, and told as honestly, in 60 draws."""
     n = normalised()
     pulls, errors = [], []
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        spectra = []
-        for level in (0.005, 0.005, 0.005, 0.1):
-            mu = n.normalised + level * rng.standard_normal(n.energy.size)
-            source = replace(n.spectrum, noise=level * n.edge_step)
-            spectra.append(replace(n, normalised=mu, spectrum=source))
-        merged = merge(spectra)
+        merged = merge([with_noise(n, level, rng) for level in (0.005, 0.005, 0.005, 0.1)])
+        assert merged.share[3] < 0.02
         errors.append(merged.normalised - n.normalised)
         pulls.append(errors[-1] / merged.sigma)
     assert np.std(errors) == pytest.approx(0.005 / np.sqrt(3.0), rel=0.15)
     # Student's t of 2 to 3 degrees
     assert np.mean(np.abs(pulls) < 3.18) > 0.92
-    (unknown, *others) = spectra
-    blank = replace(unknown, spectrum=replace(unknown.spectrum, noise=None))
-    plain = merge([blank, *others])
-    np.testing.assert_allclose(plain.normalised, np.mean([s.normalised for s in spectra], axis=0))
+
+
+def test_a_repeat_that_is_quiet_for_a_wrong_reason_is_not_preferred():
+    n, rng = normalised(), np.random.default_rng(2)
+    merged = merge([with_noise(n, level, rng) for level in (0.0, 0.02, 0.02, 0.02)])
+    assert merged.share[0] < 0.3
+
+
+def test_noise_is_compared_on_common_energies():
+    """A fine scan is averaged before it is merged with a coarse one: it is worth more then."""
+    n, rng = normalised(), np.random.default_rng(3)
+    energy = np.arange(n.energy[0], n.energy[-1], 0.1)
+    curves = {
+        name: np.interp(energy, n.energy, getattr(n, name))
+        for name in ("normalised", "flattened", "mu", "pre_edge", "post_edge")
+    }
+    fine = with_noise(replace(n, energy=energy, **curves), 0.015, rng)
+    merged = merge([with_noise(n, 0.01, rng), with_noise(n, 0.01, rng), fine])
+    assert merged.share[2] > 0.25
 
 
 def test_repeats_on_other_grids_and_ranges_merge_on_what_they_share():

@@ -1,18 +1,12 @@
 """A spectrum as it would be with another edge step."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from tests import measured
 from tests.unit.reduction.test_normalise import cut, one
 from xanes_live.config import ReductionConfig
-from xanes_live.reduction.uncertainty import LEARNT, MOST, with_other_steps
-
-
-def uncertain(item, error):
-    return replace(item, edge_step_sigma=error * item.edge_step)
+from xanes_live.reduction.uncertainty import LEARNT, MOST, range_errors, with_other_steps
 
 
 def turned(item, change):
@@ -23,56 +17,77 @@ def turned(item, change):
     step = item.edge_step * (1.0 + change)
     norm = (item.mu - item.pre_edge) / step
     flat = np.where(x > 0, norm + 1.0 - (post - item.pre_edge) / step, norm)
-    return norm, flat
+    return norm, flat, post
+
+
+def excess(error):
+    return np.sqrt(error**2 - LEARNT**2)
 
 
 def test_a_certain_step_leaves_nothing_to_try():
     item = one(cut(measured.spectrum("Fe2O3"), -100, 800))
-    assert with_other_steps(item) == ()
-    assert with_other_steps(uncertain(item, LEARNT)) == ()
-    assert with_other_steps(replace(item, edge_step_sigma=None)) == ()
+    assert with_other_steps(item, range_errors(item.ranges)) == ()
+    assert with_other_steps(item, np.array([LEARNT, 0.0])) == ()
+    assert with_other_steps(item, np.array([0.03, 0.03]), counting=0.02) == ()
+    assert with_other_steps(item, np.array([0.03, 0.03]), counting=0.03) != ()
 
 
 @pytest.mark.parametrize("name", ["Fe2O3", "FeS2_rt", "FeO_rt"])
 def test_a_line_turned_about_the_middle_of_its_range(name):
-    item = uncertain(one(cut(measured.spectrum(name), -60, 90)), 0.13)
+    item = one(cut(measured.spectrum(name), -100, 90))
     assert item.ranges["nnorm"] == 1
-    others = with_other_steps(item)
-    for other, change in zip(others, (-0.12, 0.12), strict=True):
-        norm, flat = turned(item, change)
+    _, pair = with_other_steps(item, np.array([0.0, 0.13]))
+    for other, sign in zip(pair, (1.0, -1.0), strict=True):
+        change = 1.0 / (1.0 + sign * excess(0.13)) - 1.0
+        norm, flat, post = turned(item, change)
         np.testing.assert_allclose(other.normalised, norm, atol=1e-9)
+        np.testing.assert_allclose(other.post_edge, post, atol=1e-9)
         # one point at e0 itself may fall on either side
         assert np.sum(np.abs(other.flattened - flat) > 1e-6) <= 1
         assert other.edge_step == pytest.approx(item.edge_step * (1.0 + change))
 
 
+def test_what_the_pre_edge_gets_wrong_only_scales_what_is_above():
+    item = one(cut(measured.spectrum("FeO_rt"), -20, 800))
+    errors = range_errors(item.ranges)
+    assert errors[0] > 0.1
+    assert errors[1] < 0.02
+    (lower, _), (rest, _) = with_other_steps(item, errors)
+    above = item.energy > item.e0
+    larger = lower.edge_step / item.edge_step
+    assert larger == pytest.approx(1.0 / (1.0 + errors[0]), rel=0.05)
+    np.testing.assert_allclose((lower.flattened - 1)[above] * larger, (item.flattened - 1)[above])
+    np.testing.assert_allclose(lower.flattened[~above] * larger, item.flattened[~above])
+    np.testing.assert_allclose(rest.flattened, item.flattened, atol=0.05)
+
+
 def test_a_constant_only_changes_the_scale():
-    s = measured.spectrum("FeO_rt")
-    config = ReductionConfig(nnorm=0)
-    item = uncertain(one(cut(s, -60, 60), config), 0.25)
-    lower, higher = with_other_steps(item)
+    item = one(cut(measured.spectrum("FeO_rt"), -60, 60), ReductionConfig(nnorm=0))
     assert item.ranges["nnorm"] == 0
-    excess = np.sqrt(0.25**2 - LEARNT**2)
-    np.testing.assert_allclose(lower.flattened, item.flattened / (1.0 - excess))
-    np.testing.assert_allclose(higher.flattened, item.flattened / (1.0 + excess))
+    _, (lower, higher) = with_other_steps(item, np.array([0.0, 0.25]))
+    np.testing.assert_allclose(lower.flattened, item.flattened * (1.0 + excess(0.25)))
+    np.testing.assert_allclose(higher.flattened, item.flattened * (1.0 - excess(0.25)))
 
 
 def test_a_step_that_is_not_known_at_all_stays_a_step():
     item = one(cut(measured.spectrum("FeO_rt"), -60, 90))
-    lower, _ = with_other_steps(uncertain(item, 3.0))
-    assert lower.edge_step == pytest.approx(item.edge_step * (1.0 - MOST))
-    assert np.isfinite(lower.flattened).all()
+    for pair in with_other_steps(item, np.array([3.0, 4.0])):
+        for other, change in zip(pair, (1.0 / (1.0 + MOST), 1.0 / (1.0 - MOST)), strict=True):
+            assert other.edge_step == pytest.approx(item.edge_step * change)
+            assert np.isfinite(other.flattened).all()
 
 
 @pytest.mark.parametrize("name", ["Fe2O3", "FeO_rt", "Fe3O4"])
-def test_what_a_short_range_gets_wrong_lies_in_what_is_tried(name):
-    """The full scan's spectrum is nearer to one of the two than to what the short range gives."""
+@pytest.mark.parametrize(("low", "high", "which"), [(-100, 80, 1), (-15, 800, 0)])
+def test_what_a_short_range_gets_wrong_lies_in_what_is_tried(name, low, high, which):
+    """The full scan's spectrum is nearer to one of those tried than to what the range gives."""
     s = measured.spectrum(name)
-    short, full = one(cut(s, -100, 80)), one(cut(s, -100, 800))
-    truth = full.flattened[: short.energy.size]
+    short, full = one(cut(s, low, high)), one(cut(s, -100, 800))
     near = (short.energy > short.e0) & (short.energy < short.e0 + 40.0)
+    truth = np.interp(short.energy, full.energy, full.flattened)
 
     def off(item):
         return np.sqrt(np.mean((item.flattened - truth)[near] ** 2))
 
-    assert min(map(off, with_other_steps(short))) < 0.6 * off(short)
+    pair = with_other_steps(short, range_errors(short.ranges))[which]
+    assert min(map(off, pair)) < 0.6 * off(short)

@@ -16,6 +16,7 @@ from xanes_live.demo import samples
 from xanes_live.domain import Confidence, FirstShell, Mode
 from xanes_live.publish.document import node
 from xanes_live.reduction import normalise, spectra_from_scan
+from xanes_live.reduction.uncertainty import LEARNT
 from xanes_live.service import history as module
 from xanes_live.service import repeats as judging
 from xanes_live.service.history import History
@@ -68,12 +69,12 @@ def run(number, *, at=None, sample="powder", n=1, change=0.0, noise=0.002, reduc
 
 
 def uncertain(result):
-    """Return the run with edge steps uncertain by 13 %, post-edges being constants."""
+    """Return the run with edge steps uncertain by 14 %, post-edges being constants up to 25 eV."""
     spectra = []
     for made in result.spectra:
         old = made.normalised
-        ranges = {**old.ranges, "nnorm": 0.0}
-        item = replace(old, edge_step_sigma=0.13 * old.edge_step, ranges=ranges)
+        ranges = {**old.ranges, "nnorm": 0.0, "norm2": 25.0}
+        item = replace(old, ranges=ranges)
         spectra.append(replace(made, normalised=item))
     return replace(result, spectra=tuple(spectra))
 
@@ -366,11 +367,19 @@ def test_a_merge_has_the_interval_of_the_judge_where_there_is_one(monkeypatch):
     assert repeats.one_more_narrows_by > judging.WORTH
     assert predictor.batches == []
     assert doubts == [None]
-    runs = [uncertain(run(i, noise=0.03)) for i in range(2, 4)]
-    add_all(runs, predictor)
-    lower, higher = doubts[-1]
+    add_all([uncertain(run(i, noise=0.03)) for i in range(2, 4)], predictor)
+    _, (higher, lower) = doubts[-1]
     assert lower.shape == predictor.energy.shape
-    assert (lower - higher)[-40:].mean() == pytest.approx(0.24, abs=0.02)
+    assert (higher - lower)[-40:].mean() == pytest.approx(0.26, abs=0.02)
+    # what a merge is uncertain by is the mean square of its repeats', whichever came first
+    add_all([run(4), uncertain(run(5))], predictor)
+    add_all([uncertain(run(4)), run(5)], predictor)
+    (_, line), (_, constant) = doubts[-2:]
+    share = np.sqrt(1.0 - LEARNT**2 / (0.033**2 + (0.14**2 + 0.031**2) / 2.0))
+    error = share * np.sqrt((0.14**2 + 0.031**2) / 2.0)
+    assert np.ptp(constant, axis=0)[-40:].mean() == pytest.approx(2.0 * error, rel=0.05)
+    turned = 1.0 - (predictor.energy[-40:].mean() - factories.E0) / 117.5
+    assert np.ptp(line, axis=0)[-40:].mean() == pytest.approx(2.0 * error * turned, rel=0.05)
 
 
 def test_spoiled_and_unpredicted_spectra_are_not_remembered():
