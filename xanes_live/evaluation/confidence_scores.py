@@ -30,6 +30,8 @@ DRAWS = 400
 """Bootstrap draws."""
 BINS, PER_BIN = 10, 40
 """Most bins of the reliability diagram, and how many spectra there should be for each."""
+PEAK = "σ of the peak of G2"
+"""What members disagree by without a head for the distance: the measure to be better than."""
 FEWEST_WRONG = 3
 """Structures or compounds that have to be wrong, and right, before a ranking has error bars."""
 
@@ -155,9 +157,10 @@ class Ranking:
 
 
 def rankings(judged: Judged, *, draws: int = DRAWS, seed: int = 0) -> tuple[Ranking, ...]:
-    """Return the ranking by the verdict, then by each signal alone."""
+    """Return the ranking by the verdict, by each signal alone, by :data:`PEAK`."""
     named = [("verdict", 1.0 - judged.probability)]
     named += [(n, judged.signals[:, k]) for k, n in enumerate(judged.signal_names)]
+    named += [(PEAK, judged.peak_sigma)]
     weights = parent_weights(judged.parent, draws, seed)
     wrong, error = ~judged.right, judged.error
     if not enough(judged):
@@ -182,9 +185,21 @@ def enough(judged: Judged) -> bool:
 def gain(
     judged: Judged, baseline: str, *, draws: int = DRAWS, seed: int = 0
 ) -> tuple[float, Interval]:
-    """Return the AUROC of the verdict less that of one signal alone, in the same draws."""
+    """Return the AUROC of the verdict less that of one score alone, in the same draws.
+
+    Parameters
+    ----------
+    judged
+        Spectra.
+    baseline
+        Name of a signal, or :data:`PEAK`.
+    draws, seed
+        Of the bootstrap over parents.
+    """
     wrong, weights = ~judged.right, parent_weights(judged.parent, draws, seed)
-    alone = judged.signals[:, judged.signal_names.index(baseline)]
+    alone = judged.peak_sigma
+    if baseline != PEAK:
+        alone = judged.signals[:, judged.signal_names.index(baseline)]
     both = (1.0 - judged.probability, alone)
     value = auroc(both[0], wrong) - auroc(both[1], wrong)
     if not enough(judged):

@@ -18,8 +18,9 @@ from xanes_live.evaluation.report import Report, with_ends
 from xanes_live.evaluation.unseen import EXACT
 
 HEADING = "How far to trust it"
-BASELINE = "spread"
-"""The signal the verdict is held against: σ of the members' first-shell distances."""
+BASELINES = ("spread", scores.PEAK)
+"""What the verdict is held against: σ of the members' first-shell distances, as the heads for them
+give them, and as the first peaks of G2 do."""
 MEASURED = "measured"
 MOST = 40
 """Confidently wrong spectra shown; metrics.json names them all."""
@@ -133,7 +134,7 @@ def together(judged: Judged) -> dict[str, Mask]:
 
 
 def ranking_part(page: Report, judged: Judged, draws: int) -> dict[str, dict[str, Any]]:
-    """Add how well errors are told, and what the verdict gains over σ alone."""
+    """Add how well errors are told, and what the verdict gains over σ alone, of either kind."""
     parts = {name: judged.take(mask) for name, mask in together(judged).items()}
     ranked = {name: scores.rankings(part, draws=draws) for name, part in parts.items()}
     _ranking_table(page, ranked)
@@ -142,18 +143,22 @@ def ranking_part(page: Report, judged: Judged, draws: int) -> dict[str, dict[str
             "wrong": int((~parts[name].right).sum()),
             "wrong_parents": len(np.unique(parts[name].parent[~parts[name].right])),
             "ranking": [asdict(r) for r in rows],
-            "alone": {r.name: r.auroc for r in rows}.get(BASELINE, float("nan")),
         }
         for name, rows in ranked.items()
     }
-    if BASELINE in judged.signal_names:
-        for name, part in parts.items():
-            value, ends = scores.gain(part, BASELINE, draws=draws)
-            found[name]["gain"] = {"value": value, "ends_95": ends}
-        page.table(
-            ("AUROC of the verdict less that of σ alone", *parts),
-            [("", *(with_ends(f["gain"]["value"], f["gain"]["ends_95"]) for f in found.values()))],
-        )
+    known = [b for b in BASELINES if b == scores.PEAK or b in judged.signal_names]
+    for name, part in parts.items():
+        alone = {r.name: r.auroc for r in ranked[name]}
+        gains = {b: scores.gain(part, b, draws=draws) for b in known}
+        found[name]["gain"] = {
+            b: {"alone": alone[b], "value": value, "ends_95": ends}
+            for b, (value, ends) in gains.items()
+        }
+    gained = [f["gain"] for f in found.values()]
+    page.table(
+        ("AUROC of the verdict less that of one score alone", *parts),
+        [(b, *(with_ends(g[b]["value"], g[b]["ends_95"]) for g in gained)) for b in known],
+    )
     return found
 
 

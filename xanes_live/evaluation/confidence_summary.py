@@ -117,8 +117,8 @@ def _ranking(verdict: Mapping[str, Any]) -> list[Figure]:
                 "≥ 0.85",
             )
         )
-        if "gain" in part:
-            gain, name = part["gain"], f"… above σ alone ({part['alone']:.3f})"
+        for baseline, gain in part.get("gain", {}).items():
+            name = f"… above that of {baseline} alone ({gain['alone']:.3f})"
             lines.append(_line(name, gain["value"], gain["ends_95"], 0.1, 1.0, "≥ 0.10"))
     return lines
 

@@ -55,6 +55,8 @@ class Judged:
     signals: Array
     """What the verdict was made from, shape (n, k)."""
     signal_names: tuple[str, ...]
+    peak_sigma: Array
+    """σ of the members' first peaks of G2, Å, shape (n,)."""
     radius: Array
     """Centres of the G2 functions, Å, shape (n_g2,)."""
     g2_error: Array

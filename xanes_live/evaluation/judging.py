@@ -79,6 +79,7 @@ def judge_unseen(unseen: Unseen, radius: Array, config: ConfidenceConfig) -> Jud
         flags=tuple(tuple(flag.code for flag in f) for f in flags),
         signals=unseen.signals,
         signal_names=NAMES,
+        peak_sigma=unseen.peak_sigma,
         radius=radius,
         g2_error=unseen.g2_mean - unseen.g2_truth,
         g2_half_width=found.g2_half_width,

@@ -20,6 +20,7 @@ from xanes_live.confidence.experience import kinds_of
 from xanes_live.confidence.judge import look
 from xanes_live.confidence.novelty import Library
 from xanes_live.confidence.signals import NAMES
+from xanes_live.descriptor import first_peak
 from xanes_live.domain import Array
 from xanes_live.ensemble.augment import transferred
 from xanes_live.ensemble.data import (
@@ -79,6 +80,8 @@ class Unseen:
     g2_sigma: Array
     distance: Array
     """Mean distance from the nearest library spectra."""
+    peak_sigma: Array
+    """σ of the members' first peaks of G2, Å: what a confidence was made of before."""
     heads: Array
     """Kind of first shell the network sees: soft, carbon, metal, coordination; (n, 4)."""
     scored: NDArray[np.bool_]
@@ -175,7 +178,7 @@ def examine_folds(
 def _fingerprint(data: TrainingSet, recipe: Recipe, measured: MeasuredSet | None) -> str:
     """Return what tells folds of one calibration from those of another, in hex digits."""
     known = () if measured is None else (measured.mu, measured.shell)
-    kept = " ".join((*NAMES, *COMPUTED, DAMAGED))
+    kept = " ".join((*NAMES, *COMPUTED, DAMAGED, *(f.name for f in fields(Unseen))))
     how = (np.frombuffer(kept.encode(), dtype=np.uint8), np.array([LAB_SHIFT, LAB_STRETCH]))
     arrays = (data.mu, data.g2, data.shell, data.fermi, modes_of(recipe, data.energy), *known, *how)
     return fingerprint(recipe, arrays)[:8]
@@ -304,6 +307,7 @@ def _examined_chunk(
 ) -> dict[str, Array]:
     seen = look(ensemble, library, wide, mu)
     survey = seen.survey
+    members = np.stack([p.members for p in survey.predictions])
     assert seen.found is not None  # noqa: S101 - there is a library
     return {
         "r": survey.r[:, 0],
@@ -311,5 +315,17 @@ def _examined_chunk(
         "g2_mean": survey.mean[:, 0],
         "g2_sigma": np.array([p.sigma for p in survey.predictions]),
         "distance": seen.found.mean_distance,
+        "peak_sigma": _peak_sigma(ensemble.radius, members),
         "heads": kinds_of(survey),
     }
+
+
+def _peak_sigma(radius: Array, members: Array) -> Array:
+    """Return the σ over members of the first peak of G2, Å, (n,); as wide as G2 without peaks."""
+    peaks = first_peak(radius, members)
+    known = np.isfinite(peaks)
+    count = known.sum(axis=1)
+    mean = np.where(known, peaks, 0.0).sum(axis=1) / np.maximum(count, 1)
+    squares = (np.where(known, peaks - mean[:, None], 0.0) ** 2).sum(axis=1)
+    sigma = np.sqrt(squares / np.maximum(count - 1, 1))
+    return np.where(count > 1, sigma, np.ptp(radius))

@@ -37,6 +37,7 @@ def judged(n=400, n_parents=100, seed=0, source="theory"):
         flags=tuple(("members_disagree",) if c == "red" else () for c in colour),
         signals=np.column_stack([sigma, np.exp(rng.standard_normal(n))]),
         signal_names=("spread", "novelty"),
+        peak_sigma=sigma * np.exp(rng.standard_normal(n)),
         radius=RADIUS,
         g2_error=0.5 * rng.standard_normal((n, 50)),
         g2_half_width=np.where(RADIUS <= 2.6, 1.96, 0.98)[None] * 0.5 * np.ones((n, 1)),
@@ -177,11 +178,13 @@ def test_auroc_is_that_of_all_pairs():
 
 
 def test_rankings_put_the_verdict_beside_each_signal():
-    verdict, spread, noise = scores.rankings(judged(2000, 500), draws=50)
+    verdict, spread, noise, peak = scores.rankings(judged(2000, 500), draws=50)
     assert (verdict.name, spread.name, noise.name) == ("verdict", "spread", "novelty")
     assert verdict.auroc == pytest.approx(spread.auroc)  # made of it
     assert verdict.auroc > 0.75
     assert noise.auroc == pytest.approx(0.5, abs=0.05)
+    assert peak.name == scores.PEAK
+    assert 0.6 < peak.auroc < verdict.auroc
     assert verdict.auroc_95[0] < verdict.auroc < verdict.auroc_95[1]
     assert verdict.rank_correlation > 0.4
     assert abs(noise.rank_correlation) < 0.08
@@ -351,7 +354,10 @@ def test_the_section_says_it_all(tmp_path):
     assert set(found["verdict"]) == {"theory", "measured", "theory and spoiled"}
     theory = found["verdict"]["theory"]
     assert theory["ranking"][0]["name"] == "verdict"
-    assert abs(theory["gain"]["value"]) < 1e-9
+    assert abs(theory["gain"]["spread"]["value"]) < 1e-9
+    peak = theory["gain"][scores.PEAK]
+    assert peak["value"] == pytest.approx(theory["ranking"][0]["auroc"] - peak["alone"])
+    assert 0.02 < peak["ends_95"][0] < peak["value"] < peak["ends_95"][1]
     strata = {(row["source"], row["stratum"]): row for row in found["coverage"]}
     assert strata["measured", "all"]["spectra"] == 19
     assert ("theory", "first shell O") in strata
