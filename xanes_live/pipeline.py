@@ -32,7 +32,7 @@ from xanes_live.domain import (
 from xanes_live.flags import make
 from xanes_live.publish.keys import result_key
 from xanes_live.reduction import normalise, resample, resample_wide, spectra_from_scan
-from xanes_live.reduction.uncertainty import range_errors, with_other_steps
+from xanes_live.reduction.doubt import alternatives
 
 SOFTWARE = f"xanes-live {__version__}"
 
@@ -87,7 +87,7 @@ class _Stage:
     wide: Array | None = None
     """μ on the judge's energies, if there is a judge, shape (n_wide,)."""
     doubt: Array | None = None
-    """What μ may be as well on the model's energies, from :func:`in_doubt`, (2, 2, n_grid)."""
+    """What μ may be as well on the model's energies, (n_causes, 2, n_grid)."""
 
 
 def process(scan: Scan, predictors: Predictors, config: Config) -> Result | Declined:
@@ -178,40 +178,7 @@ def _resampled(
     if judge is None:
         return _Stage(index, item, resample(item, grid, form), item.flags)
     given, wide = resample_wide(item, judge.wide, grid, judge.inner, form)
-    return _Stage(index, item, given, item.flags, wide, in_doubt(item, predictor))
-
-
-def in_doubt(
-    item: NormalisedSpectrum, predictor: Predictor, errors: Array | None = None
-) -> Array | None:
-    """Return a spectrum with other edge steps where its own is too uncertain, (2, 2, n_grid).
-
-    Parameters
-    ----------
-    item
-        The spectrum, with edge step and ranges.
-    predictor
-        Which form and energies it has.
-    errors
-        Uncertainty due to the ranges, where it is not that of this spectrum alone; the spectrum's
-        noise does not count then.
-
-    Returns
-    -------
-    Array or None
-        For the ranges below and above the edge a pair each, one standard deviation to both sides;
-        None where the edge step is certain enough.
-    """
-    counting = 0.0
-    if errors is None:
-        errors = range_errors(item.ranges)
-        whole = (item.edge_step_sigma or 0.0) / item.edge_step
-        counting = float(np.sqrt(max(whole**2 - float(errors @ errors), 0.0)))
-    pairs = with_other_steps(item, errors, counting)
-    if not pairs:
-        return None
-    grid, form = predictor.energy, predictor.input_form
-    return np.array([[resample(other, grid, form).mu for other in pair] for pair in pairs])
+    return _Stage(index, item, given, item.flags, wide, alternatives(item, grid, form))
 
 
 def _predict(

@@ -89,13 +89,13 @@ def test_a_short_scan_has_a_wider_interval_and_a_lower_probability():
             process(make(sample), predictors, config).spectra[0]
             for make in (spoil.good, spoil.ended_at(80.0))
         )
-        assert "edge_step" not in whole.assessment.signals
-        assert cut.assessment.signals["edge_step"] > 0.01
+        assert "range" not in whole.assessment.signals
+        assert cut.assessment.signals["range"] > 0.01
         assert cut.assessment.probability < whole.assessment.probability
         told = [flag.code for flag in cut.assessment.flags]
         assert told[0] == "short_post_edge"
         certain = cut.assessment.probability >= config.confidence.green_probability
-        assert ("edge_step_matters" in told) is not certain
+        assert ("range_matters" in told) is not certain
         short += cut.prediction.first_shell.high - cut.prediction.first_shell.low
         long += whole.prediction.first_shell.high - whole.prediction.first_shell.low
     assert short > 1.3 * long

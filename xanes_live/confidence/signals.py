@@ -53,15 +53,16 @@ SIGNALS = (
         "odds that a prediction like this one, of a computed spectrum, was off by over 0.1 Å",
     ),
 )  # fmt: skip
-IN_DOUBT = "edge_step"
-"""What the uncertainty of the edge step does to the first shell, Å, where it is larger than what
-the ensemble has learnt to live with. The verdict is not fitted to it: it is known outright."""
+IN_DOUBT = "range"
+"""How far the first shell moves within what the range of a scan leaves open, Å: an edge step less
+certain than ensembles have learnt to live with, energies that were not measured. The verdict is not
+fitted to it: it is known outright."""
 NAMES = tuple(signal.name for signal in SIGNALS)
 EXPERIENCE = NAMES.index("experience")
 UNITS = np.array([signal.unit for signal in SIGNALS])
 _SHIFTED = np.array([change.kind == "shift" for change in CHANGES])
 BY_NAME: Mapping[str, Signal] = {signal.name: signal for signal in SIGNALS} | {
-    IN_DOUBT: Signal(IN_DOUBT, 0.01, "edge_step_matters", "move by the edge step's error, Å")
+    IN_DOUBT: Signal(IN_DOUBT, 0.01, "range_matters", "move within what the range leaves open, Å")
 }
 
 

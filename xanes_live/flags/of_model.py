@@ -55,9 +55,9 @@ MODEL = (
         "Compare with measured standards of the structures in question.",
     ),
     FlagKind(
-        "edge_step_matters",
+        "range_matters",
         WARNING,
-        "the distance moves by {value:.2f} Å within the uncertainty of the edge step",
+        "the distance moves by {value:.2f} Å within what the range of the scan leaves open",
         "The scan begins too shortly before the edge, ends too soon after it, or is noisy.",
         "Scan from 100 eV below to 150 eV above the edge; after the fact, nnorm = 0 in the "
         "configuration fits scans that end 40 to 100 eV above it better.",

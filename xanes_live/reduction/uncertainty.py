@@ -10,11 +10,10 @@ the first EXAFS oscillation.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
-from xanes_live.domain import Array, NormalisedSpectrum
+from xanes_live.domain import Array
 
 _POST: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
     # degree: (eV above the edge, relative error)
@@ -46,10 +45,6 @@ _POST: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
         (0.80, 0.55, 0.55, 0.43, 0.32, 0.21, 0.145, 0.095, 0.066, 0.050, 0.030, 0.015),
     ),
 }
-LEARNT = 0.05
-"""Relative error of the edge step that ensembles meet while they learn and are calibrated."""
-MOST = 0.5
-"""Largest relative error of the edge step that is tried."""
 _PRE = (
     # eV below the edge, relative error
     (2, 5, 8, 10, 15, 20, 30, 40, 50, 75, 100, 150),
@@ -103,64 +98,6 @@ def range_errors(ranges: Mapping[str, float]) -> Array:
     """
     above = post_edge_error(ranges["norm2"], int(ranges["nnorm"]))
     return np.array([pre_edge_error(-ranges["pre1"]), above])
-
-
-def with_other_steps(
-    item: NormalisedSpectrum, errors: Array, counting: float = 0.0
-) -> tuple[tuple[NormalisedSpectrum, ...], ...]:
-    """Return a spectrum as it would be, were its edge step off by more than an ensemble knows.
-
-    Parameters
-    ----------
-    item
-        The spectrum.
-    errors
-        Relative standard uncertainties of its edge step, from :func:`range_errors`.
-    counting
-        What noise adds to the first, relative too.
-
-    Returns
-    -------
-    tuple
-        For each of the two, which err independently, the spectrum normalised with a step one
-        standard deviation lower and higher, what ensembles have learnt to live with
-        (:data:`LEARNT`) taken out; nothing where that leaves nothing.
-    """
-    below, above = float(np.hypot(errors[0], counting)), float(errors[1])
-    total = float(np.hypot(below, above))
-    if not total > LEARNT:
-        return ()
-    excess = float(np.sqrt(1.0 - (LEARNT / total) ** 2))
-    ways = ((below * excess, False), (above * excess, True))
-    return tuple(_pair(item, min(error, MOST), turns=turns) for error, turns in ways)
-
-
-def _pair(
-    item: NormalisedSpectrum, error: float, *, turns: bool
-) -> tuple[NormalisedSpectrum, NormalisedSpectrum]:
-    """Return the spectrum with a step that was too high, and too low, by the share `error`."""
-    lower, higher = (1.0 / (1.0 + sign * error) - 1.0 for sign in (1.0, -1.0))
-    return _with_step(item, lower, turns=turns), _with_step(item, higher, turns=turns)
-
-
-def _with_step(item: NormalisedSpectrum, change: float, *, turns: bool) -> NormalisedSpectrum:
-    """Return a spectrum normalised with an edge step larger by the share `change`.
-
-    A pre-edge line that is wrong, the post-edge fitted to what is above it follows: flattened, the
-    structure is scaled about 1. A post-edge line that is wrong at e0 `turns` about the middle of
-    the range it was fitted to, and flattening follows it. A post-edge constant changes the scale.
-    """
-    ranges, larger = item.ranges, 1.0 + change
-    normalised, flattened, post = item.normalised / larger, item.flattened / larger, item.post_edge
-    if int(ranges["nnorm"]) > 0:
-        x, off = item.energy - item.e0, np.zeros(item.energy.size)
-        if turns:
-            off = change * (1.0 - 2.0 * x / (ranges["norm1"] + ranges["norm2"]))
-        above = 1.0 + (item.flattened - 1.0 - off) / larger
-        flattened = np.where(x > 0.0, above, flattened)
-        post = post + item.edge_step * off
-    step = item.edge_step * larger
-    return replace(item, normalised=normalised, flattened=flattened, post_edge=post, edge_step=step)
 
 
 def step_noise(x: Array, ranges: Mapping[str, float], noise: float) -> float:

@@ -35,10 +35,11 @@ from xanes_live.domain import (
 )
 from xanes_live.edges import edge_energy
 from xanes_live.flags import by_importance, make
-from xanes_live.pipeline import Predictor, in_doubt, judge_of
+from xanes_live.pipeline import Predictor, judge_of
 from xanes_live.reduction import Merged, merge, resample_array, stack
 from xanes_live.reduction.absorption import DAMPED, damping
 from xanes_live.reduction.align import foil_energy
+from xanes_live.reduction.doubt import alternatives
 from xanes_live.reduction.uncertainty import range_errors, step_noise
 
 PAIRS = 4
@@ -205,7 +206,8 @@ def _shell_and_noise(
         return plain.first_shell, noise_of_distance(distances)
     wide = resample_array(merged.energy, curve, judge.wide).mu
     errors = np.sqrt(merged.share @ np.array([range_errors(s.ranges) for s in of]) ** 2)
-    doubt = in_doubt(_as_first(merged, of[0]), predictor, errors)
+    grid, form = predictor.energy, predictor.input_form
+    doubt = alternatives(_as_first(merged, of[0]), grid, form, errors)
     examined = judge.examine(wide[None], [doubt])[0]
     rows = resample_array(merged.energy, noisy, predictor.energy).mu
     return examined.prediction.first_shell, noise_of_distance(judge.model.survey(rows[None]).r[0])

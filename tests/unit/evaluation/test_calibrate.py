@@ -249,11 +249,11 @@ def test_what_is_in_doubt_widens_the_interval_and_lowers_the_probability(folder,
     found = judge.examine(mu, [None, mu[[0, 2]][None, :, judge.inner], None])
     for k in (0, 2):
         assert found[k].probability == certain[k].probability
-        assert np.isnan(found[k].signals["edge_step"])
+        assert np.isnan(found[k].signals["range"])
     middle, before = found[1].prediction.first_shell, certain[1].prediction.first_shell
     moved = [certain[k].prediction.first_shell.r - before.r for k in (0, 2)]
     by = np.sqrt(np.mean(np.square(moved)))
-    assert found[1].signals["edge_step"] == pytest.approx(by, abs=1e-3)
+    assert found[1].signals["range"] == pytest.approx(by, abs=1e-3)
     assert (middle.high - middle.low) / 2 == pytest.approx(
         np.hypot((before.high - before.low) / 2, 1.96 * by), rel=1e-2
     )

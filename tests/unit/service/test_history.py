@@ -16,7 +16,7 @@ from xanes_live.demo import samples
 from xanes_live.domain import Confidence, FirstShell, Mode
 from xanes_live.publish.document import node
 from xanes_live.reduction import normalise, spectra_from_scan
-from xanes_live.reduction.uncertainty import LEARNT
+from xanes_live.reduction.doubt import LEARNT
 from xanes_live.service import history as module
 from xanes_live.service import repeats as judging
 from xanes_live.service.history import History

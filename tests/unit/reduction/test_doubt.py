@@ -1,4 +1,4 @@
-"""A spectrum as it would be with another edge step."""
+"""What a spectrum may be as well."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ import pytest
 from tests import measured
 from tests.unit.reduction.test_normalise import cut, one
 from xanes_live.config import ReductionConfig
-from xanes_live.reduction.uncertainty import LEARNT, MOST, range_errors, with_other_steps
+from xanes_live.reduction.doubt import LEARNT, MOST, UNMEASURED, alternatives, with_other_steps
+from xanes_live.reduction.uncertainty import range_errors
 
 
 def turned(item, change):
@@ -91,3 +92,30 @@ def test_what_a_short_range_gets_wrong_lies_in_what_is_tried(name, low, high, wh
 
     pair = with_other_steps(short, range_errors(short.ranges))[which]
     assert min(map(off, pair)) < 0.6 * off(short)
+
+
+GRID = np.arange(7112.5, 7160.0, 0.5)
+
+
+def test_energies_beyond_the_data_may_be_anything_usual():
+    whole = one(cut(measured.spectrum("FeO_rt"), -100, 800))
+    assert alternatives(whole, GRID, "flattened") is None
+    item = one(cut(measured.spectrum("FeO_rt"), -100, 25))
+    steps, beyond = (
+        alternatives(item, GRID, "flattened")[:-1],
+        alternatives(item, GRID, "flattened")[-1],
+    )
+    assert len(steps) == 2
+    higher, lower = beyond
+    known = item.energy[-1] >= GRID
+    np.testing.assert_array_equal(higher[known], lower[known])
+    assert (higher - lower)[-1] == pytest.approx(2.0 * UNMEASURED, rel=0.1)
+    assert (np.diff((higher - lower)[~known]) > 0).all()
+
+
+def test_a_range_that_is_certain_enough_leaves_what_was_not_measured():
+    """A model that asks for more than a good scan has: only that is in doubt."""
+    item = one(cut(measured.spectrum("FeO_rt"), -100, 200))
+    grid = np.arange(7112.5, item.energy[-1] + 20.0, 0.5)
+    assert len(alternatives(item, grid, "flattened")) == 1
+    assert alternatives(item, grid, "normalised").shape == (1, 2, grid.size)
