@@ -17,11 +17,23 @@ from xanes_live.median import median
 
 GAP = 0.25
 """Neighbours further apart than this, Å, belong to different shells: G2 resolves them."""
+FEW, FEW_GAP, FEW_SPREAD = 4, 0.45, 0.8
+"""Fewer neighbours than this are seldom a shell of their own: the one or three short bonds of a
+nitrosyl, a carbonyl or an oxo group stand before the rest of it. Up to there gaps are allowed to be
+this, Å, and a shell that needs it may be this wide."""
 MANY, PART, SMALL_GAP = 10, 4, 0.12
 """Of this many neighbours or more, a gap of 0.12 Å already ends the shell where it leaves four or
 more on each side: the 8 + 6 of a body-centred metal stay apart when its atoms are displaced."""
 SPREAD = 0.6
-"""A shell is no wider than this, Å, whatever the gaps."""
+"""A shell is no wider than this, Å, whatever the gaps, unless its first few neighbours are."""
+MIXED = 0.2
+"""Metals and ligands whose nearest are no further apart than this, Å, are one shell."""
+LIGANDS = {
+    "H": 1, "B": 5, "C": 6, "N": 7, "O": 8, "F": 9, "Si": 14, "P": 15, "S": 16, "Cl": 17,
+    "Ge": 32, "As": 33, "Se": 34, "Br": 35, "Sb": 51, "Te": 52, "I": 53, "Bi": 83,
+}  # fmt: skip
+"""Elements that bond to a metal as its ligands, with their atomic numbers. The metalloids and
+bismuth count, whose iron compounds (arsenides, silicides) have them for a first shell."""
 WINDOW = 0.13
 """Standard deviation of the window around the first shell, Å: little more than a spacing."""
 Z95 = 1.959964
@@ -31,8 +43,11 @@ Z95 = 1.959964
 def shell_distance(distances: ArrayLike, numbers: ArrayLike) -> Array:
     """Return the mean distance of the first shell of a known structure, Å.
 
-    The shell ends at the first gap above :data:`GAP`; one of many neighbours at the largest gap
-    that parts it, see :data:`MANY`. Hydrogen scatters too little to be seen and is left out.
+    Its neighbours are all metals or all ligands (:data:`LIGANDS`), as the nearest one is, since
+    the metal behind a bridging ligand is a shell of its own; or both, where their nearest are as
+    near (:data:`MIXED`). It ends at the first gap above :data:`GAP`, or :data:`FEW_GAP` while
+    neighbours are few; one of many neighbours at the largest gap that parts it, see :data:`MANY`.
+    Hydrogen scatters too little to be seen and is left out.
 
     Parameters
     ----------
@@ -46,7 +61,7 @@ def shell_distance(distances: ArrayLike, numbers: ArrayLike) -> Array:
     Array
         Shape (...); NaN where there is no neighbour.
     """
-    r, inside = _first_shell_members(distances, numbers)
+    r, inside, _ = _first_shell_members(distances, numbers)
     count = inside.sum(axis=-1)
     total = np.where(inside, r, 0.0).sum(axis=-1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
@@ -68,31 +83,48 @@ def ligand(distances: ArrayLike, numbers: ArrayLike) -> NDArray[np.str_]:
     """
     from ase.data import chemical_symbols  # noqa: PLC0415 - training only
 
-    r, inside = _first_shell_members(distances, numbers)
-    atoms = np.broadcast_to(np.asarray(numbers), r.shape)
-    order = np.argsort(_heavy(distances, numbers), axis=-1)
-    members = np.where(inside, np.take_along_axis(atoms, order, axis=-1), 0)
-    best, most = np.zeros(r.shape[:-1], dtype=np.int64), np.zeros(r.shape[:-1], dtype=np.int64)
+    _, inside, atoms = _first_shell_members(distances, numbers)
+    members = np.where(inside, atoms, 0)
+    best, most = (
+        np.zeros(members.shape[:-1], dtype=np.int64),
+        np.zeros(members.shape[:-1], dtype=np.int64),
+    )
     for number in np.unique(members[members > 0]):
         count = (members == number).sum(axis=-1)
         best, most = np.where((count >= most) & (count > 0), number, best), np.maximum(count, most)
     return np.where(best > 0, np.array(chemical_symbols)[best], "")
 
 
-def _heavy(distances: ArrayLike, numbers: ArrayLike) -> Array:
-    """Distances, NaN for hydrogen."""
-    r = np.asarray(distances, dtype=np.float64)
-    return np.where(np.broadcast_to(np.asarray(numbers) > 1, r.shape), r, np.nan)
-
-
 def _first_shell_members(
     distances: ArrayLike, numbers: ArrayLike
-) -> tuple[Array, NDArray[np.bool_]]:
-    """Sorted distances (NaN last) and which of them belong to the first shell."""
-    r = np.sort(_heavy(distances, numbers), axis=-1)
-    step = np.diff(r, axis=-1, prepend=r[..., :1])
-    inside = np.logical_and.accumulate(step <= GAP, axis=-1) & (r - r[..., :1] <= SPREAD)
-    return r, inside & _before_the_parting(step, inside)
+) -> tuple[Array, NDArray[np.bool_], NDArray[np.int64]]:
+    """Return sorted distances (NaN last), which belong to the first shell, and what they are."""
+    r = np.asarray(distances, dtype=np.float64)
+    atoms = np.broadcast_to(np.asarray(numbers, dtype=np.int64), r.shape)
+    r = _of_one_kind(np.where(atoms > 1, r, np.nan), atoms)
+    order = np.argsort(r, axis=-1, kind="stable")
+    r, atoms = np.take_along_axis(r, order, axis=-1), np.take_along_axis(atoms, order, axis=-1)
+    few = np.arange(r.shape[-1]) < FEW
+    step, width = np.diff(r, axis=-1, prepend=r[..., :1]), r - r[..., :1]
+    near = np.logical_and.accumulate(step <= np.where(few, FEW_GAP, GAP), axis=-1)
+    wide = (near & few & (width > SPREAD) & (width <= FEW_SPREAD)).any(axis=-1, keepdims=True)
+    inside = near & (width <= np.where(wide, FEW_SPREAD, SPREAD))
+    return r, inside & _before_the_parting(step, inside), atoms
+
+
+def _of_one_kind(r: Array, atoms: NDArray[np.int64]) -> Array:
+    """Distances of metals, or of ligands, whichever come first; the others NaN unless as near."""
+    if not r.shape[-1]:
+        return r
+    ligands = np.isin(atoms, list(LIGANDS.values()))
+    first = [
+        np.where(np.isnan(r) | (ligands != kind), np.inf, r).min(axis=-1, keepdims=True)
+        for kind in (False, True)
+    ]
+    metal, ligand = first
+    with np.errstate(invalid="ignore"):  # of neither there is any
+        kept = np.where(ligands, ligand <= metal + MIXED, metal <= ligand + MIXED)
+    return np.where(kept, r, np.nan)
 
 
 def _before_the_parting(step: Array, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:

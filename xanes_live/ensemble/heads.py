@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xanes_live.descriptor.shell import LIGANDS
 from xanes_live.domain import Array
 from xanes_live.ensemble.data import TrainingSet
 
@@ -21,7 +22,6 @@ SHELL, WIDTH = "first_shell", "first_shell_error"
 LOG_ERROR = -3.0
 """Where the logarithm of the expected error (Å) starts: 0.05 Å."""
 SOFT = ("P", "S", "As", "Se", "Sb", "Te", "Si", "Ge", "Bi")
-NONMETALS = ("H", "B", "C", "N", "O", "F", "Cl", "Br", "I", *SOFT)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ HEADS = {
     "coordination": Head(lambda data: np.clip(data.coordination, 0.0, 12.0), 0.2),
     "soft": Head(_kind(*SOFT), 0.1),
     "carbon": Head(_kind("C"), 0.1),
-    "metal": Head(_kind(*NONMETALS, inverse=True), 0.1),
+    "metal": Head(_kind(*LIGANDS, inverse=True), 0.1),
 }
 """By name: the first-shell distance (Å), the logarithm of its expected absolute error (Å), the
 number of neighbours in the first shell (up to 12), and the probabilities that most of these are

@@ -25,6 +25,17 @@ RADIUS = G2Grid().radius
         ([2.22] * 4 + [2.378] * 4 + [3.1] * 2, [8] * 8 + [14] * 2, 2.299),  # almandine
         ([1.0, 1.9, 1.9, 2.6], [1, 7, 7, 6], 1.9),  # hydrogen does not count
         ([1.9, np.nan, 1.7], [7, 7, 7], 1.8),  # in any order, padded
+        ([1.66] + [1.94] * 5 + [3.1] * 6, [7] + [6] * 11, (1.66 + 5 * 1.94) / 6),  # nitroprusside
+        ([1.78] * 2 + [2.10] * 5 + [2.9] * 3, [6] * 7 + [8] * 3, 14.06 / 7),  # carbonyls, a ring
+        ([1.65] + [2.15] * 5, [8] * 6, 1.65),  # a gap of 0.5 Å is one whatever stands before it
+        ([1.93] * 4 + [2.28] * 2, [8] * 6, 1.93),  # Jahn–Teller: hausmannite's four and two
+        ([2.36, 2.42, 2.45, 2.49, 2.52, 2.72, 2.92], [16] * 6 + [26], 2.4933),  # troilite
+        ([1.96] * 2 + [2.03] * 4 + [2.45] * 8, [6] * 6 + [26] * 8, 2.0067),  # cementite
+        ([2.47] * 6 + [2.55] * 6 + [1.9], [26] * 12 + [8], 1.9),  # oxygen in a metal
+        ([2.45] * 8 + [2.68] * 4, [26] * 8 + [8] * 4, 2.45),  # a metal nearest: metals
+        ([2.45] * 4 + [2.46] * 4, [26] * 4 + [14] * 4, 2.455),  # a Heusler phase: both
+        ([1.6, 2.0] + [2.3] * 4, [8] * 6, 12.8 / 6),  # equal ones are not parted
+        ([1.65, 2.05] + [2.40] * 5, [8] * 7, 15.7 / 7),
     ],
 )
 def test_known_structures(distances, numbers, expected):
@@ -33,6 +44,7 @@ def test_known_structures(distances, numbers, expected):
 
 def test_a_shell_does_not_grow_for_ever():
     assert shell_distance(np.arange(2.0, 4.0, 0.19), [8]) == pytest.approx(2.285)  # to 2.57
+    assert coordination([2.0, 2.42, 2.84, 3.26], [8]) == 2  # three would be 0.84 Å wide
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -51,9 +63,18 @@ def test_twelve_displaced_neighbours_of_a_close_packed_metal_are_one_shell():
     assert coordination([1.9] * 6 + [2.05] * 3, [8]) == 9  # fewer than ten: as they are
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_nearest_by_chance_does_not_decide_between_kinds(seed):
+    """Four silicon and four iron at 2.45 Å, displaced: always a shell of eight."""
+    rng = np.random.default_rng(seed)
+    r = 2.45 + 0.03 * rng.standard_normal((200, 8))
+    assert (coordination(r, np.array([14] * 4 + [26] * 4)) == 8).all()
+
+
 def test_no_neighbour_no_shell():
     assert np.isnan(shell_distance([np.nan], [8]))
     assert np.isnan(shell_distance([1.0], [1]))
+    assert np.isnan(shell_distance(np.zeros((2, 0)), np.zeros((2, 0)))).all()
 
 
 def members(r, number, count=9, spread=0.01, seed=0, heavier_second=0.0):
