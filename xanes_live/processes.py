@@ -15,6 +15,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import Any, ParamSpec, TypeVar
 
 Key = TypeVar("Key")
@@ -47,10 +48,30 @@ _STATE = _State()
 def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Give `jobs` worker processes; work not begun at the end is dropped.
 
-    They begin with nothing of this process, and their libraries compute with one thread.
+    They begin with nothing of this process, and their libraries compute with one thread. Their
+    temporary files are in one folder that goes at the end: an interrupt may reach a worker while it
+    is clearing up.
     """
-    before = {name: os.environ.get(name) for name in _THREADS}  # read when a worker loads them
-    os.environ.update(dict.fromkeys(before, "1"))
+    with TemporaryDirectory(prefix="xanes-live-", ignore_cleanup_errors=True) as scratch:
+        given = dict.fromkeys(_THREADS, "1") | {"TMPDIR": scratch}  # read when a worker begins
+        with _environment(given), _pool(jobs) as executor:
+            yield executor
+
+
+@contextmanager
+def _environment(given: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment for a while."""
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+@contextmanager
+def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     others = set(multiprocessing.active_children())
     executor = _Pool(
         jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
@@ -62,8 +83,6 @@ def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
         raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def each(
