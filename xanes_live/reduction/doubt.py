@@ -6,6 +6,7 @@ predicts from these alternatives, too, and trusts a distance by how far they mov
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from xanes_live.domain import Array, NormalisedSpectrum
 from xanes_live.reduction.resample import resample
 from xanes_live.reduction.uncertainty import range_errors
 
+Way = Callable[[NormalisedSpectrum, float], NormalisedSpectrum]
 LEARNT = 0.05
 """Relative error of the edge step that ensembles meet while they learn and are calibrated."""
 MOST = 0.5
@@ -89,33 +91,59 @@ def with_other_steps(
     if not total > LEARNT:
         return ()
     excess = float(np.sqrt(1.0 - (LEARNT / total) ** 2))
-    ways = ((below * excess, False), (above * excess, True))
-    return tuple(_pair(item, min(error, MOST), turns=turns) for error, turns in ways)
+    return (
+        _pair(item, min(below * excess, MOST), _with_other_pre_edge),
+        _pair(item, min(above * excess, MOST), _with_other_post_edge),
+    )
 
 
 def _pair(
-    item: NormalisedSpectrum, error: float, *, turns: bool
+    item: NormalisedSpectrum, error: float, way: Way
 ) -> tuple[NormalisedSpectrum, NormalisedSpectrum]:
     """Return the spectrum with a step that was too high, and too low, by the share `error`."""
     lower, higher = (1.0 / (1.0 + sign * error) - 1.0 for sign in (1.0, -1.0))
-    return _with_step(item, lower, turns=turns), _with_step(item, higher, turns=turns)
+    return way(item, lower), way(item, higher)
 
 
-def _with_step(item: NormalisedSpectrum, change: float, *, turns: bool) -> NormalisedSpectrum:
-    """Return a spectrum normalised with an edge step larger by the share `change`.
+def _with_other_pre_edge(item: NormalisedSpectrum, change: float) -> NormalisedSpectrum:
+    """Return μ with a step larger by the share `change`, the pre-edge line being wrong.
 
-    A pre-edge line that is wrong, the post-edge fitted to what is above it follows: flattened, the
-    structure is scaled about 1. A post-edge line that is wrong at e0 `turns` about the middle of
-    the range it was fitted to, and flattening follows it. A post-edge constant changes the scale.
+    It turns about the middle of the range it was fitted to. The post-edge is fitted to what is
+    above it: a line follows, so that flattened structure is only scaled about 1, a constant
+    follows in the middle of its range.
+    """
+    ranges, x = item.ranges, item.energy - item.e0
+    turn = 1.0 - 2.0 * x / (ranges["pre1"] + ranges["pre2"])
+    straight = int(ranges["nnorm"]) > 0
+    if not straight:
+        at = 0.5 * (ranges["norm1"] + ranges["norm2"])
+        turn = turn / (1.0 - 2.0 * at / (ranges["pre1"] + ranges["pre2"]))
+    larger = 1.0 + change
+    normalised = (item.normalised + change * turn) / larger
+    flattened = normalised
+    if straight:
+        flattened = np.where(x > 0.0, 1.0 + (item.flattened - 1.0) / larger, normalised)
+    return replace(
+        item,
+        normalised=normalised,
+        flattened=flattened,
+        pre_edge=item.pre_edge - change * item.edge_step * turn,
+        edge_step=item.edge_step * larger,
+    )
+
+
+def _with_other_post_edge(item: NormalisedSpectrum, change: float) -> NormalisedSpectrum:
+    """Return μ with a step larger by the share `change`, the post-edge being wrong.
+
+    A line turns about the middle of the range it was fitted to, and flattening follows it; a
+    constant only changes the scale.
     """
     ranges, larger = item.ranges, 1.0 + change
     normalised, flattened, post = item.normalised / larger, item.flattened / larger, item.post_edge
     if int(ranges["nnorm"]) > 0:
-        x, off = item.energy - item.e0, np.zeros(item.energy.size)
-        if turns:
-            off = change * (1.0 - 2.0 * x / (ranges["norm1"] + ranges["norm2"]))
-        above = 1.0 + (item.flattened - 1.0 - off) / larger
-        flattened = np.where(x > 0.0, above, flattened)
+        x = item.energy - item.e0
+        off = change * (1.0 - 2.0 * x / (ranges["norm1"] + ranges["norm2"]))
+        flattened = np.where(x > 0.0, 1.0 + (item.flattened - 1.0 - off) / larger, flattened)
         post = post + item.edge_step * off
     step = item.edge_step * larger
     return replace(item, normalised=normalised, flattened=flattened, post_edge=post, edge_step=step)

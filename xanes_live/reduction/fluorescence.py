@@ -28,6 +28,8 @@ class Summed:
     """Elements not in the sum and why, by number from 0."""
     quality: Mapping[str, Quality]
     """By 'fluorescence[0]', …"""
+    restored: tuple[int, ...] = ()
+    """Elements that saturate or hang and are in the sum for want of better ones."""
 
 
 def sum_elements(
@@ -77,14 +79,14 @@ def sum_elements(
             leave_out(k, "hung", Quality.INVALID_VALUES)
     for k in _disagreeing(energy, counts, i0, [k for k in range(len(counts)) if k not in left_out]):
         leave_out(k, "disagrees", Quality.INVALID_VALUES)
-    used = [k for k in range(len(counts)) if k not in left_out]
+    used, restored = [k for k in range(len(counts)) if k not in left_out], list[int]()
     if not used:
         # a detector that saturates or hangs everywhere still shows something, with a warning
         shows = {"saturated", "hung"}
-        used = [k for k, reason in left_out.items() if reason in shows]
+        used = restored = [k for k, reason in left_out.items() if reason in shows]
         left_out = {k: reason for k, reason in left_out.items() if reason not in shows}
     total = counts[used].sum(axis=0) if used else None
-    return Summed(total, dict(sorted(left_out.items())), quality)
+    return Summed(total, dict(sorted(left_out.items())), quality, tuple(restored))
 
 
 def _disagreeing(energy: Array, counts: Array, i0: Array | None, used: Sequence[int]) -> list[int]:

@@ -12,6 +12,12 @@ from xanes_live.median import median
 from xanes_live.reduction.noise import noise_level
 from xanes_live.reduction.resample import resample_array
 
+ALIKE = 1.6
+"""Noise is known from a few dozen points: repeats whose noise is not further than this factor from
+the usual count alike."""
+QUIET = frozenset({"channel_frozen", "channel_saturated"})
+"""Flags of spectra with less noise than a good one has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Merged:
@@ -77,38 +83,44 @@ def merge(spectra: Sequence[NormalisedSpectrum]) -> Merged:
     """Average normalised spectra on the energies of the first that all of them cover.
 
     The mean is weighted by 1/(noise² + :data:`REPEATABLE`²), so that a noisy repeat does not spoil
-    the others; its standard error follows from the weighted scatter. None counts for more than the
-    usual one: quieter than the others is what a detector is that hangs.
+    the others. One whose detector hangs or is clipped is quiet for that reason and counts as much
+    as the noisiest. σ² = Σ w² (μ − mean)²/(1 − w) is unbiased for weights w that fit the noise, and
+    the usual standard error for equal ones.
 
     Parameters and errors are those of :func:`stack`.
     """
     found = stack(spectra)
     count = len(spectra)
-    share = _shares(found, spectra[0].e0)
+    share = _shares(found, spectra)
     mean = share @ found.normalised
     if count > 1:
-        scatter = share @ (found.normalised - mean) ** 2
-        spread = np.sqrt(scatter * count / (count - 1.0))
+        squares = (found.normalised - mean) ** 2
+        sigma = np.sqrt((share**2 / (1.0 - share)) @ squares)
     else:
         noise = (spectra[0].spectrum.noise or 0.0) / spectra[0].edge_step
-        spread = np.full(found.energy.size, noise)
+        sigma = np.full(found.energy.size, noise)
     return Merged(
         energy=found.energy,
         normalised=mean,
         flattened=share @ found.flattened,
-        sigma=spread / np.sqrt(count),
-        spread=spread,
+        sigma=sigma,
+        spread=sigma * np.sqrt(count),
         count=count,
         share=share,
     )
 
 
-def _shares(stacked: Stacked, e0: float) -> Array:
+def _shares(stacked: Stacked, spectra: Sequence[NormalisedSpectrum]) -> Array:
     """Return the weights of the mean, adding up to 1; equal where the noise cannot be told."""
-    noise = noise_level(stacked.energy, stacked.normalised, e0 if np.isfinite(e0) else None)
+    e0 = spectra[0].e0 if np.isfinite(spectra[0].e0) else None
+    noise = noise_level(stacked.energy, stacked.normalised, e0)
     if not np.isfinite(noise).all():
         return np.full(noise.size, 1.0 / noise.size)
-    weight = 1.0 / (np.maximum(noise, median(noise)) ** 2 + REPEATABLE**2)
+    quiet = np.array([any(flag.code in QUIET for flag in s.flags) for s in spectra])
+    noise, usual = np.where(quiet, noise.max(), noise), float(median(noise))
+    alike = (noise < ALIKE * usual) & (noise > usual / ALIKE)
+    noise = np.where(alike, usual, noise)
+    weight = 1.0 / (noise**2 + REPEATABLE**2)
     return np.asarray(weight / weight.sum(), dtype=np.float64)
 
 

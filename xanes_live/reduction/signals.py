@@ -137,9 +137,10 @@ def _read_fluorescence(
     if elements.shape[-1] != channels.energy.size:
         return
     raw = order.apply(_sane(elements))
+    counted = np.stack([upright(element - dark.get("fluorescence", 0.0)) for element in raw])
     summed = sum_elements(
         order.energy,
-        np.stack([upright(element - dark.get("fluorescence", 0.0)) for element in raw]),
+        counted,
         raw,
         counts.get("i0"),
         beamline.exclude_elements,
@@ -153,14 +154,18 @@ def _read_fluorescence(
         notes.append(make("channel_low", channel=NAMES["fluorescence"]))
     else:
         counts["fluorescence"] = summed.total
-        if all(q is Quality.SATURATED for q in summed.quality.values()):
-            level = beamline.saturation.get("fluorescence")
-            worst = max(saturated_fraction(element, level) for element in raw)
-            notes.append(make("channel_saturated", channel=NAMES["fluorescence"], fraction=worst))
-        else:
-            hung = frozen_flag(NAMES["fluorescence"], order.energy, summed.total, Quality.GOOD)
-            notes.extend([] if hung is None else [hung])
+        elements = counted[list(summed.restored)] if summed.restored else summed.total[None]
+        notes += _spoiled(order.energy, elements, raw[list(summed.restored)], beamline)
     flags["fluorescence"] = tuple(notes)
+
+
+def _spoiled(energy: Array, counts: Array, raw: Array, beamline: BeamlineConfig) -> list[Flag]:
+    """Return what is to be said of a detector all of whose elements saturate or hang."""
+    name, level = NAMES["fluorescence"], beamline.saturation.get("fluorescence")
+    worst = max((saturated_fraction(element, level) for element in raw), default=0.0)
+    told = [make("channel_saturated", channel=name, fraction=worst)] if worst > 0.0 else []
+    hung = [frozen_flag(name, energy, element, Quality.GOOD) for element in counts]
+    return told + [flag for flag in hung if flag is not None][:1]
 
 
 def signals(readings: Readings) -> dict[Mode, Signal]:

@@ -331,6 +331,17 @@ def test_an_element_that_hangs_is_left_out_and_a_detector_that_does_is_told():
     assert "channel_frozen" in codes(spectrum)
 
 
+def test_elements_that_hang_one_after_the_other_are_summed_and_told():
+    c = sweep()
+    hung = c.fluorescence[:2].copy()
+    hung[0, 90:120] = hung[0, 90]
+    hung[1, 130:160] = hung[1, 130]
+    spectrum = reduce(scan_of(replace(c, it=None, fluorescence=hung), mode=Mode.FLUORESCENCE))
+    assert isinstance(spectrum, Spectrum)
+    assert "channel_frozen" in codes(spectrum)
+    assert "elements_left_out" not in codes(spectrum)
+
+
 @pytest.mark.parametrize("mean", [0.5, 3.0, 40.0, 1e4])
 def test_counting_repeats_itself_by_chance(mean):
     for seed in range(20):
