@@ -30,6 +30,7 @@ DRAWS = 400
 """Bootstrap draws."""
 BINS, PER_BIN = 10, 40
 """Most bins of the reliability diagram, and how many spectra there should be for each."""
+VERDICT = "verdict"
 PEAK = "σ of the peak of G2"
 """What members disagree by without a head for the distance: the measure to be better than."""
 FEWEST_WRONG = 3
@@ -158,9 +159,6 @@ class Ranking:
 
 def rankings(judged: Judged, *, draws: int = DRAWS, seed: int = 0) -> tuple[Ranking, ...]:
     """Return the ranking by the verdict, by each signal alone, by :data:`PEAK`."""
-    named = [("verdict", 1.0 - judged.probability)]
-    named += [(n, judged.signals[:, k]) for k, n in enumerate(judged.signal_names)]
-    named += [(PEAK, judged.peak_sigma)]
     weights = parent_weights(judged.parent, draws, seed)
     wrong, error = ~judged.right, judged.error
     if not enough(judged):
@@ -172,8 +170,14 @@ def rankings(judged: Judged, *, draws: int = DRAWS, seed: int = 0) -> tuple[Rank
             _varied(drawn_auroc(score, wrong, weights)),
             rank_correlation(score, error),
         )
-        for name, score in named
+        for name, score in _named(judged).items()
     )
+
+
+def _named(judged: Judged) -> dict[str, Array]:
+    """Return what errors may be told by, larger where worse, by name; each of shape (n,)."""
+    signals = dict(zip(judged.signal_names, judged.signals.T, strict=True))
+    return {VERDICT: 1.0 - judged.probability, **signals, PEAK: judged.peak_sigma}
 
 
 def enough(judged: Judged) -> bool:
@@ -197,10 +201,8 @@ def gain(
         Of the bootstrap over parents.
     """
     wrong, weights = ~judged.right, parent_weights(judged.parent, draws, seed)
-    alone = judged.peak_sigma
-    if baseline != PEAK:
-        alone = judged.signals[:, judged.signal_names.index(baseline)]
-    both = (1.0 - judged.probability, alone)
+    named = _named(judged)
+    both = (named[VERDICT], named[baseline])
     value = auroc(both[0], wrong) - auroc(both[1], wrong)
     if not enough(judged):
         weights = weights[:0]

@@ -20,7 +20,7 @@ from xanes_live.confidence.experience import kinds_of
 from xanes_live.confidence.judge import look
 from xanes_live.confidence.novelty import Library
 from xanes_live.confidence.signals import NAMES
-from xanes_live.descriptor import first_peak
+from xanes_live.descriptor import combine_votes, first_peak
 from xanes_live.domain import Array
 from xanes_live.ensemble.augment import transferred
 from xanes_live.ensemble.data import (
@@ -322,10 +322,5 @@ def _examined_chunk(
 
 def _peak_sigma(radius: Array, members: Array) -> Array:
     """Return the σ over members of the first peak of G2, Å, (n,); as wide as G2 without peaks."""
-    peaks = first_peak(radius, members)
-    known = np.isfinite(peaks)
-    count = known.sum(axis=1)
-    mean = np.where(known, peaks, 0.0).sum(axis=1) / np.maximum(count, 1)
-    squares = (np.where(known, peaks - mean[:, None], 0.0) ** 2).sum(axis=1)
-    sigma = np.sqrt(squares / np.maximum(count - 1, 1))
-    return np.where(count > 1, sigma, np.ptp(radius))
+    _, sigma = combine_votes(first_peak(radius, members), least=2)
+    return np.where(np.isfinite(sigma), sigma, np.ptp(radius))

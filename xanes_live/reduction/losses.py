@@ -9,6 +9,7 @@ import numpy as np
 from xanes_live.domain import Array
 from xanes_live.median import median
 from xanes_live.reduction.noise import MEDIAN_TO_SIGMA
+from xanes_live.reduction.runs import runs
 
 _LOST = 0.5
 """Ratio of neighbouring I0 readings that counts as lost intensity."""
@@ -27,8 +28,7 @@ def losses(counters: Mapping[str, Array], n: int) -> list[slice]:
     for role, readings in counters.items():
         for run in _lost_runs(readings, _LOST if role == "i0" else _LOST * _LOST):
             lost[run] = True
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], lost.astype(np.int8), [0]))))
-    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    return runs(lost)
 
 
 def _lost_runs(readings: Array, ratio: float) -> list[slice]:

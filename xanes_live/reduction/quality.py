@@ -8,6 +8,7 @@ from xanes_live.domain import Array, Flag, Quality
 from xanes_live.flags import make
 from xanes_live.median import median
 from xanes_live.reduction.noise import noise_level
+from xanes_live.reduction.runs import runs
 
 _INVALID = 0.10
 """Fraction of impossible readings from which a channel is called invalid."""
@@ -63,10 +64,8 @@ def saturated_fraction(raw: Array, saturation: float | None = None) -> float:
     top = float(finite.max())
     if top < _CLIPPABLE or top == float(finite.min()):
         return 0.0
-    at_top = np.concatenate(([0], (raw == top).astype(np.int8), [0]))
-    turns = np.flatnonzero(np.diff(at_top))
-    runs = turns[1::2] - turns[::2]
-    clipped = int(runs[runs >= _PLATEAU].sum())
+    lengths = [run.stop - run.start for run in runs(raw == top)]
+    clipped: int = sum(length for length in lengths if length >= _PLATEAU)
     return clipped / raw.size
 
 
@@ -82,11 +81,10 @@ def frozen(readings: Array) -> tuple[slice, ...]:
         Counts after dark subtraction, shape (n_points,).
     """
     steps = np.abs(np.diff(readings))
-    turns = np.flatnonzero(np.diff(np.concatenate(([0], (steps == 0.0).astype(np.int8), [0]))))
-    runs = [slice(int(a), int(b) + 1) for a, b in zip(turns[::2], turns[1::2], strict=True)]
-    runs = [run for run in runs if run.stop - run.start >= _FROZEN]
+    same = [slice(run.start, run.stop + 1) for run in runs(steps == 0.0)]
+    same = [run for run in same if run.stop - run.start >= _FROZEN]
     hung = np.zeros(readings.size, dtype=bool)
-    for run in runs:
+    for run in same:
         hung[run] = True
     others, moves = readings[~hung], steps[steps > 0.0]
     if others.size < _FROZEN or not moves.size:
@@ -96,7 +94,7 @@ def frozen(readings: Array) -> tuple[slice, ...]:
     least = max(low, _DIGITS * float(moves.min()))
     if by_chance > _REPEATS * others.size:
         return ()
-    return tuple(run for run in runs if least < readings[run.start] < high)
+    return tuple(run for run in same if least < readings[run.start] < high)
 
 
 def follows_energy(readings: Array) -> bool:

@@ -90,8 +90,8 @@ def judge(
     together = _on_grid(spectra)
     trend, odd = _compared(together)
     used = _used(len(of), trend, {*(one.position for one in odd), *_short(spectra, predictor)})
-    merged = merge([spectra[i] for i in used])
-    said, gain = _predicted(merged, [spectra[i] for i in used], predictor)
+    kept = [spectra[i] for i in used]
+    said, gain = _predicted(merge(kept), kept, predictor)
     of = tuple(replace(repeat, used=position in used) for position, repeat in enumerate(of))
     present = {position for position, repeat in enumerate(of) if repeat.uid == uid}
     named = next((one for one in odd if one.position in present), None)
