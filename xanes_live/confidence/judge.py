@@ -18,7 +18,8 @@ from xanes_live.confidence.history import with_noise
 from xanes_live.confidence.limits import Kind, ordinary
 from xanes_live.confidence.novelty import Found, Library
 from xanes_live.confidence.signals import IN_DOUBT, NAMES, measure, rms
-from xanes_live.confidence.verdict import RIGHT, Verdict, less_certain
+from xanes_live.confidence.verdict import Verdict, less_certain
+from xanes_live.descriptor import RIGHT
 from xanes_live.domain import Array, Cyclic, Evidence, Moved, Neighbour, Prediction, Survey
 
 

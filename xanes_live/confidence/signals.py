@@ -36,6 +36,10 @@ SIGNALS = (
         "ambiguity", 0.02, "shell_ambiguous",
         "error of the distance that the network itself expects, Å",
     ),
+    Signal(
+        "beyond", 0.1, "other_distances",
+        "odds, by the chance the network gives to every distance, that it is off by over 0.1 Å",
+    ),
     Signal("g2_spread", 0.05, "members_disagree", "mean σ of G2 over its root-mean-square"),
     Signal("shift", 0.01, "sensitive_to_shift", "largest move of the first shell, ±1 and ±2 eV, Å"),
     Signal(
@@ -110,6 +114,7 @@ def measure(
     said = {
         "spread": np.array([p.first_shell.sigma for p in survey.predictions]),
         "ambiguity": np.exp(np.clip(log_error, -6.0, 1.0)),
+        "beyond": unknown if survey.beyond is None else odds(survey.beyond),
         "g2_spread": np.array([p.sigma.mean() for p in survey.predictions]) / size,
         "shift": moved[:, _SHIFTED].max(axis=1),
         "broadening": moved[:, ~_SHIFTED].max(axis=1),
@@ -127,6 +132,12 @@ def measure(
         shown = features(kinds_of(survey), r[:, 0], mean[:, 0], sigma)
         table[:, EXPERIENCE] = experience.odds(shown)
     return table
+
+
+def odds(probability: Array) -> Array:
+    """Return the odds of a probability; the surest of networks is not believed beyond 10⁵ to 1."""
+    bounded = np.clip(probability, 1e-5, 1.0 - 1e-5)
+    return np.asarray(bounded / (1.0 - bounded))
 
 
 def rms(values: Array) -> Array:

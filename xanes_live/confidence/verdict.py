@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, ndtr, ndtri
 
+from xanes_live.descriptor import RIGHT
 from xanes_live.domain import Array
-
-RIGHT = 0.1
-"""A first-shell distance this near the truth, Å, is right."""
 
 
 @dataclass(frozen=True)

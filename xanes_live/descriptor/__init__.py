@@ -3,6 +3,7 @@
 from xanes_live.descriptor.g2 import G2Grid, g2, g2_from_distances, neighbours
 from xanes_live.descriptor.peaks import find_peaks, first_peak
 from xanes_live.descriptor.shell import (
+    RIGHT,
     combine_votes,
     coordination,
     first_shell,
@@ -12,6 +13,7 @@ from xanes_live.descriptor.shell import (
 )
 
 __all__ = [
+    "RIGHT",
     "G2Grid",
     "combine_votes",
     "coordination",

@@ -36,6 +36,8 @@ LIGANDS = {
 bismuth count, whose iron compounds (arsenides, silicides) have them for a first shell."""
 WINDOW = 0.13
 """Standard deviation of the window around the first shell, Å: little more than a spacing."""
+RIGHT = 0.1
+"""A first-shell distance this near the truth, Å, is right."""
 Z95 = 1.959964
 """97.5 % quantile of the normal distribution."""
 

@@ -64,6 +64,9 @@ class Survey:
     """First-shell distance, Å, shape (n, n_copies)."""
     heads: Mapping[str, Array] = field(default_factory=dict)
     """Mean over members of the network's further outputs by name, unchanged spectra, (n,)."""
+    beyond: Array | None = None
+    """Probability, by what the network says of every possible distance, that the first shell is
+    not within 0.1 Å of `r`, unchanged spectra, (n,); None where it says nothing of the kind."""
 
 
 @dataclass(frozen=True, slots=True)

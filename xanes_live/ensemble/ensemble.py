@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from xanes_live.descriptor import combine_votes, find_peaks, first_shell, shell_votes
+from xanes_live.descriptor import RIGHT, combine_votes, find_peaks, first_shell, shell_votes
 from xanes_live.domain import Array, FirstShell, ModelInfo, Prediction, Survey
+from xanes_live.ensemble.classes import beyond, probabilities
 from xanes_live.ensemble.engine import Engine
 from xanes_live.ensemble.forward import Cycle
 from xanes_live.ensemble.library import Arrays, Words, read_library
@@ -185,17 +186,28 @@ class Ensemble:
         outputs = self.outputs(spectra.reshape(n * n_copies, -1))
         r, _ = combine_votes(self.votes(outputs))
         mean = outputs[..., : len(self.radius)].mean(axis=1)
+        r = r.reshape(n, n_copies) + self._offset()
         return Survey(
             predictions=self._predictions(outputs[::n_copies]),
             mean=mean.reshape(n, n_copies, -1),
-            r=r.reshape(n, n_copies) + self._offset(),
+            r=r,
             heads=self._heads(outputs[::n_copies]),
+            beyond=self._beyond(outputs[::n_copies], r[:, 0]),
         )
 
     def _heads(self, outputs: Array) -> dict[str, Array]:
-        """Return the mean over members of each output after G2, (n, n_members, n_total) → (n,)."""
-        names = self.model.architecture.heads
-        return dict(zip(names, outputs[..., len(self.radius) :].mean(axis=1).T, strict=True))
+        """Return the mean over members of each head, (n, n_members, n_total) → (n,)."""
+        start, names = len(self.radius), self.model.architecture.heads
+        said = outputs[..., start : start + len(names)].mean(axis=1)
+        return dict(zip(names, said.T, strict=True))
+
+    def _beyond(self, outputs: Array, r: Array) -> Array | None:
+        """Return the chance that distances are wrong by the network's own classes, shape (n,)."""
+        centres = np.array(self.model.architecture.classes)
+        if not centres.size:
+            return None
+        likely = probabilities(outputs[..., -centres.size :])
+        return beyond(likely, centres + self._offset(), r, RIGHT)
 
     def _predictions(self, outputs: Array) -> tuple[Prediction, ...]:
         g2 = outputs[..., : len(self.radius)]

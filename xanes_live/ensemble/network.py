@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -39,6 +40,9 @@ class Architecture:
     """G2 values."""
     heads: tuple[str, ...] = ()
     """Further outputs after G2; 'first_shell' is the first-shell distance, Å."""
+    classes: tuple[float, ...] = ()
+    """Centres, Å, equally spaced, of classes of first-shell distance, each with an output after
+    the heads; see :mod:`xanes_live.ensemble.classes`."""
     activation: Activation = "relu"
     norm: Norm = "none"
 
@@ -50,6 +54,10 @@ class Architecture:
             raise ValueError(f"{self.n_input} points are too few for {len(self.channels)} layers")
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"unknown activation {self.activation!r}")
+        if len(self.classes) == 1 or not np.allclose(np.diff(self.classes, n=2), 0.0, atol=1e-6):
+            raise ValueError("classes are two or more distances, equally spaced")
+        if self.classes and not 0.0 < self.classes[0] < self.classes[1]:
+            raise ValueError("classes are distances in ascending order")
 
     def lengths(self) -> tuple[int, ...]:
         """Return the number of points before and after each convolution."""
@@ -60,8 +68,8 @@ class Architecture:
 
     @property
     def n_total(self) -> int:
-        """Number of outputs, the heads included."""
-        return self.n_output + len(self.heads)
+        """Number of outputs, heads and classes included."""
+        return self.n_output + len(self.heads) + len(self.classes)
 
     def dense_sizes(self) -> tuple[tuple[int, int], ...]:
         """Return (inputs, outputs) of each dense layer."""

@@ -90,6 +90,8 @@ class DataSection(Section):
     """Share of the spectra kept for testing, whole parents at a time."""
     weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     """Weight of a source (collection) when resampling; 1 if not named."""
+    ligands: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    """The same of the commonest element of the first shell, by symbol; both weights multiply."""
 
 
 class NetworkSection(Section):
@@ -101,6 +103,7 @@ class NetworkSection(Section):
     stride: int | None = None
     hidden: tuple[int, ...] | None = None
     heads: tuple[str, ...] | None = None
+    classes: tuple[float, ...] | None = None
     activation: Literal["relu", "gelu", "silu"] | None = None
     norm: Literal["none", "batch", "layer"] | None = None
     standardise: bool = True
@@ -209,11 +212,6 @@ class Recipe(Section):
     discrepancy: DiscrepancySection | None = None
     forward: ForwardSection | None = None
     """None trains no forward ensemble."""
-
-    def weights(self) -> dict[str, float]:
-        """Return the weight of each source when resampling, measured spectra included."""
-        measured = {} if self.measured is None else {"measured": self.measured.weight}
-        return self.data.weights | measured
 
     def architecture(self) -> Architecture:
         """Return the network asked for.

@@ -102,7 +102,7 @@ class Stacked(nn.Module):
         Returns
         -------
         Tensor
-            Shape (n_members, batch, n_total): G2, then the heads.
+            Shape (n_members, batch, n_total): G2, then heads, then classes.
         """
         if suits(self.architecture) and (spectra.is_cuda or self._slim()):
             return self.in_bands(spectra)

@@ -21,11 +21,12 @@ from torch.nn import functional
 
 from xanes_live import log
 from xanes_live.ensemble.augment import Augmentation, Bank, Settings, apply
+from xanes_live.ensemble.classes import cross_entropy, shares
 from xanes_live.ensemble.data import TrainingSet
 from xanes_live.ensemble.discrepancy import modes_of
 from xanes_live.ensemble.fingerprint import fingerprint
 from xanes_live.ensemble.heads import HEADS, LOG_ERROR, SHELL, WIDTH, laplace_loss
-from xanes_live.ensemble.recipe import Recipe, TrainingSection
+from xanes_live.ensemble.recipe import DataSection, Recipe
 from xanes_live.ensemble.stacked import Stacked
 from xanes_live.ensemble.step import Draws, Recorded
 from xanes_live.errors import ConfigurationError
@@ -34,6 +35,8 @@ _log = log.get(__name__)
 Progress = Callable[[int, float], None]
 """Called after each epoch with the number of epochs done and the mean training loss."""
 
+CLASSES_WEIGHT = 0.5
+"""Weight of the loss of classes of distance (cross-entropy) beside that of G2."""
 MARGIN = 25.0
 """Computed energies kept beyond the model's, eV: what stretch and shift may ask for."""
 
@@ -56,50 +59,51 @@ class Trained:
         return unseen
 
 
-def resample(
-    data: TrainingSet, section: TrainingSection, member: int, weights: dict[str, float]
-) -> NDArray[np.int64]:
+def resample(data: TrainingSet, recipe: Recipe, member: int) -> NDArray[np.int64]:
     """Return the indices member `member` learns from.
 
     As many computed spectra as there are, drawn with replacement: with ``resample = "parent"``
     whole parents, so that what a member has not seen is not a distorted copy of what it has.
-    Measured spectra are drawn apart from them, `weights["measured"]` times as many as there are,
-    each compound as often as any other, however often it was measured.
+    Measured spectra are drawn apart from them, as many times as there are as the recipe says, each
+    compound as often as any other, however often it was measured.
     """
-    computed = np.flatnonzero(~data.measured)
-    rng = np.random.default_rng([section.seed, member])
-    if section.resample == "none":
+    how, computed = recipe.training.resample, np.flatnonzero(~data.measured)
+    rng = np.random.default_rng([recipe.training.seed, member])
+    if how == "none":
         drawn = computed
     else:
-        pick = _by_sample if section.resample == "sample" else _by_parent
-        drawn = computed[pick(data.take(computed), weights, rng)]
+        pick = _by_sample if how == "sample" else _by_parent
+        part = data.take(computed)
+        drawn = computed[pick(part, _weights(part, recipe.data), rng)]
     measured = np.flatnonzero(data.measured)
     if not len(measured):
         return drawn
-    count = round(weights.get("measured", 1.0) * len(measured))
+    count = round((recipe.measured.weight if recipe.measured else 1.0) * len(measured))
     _, compound, times = np.unique(data.parent[measured], return_inverse=True, return_counts=True)
     share = 1.0 / (len(times) * times[compound])
     return np.concatenate([drawn, rng.choice(measured, size=count, p=share)])
 
 
 def _by_sample(
-    data: TrainingSet, weights: dict[str, float], rng: np.random.Generator
+    data: TrainingSet, weight: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    weight = _weights(data, weights)
     return rng.choice(len(data), size=len(data), p=weight / weight.sum())
 
 
-def _weights(data: TrainingSet, weights: dict[str, float]) -> NDArray[np.float64]:
-    found = np.array([weights.get(str(s), 1.0) for s in data.source])
+def _weights(data: TrainingSet, section: DataSection) -> NDArray[np.float64]:
+    """Return how often each spectrum is drawn beside the others, shape (n,)."""
+    source = np.array([section.weights.get(str(s), 1.0) for s in data.source])
+    found: NDArray[np.float64] = source * np.array(
+        [section.ligands.get(str(x), 1.0) for x in data.ligand]
+    )
     if not found.any():
-        raise ConfigurationError("[data] weights: every source of the data has weight 0")
+        raise ConfigurationError("[data] weights, ligands: every spectrum has weight 0")
     return found
 
 
 def _by_parent(
-    data: TrainingSet, weights: dict[str, float], rng: np.random.Generator
+    data: TrainingSet, weight: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    weight = _weights(data, weights)
     _, which = np.unique(data.parent, return_inverse=True)
     sizes = np.bincount(which)
     by_parent = np.split(np.argsort(which, kind="stable"), np.cumsum(sizes)[:-1])
@@ -153,9 +157,7 @@ class Trainer:
         self.target = torch.tensor(targets(data, recipe), device=self.device)
         heads = recipe.architecture().heads
         self.shell = recipe.descriptor.size + (heads.index(SHELL) if SHELL in heads else 0)
-        self.resamples = np.stack(
-            [resample(data, self.section, k, recipe.weights()) for k in self.members]
-        )
+        self.resamples = np.stack([resample(data, recipe, k) for k in self.members])
         self.network = self._network(data)
         self.network.to(self.device)
         self.average = [p.detach().clone() for p in self.network.parameters()]
@@ -195,8 +197,9 @@ class Trainer:
         network.input_mean.copy_(shown.mean(0).cpu())
         network.input_scale.copy_((shown - shown.mean(0)).std().cpu())
         mean, spread = _scale(self.target)
+        n_g2, last = network.architecture.n_output, len(mean) - len(network.architecture.classes)
+        mean[last:], spread[last:] = 0.0, 1.0  # of a logarithm of a probability there is no scale
         network.output_mean.copy_(mean.cpu())
-        n_g2 = network.architecture.n_output
         spread[:n_g2] = spread[:n_g2].square().mean().sqrt()  # one unit for all of G2
         network.output_scale.copy_(spread.clamp(min=1e-3).cpu())
 
@@ -264,8 +267,10 @@ class Trainer:
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Return each member's loss in units of the output scale, shape (n_members,)."""
         n_g2 = self.network.architecture.n_output
-        known = torch.isfinite(target)  # of a measured spectrum perhaps only the distance is
-        error = torch.where(known, output - target, 0.0) / self.network.output_scale
+        last = n_g2 + len(self.network.architecture.heads)
+        said, wanted = output[..., :last], target[..., :last]
+        known = torch.isfinite(wanted)  # of a measured spectrum perhaps only the distance is
+        error = torch.where(known, said - wanted, 0.0) / self.network.output_scale[:last]
         loss = error[..., :n_g2].square().mean(dim=(1, 2))
         for k, name in enumerate(self.network.architecture.heads, start=n_g2):
             if name == WIDTH:
@@ -276,7 +281,15 @@ class Trainer:
                 robust = name == SHELL and self.section.head_loss == "l1"
                 size = _smooth(head) if robust else head.square()
             loss = loss + self.section.head_weight * HEADS[name].weight * size.mean(dim=1)
-        return loss
+        return loss + self.section.head_weight * self._of_classes(output, target)
+
+    def _of_classes(self, output: Tensor, target: Tensor) -> Tensor | float:
+        """Each member's loss by the classes of distance, shape (n_members,); 0 without any."""
+        count = len(self.network.architecture.classes)
+        if not count:
+            return 0.0
+        own = cross_entropy(output[..., -count:], target[..., -count:])
+        return CLASSES_WEIGHT * own.mean(dim=1)
 
     def _rate(self, n: int) -> float:
         if self.section.schedule == "constant":
@@ -315,6 +328,8 @@ def targets(data: TrainingSet, recipe: Recipe) -> NDArray[np.float32]:
     if unknown:
         raise ConfigurationError(f"no head {sorted(unknown)}; there are {', '.join(HEADS)}")
     columns = [HEADS[h].target(data)[:, None] for h in heads]
+    if centres := recipe.architecture().classes:
+        columns.append(shares(data.shell, np.array(centres)))
     return np.concatenate([data.g2, *columns], axis=1).astype(np.float32)
 
 

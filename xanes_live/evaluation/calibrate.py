@@ -11,7 +11,7 @@ import tomli_w
 from numpy.typing import NDArray
 
 from xanes_live.confidence.signals import NAMES
-from xanes_live.confidence.verdict import RIGHT
+from xanes_live.descriptor import RIGHT
 from xanes_live.domain import Array
 from xanes_live.ensemble.data import TrainingSet, measured_parents
 from xanes_live.ensemble.data_files import read_training_set

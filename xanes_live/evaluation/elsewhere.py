@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xanes_live.confidence.judge import Judge
+from xanes_live.descriptor import RIGHT
 from xanes_live.domain import Array
 from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.evaluation.confidence_scores import auroc
 from xanes_live.evaluation.measured import Reference, read_measured, scored_references
 from xanes_live.evaluation.report import Report
-from xanes_live.evaluation.scores import RIGHT, shell_scores
+from xanes_live.evaluation.scores import shell_scores
 
 ELSEWHERE = "Neighbouring elements"
 

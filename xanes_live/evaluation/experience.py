@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from xanes_live.confidence.experience import MOST, PREFIX, Experience, features
 from xanes_live.confidence.signals import EXPERIENCE
-from xanes_live.confidence.verdict import RIGHT
+from xanes_live.descriptor import RIGHT
 from xanes_live.domain import Array
 from xanes_live.ensemble.experience_training import train_experience
 from xanes_live.evaluation.judged import parent_folds

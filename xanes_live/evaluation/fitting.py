@@ -12,7 +12,8 @@ from xanes_live.confidence.assess import Calibration, g2_spread
 from xanes_live.confidence.experience import KINDS
 from xanes_live.confidence.limits import ordinary
 from xanes_live.confidence.signals import NAMES, UNITS
-from xanes_live.confidence.verdict import RIGHT, Verdict, fit_error, fit_probability, scaled
+from xanes_live.confidence.verdict import Verdict, fit_error, fit_probability, scaled
+from xanes_live.descriptor import RIGHT
 from xanes_live.domain import Array
 from xanes_live.ensemble.calibration import band, conformal_quantile
 from xanes_live.evaluation.judged import parent_folds

@@ -61,7 +61,7 @@ def out_of_bag(
     """
     unseen = np.ones((ensemble.n_members, len(data)), dtype=bool)
     for k, row in enumerate(unseen):
-        row[resample(data, recipe.training, k, recipe.weights())] = False
+        row[resample(data, recipe, k)] = False
     index = np.flatnonzero(unseen.sum(axis=0) >= 2)
     return ask(ensemble, spectra[index], unseen[:, index]), index
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from xanes_live.descriptor import RIGHT
 from xanes_live.domain import Array
-from xanes_live.evaluation.scores import RIGHT
 from xanes_live.evaluation.unseen import COMPUTED
 
 FEWEST = 5

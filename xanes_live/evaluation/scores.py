@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from xanes_live.descriptor import RIGHT
 from xanes_live.descriptor.peaks import FAR, NEAR, refine, significant
 from xanes_live.domain import Array
-
-RIGHT = 0.1
-"""A first-shell distance this near the known one is right, Å."""
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,13 @@ MODEL = (
         "Compare with measured standards of the structures in question.",
     ),
     FlagKind(
+        "other_distances",
+        WARNING,
+        "the network holds other distances possible: odds {value:.2g} to 1 that it is not this one",
+        "Several structures with different distances give nearly this spectrum.",
+        "Compare with measured standards of the structures in question.",
+    ),
+    FlagKind(
         "range_matters",
         WARNING,
         "the distance moves by {value:.2f} Å within what the range of the scan leaves open",

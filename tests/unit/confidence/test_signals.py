@@ -167,6 +167,15 @@ def test_signals_are_silent_where_nothing_moves_and_speak_where_it_does():
     assert np.isnan(still[at("cyclic")])
 
 
+def test_what_lies_beyond_counts_as_odds_and_never_without_end():
+    radius = factories.prediction().radius
+    at = NAMES.index("beyond")
+    for chance, odds in ((0.2, 0.25), (0.0, 1e-5), (1.0, 1e5)):
+        said = replace(survey(), beyond=np.array([chance]))
+        assert measure(said, radius, None, None, None)[0, at] == pytest.approx(odds, rel=1e-3)
+    assert np.isnan(measure(survey(), radius, None, None, None)[0, at])
+
+
 def test_every_signal_has_a_registered_flag_with_one_number():
     for signal in SIGNALS:
         assert FLAGS[signal.flag].message.format(value=0.1)

@@ -123,12 +123,21 @@ def test_checkpoint_goes_by_what_measured_spectra_hold_not_where_they_are(
 def test_sources_that_all_weigh_nothing_are_refused(toy_set, make_recipe, how):
     nothing = dict.fromkeys(map(str, toy_set.source), 0.0)
     with pytest.raises(ConfigurationError, match="weight 0"):
-        resample(toy_set, make_recipe(training={"resample": how}).training, 0, nothing)
+        resample(toy_set, make_recipe(training={"resample": how}, data={"weights": nothing}), 0)
+
+
+def test_rare_ligands_are_drawn_as_often_as_the_recipe_says(toy_set, make_recipe):
+    ligand = np.where(np.arange(len(toy_set)) < 10, "I", "O")
+    rare = replace(toy_set, ligand=ligand)
+    drawn = [
+        (resample(rare, make_recipe(training={"seed": seed}, data={"ligands": {"I": 5.0}}), 0) < 10)
+        for seed in range(60)
+    ]
+    assert np.mean(drawn) == pytest.approx(5 * 10 / (5 * 10 + 80), abs=0.03)
 
 
 def test_resamples(toy_set, make_recipe):
-    section = make_recipe(training={"resample": "parent"}).training
-    drawn = resample(toy_set, section, 0, {})
+    drawn = resample(toy_set, make_recipe(training={"resample": "parent"}), 0)
     assert len(drawn) == len(toy_set)
     seen = np.zeros(len(toy_set), dtype=bool)
     seen[drawn] = True
@@ -136,16 +145,16 @@ def test_resamples(toy_set, make_recipe):
     # at most the one parent that the cut at n splits is on both sides
     assert len(unseen_parents & set(toy_set.parent[seen])) <= 1
     assert 0.2 < np.mean(~seen) < 0.55  # 1/e of the parents
-    plain = resample(toy_set, make_recipe(training={"resample": "none"}).training, 0, {})
+    plain = resample(toy_set, make_recipe(training={"resample": "none"}), 0)
     np.testing.assert_array_equal(plain, np.arange(len(toy_set)))
 
 
 def test_measured_spectra_are_drawn_apart(toy_set, make_recipe):
-    section = make_recipe(training={"resample": "parent"}).training
+    recipe = make_recipe(training={"resample": "parent"}, measured={"path": "m.npz", "weight": 4.0})
     measured = replace(toy_set.take(np.arange(5)), measured=np.ones(5, dtype=bool))
     both = toy_set.joined(measured)
-    drawn = resample(both, section, 1, {"measured": 4.0})
-    np.testing.assert_array_equal(drawn[: len(toy_set)], resample(toy_set, section, 1, {}))
+    drawn = resample(both, recipe, 1)
+    np.testing.assert_array_equal(drawn[: len(toy_set)], resample(toy_set, recipe, 1))
     assert len(drawn) == len(toy_set) + 20
     assert set(drawn[len(toy_set) :]) <= set(range(90, 95))
 
@@ -155,7 +164,8 @@ def test_every_measured_compound_is_shown_equally_often(toy_set, make_recipe):
         toy_set.take(np.arange(8)), measured=np.ones(8, dtype=bool),
         parent=np.array(["measured:foil"] * 7 + ["measured:oxide"]),
     )  # fmt: skip
-    drawn = resample(toy_set.joined(measured), make_recipe().training, 0, {"measured": 200.0})
+    recipe = make_recipe(measured={"path": "m.npz", "weight": 200.0})
+    drawn = resample(toy_set.joined(measured), recipe, 0)
     shown = drawn[len(toy_set) :]
     assert len(shown) == 1600
     assert np.mean(shown == len(toy_set) + 7) == pytest.approx(0.5, abs=0.05)
@@ -172,8 +182,7 @@ def test_an_unknown_g2_does_not_teach(toy_set, make_recipe):
 
 
 def test_weights_favour_a_source(toy_set, make_recipe):
-    section = make_recipe().training
-    drawn = resample(toy_set, section, 0, {"crystal": 9.0})
+    drawn = resample(toy_set, make_recipe(data={"weights": {"crystal": 9.0}}), 0)
     assert np.mean(toy_set.source[drawn] == "crystal") > 0.8
 
 

@@ -31,7 +31,7 @@ def unseen(n=600, n_measured=40, seed=0):
     source = np.concatenate([np.full(k, s) for s, k in sources])
     total = len(source)
     signals = np.full((total, len(NAMES)), np.nan)  # a model without experience
-    noise = rng.standard_normal((total, EXPERIENCE))
+    noise = np.random.default_rng(seed + 1).standard_normal((total, EXPERIENCE))
     signals[:, :EXPERIENCE] = 0.05 * np.exp(0.5 * noise)
     signals[:, 0] = 0.06 * np.exp(rng.standard_normal(total))
     truth = rng.uniform(1.9, 2.4, total)
