@@ -17,10 +17,14 @@ from xanes_live.median import median
 
 GAP = 0.25
 """Neighbours further apart than this, Å, belong to different shells: G2 resolves them."""
-FEW, FEW_GAP, FEW_SPREAD = 4, 0.45, 0.8
+FEW, FEW_GAP, FEW_SPREAD = 4, 0.6, 0.9
 """Fewer neighbours than this are seldom a shell of their own: the one or three short bonds of a
 nitrosyl, a carbonyl or an oxo group stand before the rest of it. Up to there gaps are allowed to be
 this, Å, and a shell that needs it may be this wide."""
+LIGHT, HOST, AROUND = 8, 6, 0.9
+"""Fewer than four ligands of this atomic number or less, with this many metals no further than
+this, Å, from the nearest of them, are interstitial: the carbon of a steel, the nitrogen of a
+nitride. Beside the metals' their scattering is not seen, as little as hydrogen's."""
 MANY, PART, SMALL_GAP = 10, 4, 0.12
 """Of this many neighbours or more, a gap of 0.12 Å already ends the shell where it leaves four or
 more on each side: the 8 + 6 of a body-centred metal stay apart when its atoms are displaced."""
@@ -49,7 +53,8 @@ def shell_distance(distances: ArrayLike, numbers: ArrayLike) -> Array:
     the metal behind a bridging ligand is a shell of its own; or both, where their nearest are as
     near (:data:`MIXED`). It ends at the first gap above :data:`GAP`, or :data:`FEW_GAP` while
     neighbours are few; one of many neighbours at the largest gap that parts it, see :data:`MANY`.
-    Hydrogen scatters too little to be seen and is left out.
+    Hydrogen, and light atoms between metals (:data:`LIGHT`), scatter too little to be seen and are
+    left out.
 
     Parameters
     ----------
@@ -103,15 +108,29 @@ def _first_shell_members(
     """Return sorted distances (NaN last), which belong to the first shell, and what they are."""
     r = np.asarray(distances, dtype=np.float64)
     atoms = np.broadcast_to(np.asarray(numbers, dtype=np.int64), r.shape)
-    r = _of_one_kind(np.where(atoms > 1, r, np.nan), atoms)
+    r = _of_one_kind(_seen(np.where(atoms > 1, r, np.nan), atoms), atoms)
     order = np.argsort(r, axis=-1, kind="stable")
     r, atoms = np.take_along_axis(r, order, axis=-1), np.take_along_axis(atoms, order, axis=-1)
     few = np.arange(r.shape[-1]) < FEW
     step, width = np.diff(r, axis=-1, prepend=r[..., :1]), r - r[..., :1]
     near = np.logical_and.accumulate(step <= np.where(few, FEW_GAP, GAP), axis=-1)
-    wide = (near & few & (width > SPREAD) & (width <= FEW_SPREAD)).any(axis=-1, keepdims=True)
+    wide = (near & few & (step > GAP)).any(axis=-1, keepdims=True)
     inside = near & (width <= np.where(wide, FEW_SPREAD, SPREAD))
     return r, inside & _before_the_parting(step, inside), atoms
+
+
+def _seen(r: Array, atoms: NDArray[np.int64]) -> Array:
+    """Distances, those of interstitial atoms NaN; hydrogen's are NaN already."""
+    if not r.shape[-1]:
+        return r
+    ligands = np.isin(atoms, list(LIGANDS.values()))
+    nearest = np.where(ligands & np.isfinite(r), r, np.inf).min(axis=-1, keepdims=True)
+    around = r <= nearest + AROUND
+    light = ligands & around & (atoms <= LIGHT)
+    alone = (ligands & around & ~light).sum(axis=-1, keepdims=True) == 0
+    few = light.sum(axis=-1, keepdims=True) < FEW
+    host = (~ligands & around).sum(axis=-1, keepdims=True) >= HOST
+    return np.where(light & alone & few & host, np.nan, r)
 
 
 def _of_one_kind(r: Array, atoms: NDArray[np.int64]) -> Array:

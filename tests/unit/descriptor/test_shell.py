@@ -27,11 +27,21 @@ RADIUS = G2Grid().radius
         ([1.9, np.nan, 1.7], [7, 7, 7], 1.8),  # in any order, padded
         ([1.66] + [1.94] * 5 + [3.1] * 6, [7] + [6] * 11, (1.66 + 5 * 1.94) / 6),  # nitroprusside
         ([1.78] * 2 + [2.10] * 5 + [2.9] * 3, [6] * 7 + [8] * 3, 14.06 / 7),  # carbonyls, a ring
-        ([1.65] + [2.15] * 5, [8] * 6, 1.65),  # a gap of 0.5 Å is one whatever stands before it
+        ([1.65] + [2.15] * 5, [8] * 6, 12.4 / 6),  # ferryl
+        ([1.65] + [2.30] * 5, [8] * 6, 1.65),  # a gap of 0.65 Å is one whatever stands before it
+        (
+            [1.99] * 3 + [2.5] * 8 + [2.7] * 3,
+            [6] * 3 + [26] * 11,
+            28.1 / 11,
+        ),  # cementite: interstitial
+        ([1.90] + [2.68] * 12, [7] + [26] * 12, 2.68),  # a nitride's corner
+        ([1.90] * 4 + [2.6] * 8, [7] * 4 + [26] * 8, 1.9),  # four are a shell
+        ([1.77] * 3 + [2.6] * 4, [6] * 3 + [26] * 4, 1.77),  # carbonyls of a cluster
+        ([2.20] * 2 + [2.6] * 8, [16] * 2 + [26] * 8, 2.2),  # sulfur is seen
         ([1.93] * 4 + [2.28] * 2, [8] * 6, 1.93),  # Jahn–Teller: hausmannite's four and two
         ([2.36, 2.42, 2.45, 2.49, 2.52, 2.72, 2.92], [16] * 6 + [26], 2.4933),  # troilite
-        ([1.96] * 2 + [2.03] * 4 + [2.45] * 8, [6] * 6 + [26] * 8, 2.0067),  # cementite
-        ([2.47] * 6 + [2.55] * 6 + [1.9], [26] * 12 + [8], 1.9),  # oxygen in a metal
+        ([1.96] * 2 + [2.03] * 4 + [2.45] * 8, [6] * 6 + [26] * 8, 2.0067),  # six are a shell
+        ([2.47] * 6 + [2.55] * 6 + [1.9], [26] * 12 + [8], 2.51),  # oxygen in a metal
         ([2.45] * 8 + [2.68] * 4, [26] * 8 + [8] * 4, 2.45),  # a metal nearest: metals
         ([2.45] * 4 + [2.46] * 4, [26] * 4 + [14] * 4, 2.455),  # a Heusler phase: both
         ([1.6, 2.0] + [2.3] * 4, [8] * 6, 12.8 / 6),  # equal ones are not parted
@@ -44,7 +54,8 @@ def test_known_structures(distances, numbers, expected):
 
 def test_a_shell_does_not_grow_for_ever():
     assert shell_distance(np.arange(2.0, 4.0, 0.19), [8]) == pytest.approx(2.285)  # to 2.57
-    assert coordination([2.0, 2.42, 2.84, 3.26], [8]) == 2  # three would be 0.84 Å wide
+    assert coordination([2.0, 2.42, 2.84, 3.26], [8]) == 3  # four would be 1.26 Å wide
+    assert coordination([2.0, 2.2, 2.4, 2.64, 2.8], [8]) == 3  # nothing stands before the rest
 
 
 @pytest.mark.parametrize("seed", range(8))
