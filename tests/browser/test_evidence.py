@@ -13,6 +13,8 @@ BUMP = 0.3 * np.exp(-(((ENERGY - E0 - 11.0) / 4.0) ** 2))
 EVIDENCE = {
     "e0": E0,
     "novelty": 0.97,
+    "probability": 0.55,
+    "rival": {"r": 2.352, "probability": 0.31},
     "nearest": [
         {"name": "α-FeOOH, goethite", "distance": 0.021, "r": 2.02, "ligand": "O"},
         {"name": "<b>FeS2</b>", "distance": 0.034, "r": 2.26, "ligand": "S"},
@@ -66,6 +68,13 @@ def page(local, look):
     shown = look(local.url)
     drawn(shown, made.key)
     return shown
+
+
+def test_the_likeliest_other_distance_stands_beside_the_probability(page):
+    shows(
+        page, "probability",
+        "right within 0.1 Å with probability 55 %; 2.35 Å instead is possible (31 %)",
+    )  # fmt: skip
 
 
 def test_neighbours_say_their_distance_and_whether_it_fits(page):

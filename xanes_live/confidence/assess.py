@@ -153,7 +153,9 @@ def _verdict(examined: Examined, config: ConfidenceConfig) -> tuple[Flag, ...]:
 
 
 def _flag_of(name: str, examined: Examined) -> Flag:
-    return make(BY_NAME[name].flag, value=examined.signals[name])
+    rival = examined.evidence.rival
+    other = "" if rival is None else f", {rival.r:.2f} Å with {100 * rival.probability:.0f} %"
+    return make(BY_NAME[name].flag, value=examined.signals[name], other=other)
 
 
 def drivers(examined: Examined, most: int = 3, share: float = 0.15) -> tuple[Flag, ...]:

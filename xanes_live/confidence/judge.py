@@ -20,7 +20,19 @@ from xanes_live.confidence.novelty import Found, Library
 from xanes_live.confidence.signals import IN_DOUBT, NAMES, measure, rms
 from xanes_live.confidence.verdict import Verdict, less_certain
 from xanes_live.descriptor import RIGHT
-from xanes_live.domain import Array, Cyclic, Evidence, Moved, Neighbour, Prediction, Survey
+from xanes_live.domain import (
+    Array,
+    Cyclic,
+    Evidence,
+    Moved,
+    Neighbour,
+    Prediction,
+    Rival,
+    Survey,
+)
+
+TOLD = 0.15
+"""Another distance is told where it is at least so probable."""
 
 
 class Cycle(Protocol):
@@ -238,7 +250,8 @@ class Judge:
             if self.usual.size:
                 place = np.searchsorted(self.usual, found.mean_distance[i])
                 novelty = float(place / self.usual.size)
-        return Evidence(_moved(seen.survey, i), nearest, novelty, self._cyclic(i, seen))
+        cyclic = self._cyclic(i, seen)
+        return Evidence(_moved(seen.survey, i), nearest, novelty, cyclic, _rival(seen.survey, i))
 
     def _cyclic(self, i: int, seen: Looked) -> Cyclic | None:
         cycle = seen.cycle
@@ -261,6 +274,13 @@ def _moved(survey: Survey, i: int) -> tuple[Moved, ...]:
         Moved(change.kind, change.value, r, g2)
         for change, r, g2 in zip(CHANGES, survey.r[i, 1:].tolist(), moved.tolist(), strict=True)
     )
+
+
+def _rival(survey: Survey, i: int) -> Rival | None:
+    others = survey.others
+    if others is None or not others.probability[i] >= TOLD:
+        return None
+    return Rival(float(others.r[i]), float(others.probability[i]))
 
 
 def _with_interval(prediction: Prediction, half: float) -> Prediction:

@@ -114,7 +114,7 @@ def measure(
     said = {
         "spread": np.array([p.first_shell.sigma for p in survey.predictions]),
         "ambiguity": np.exp(np.clip(log_error, -6.0, 1.0)),
-        "beyond": unknown if survey.beyond is None else odds(survey.beyond),
+        "beyond": unknown if survey.others is None else odds(survey.others.beyond),
         "g2_spread": np.array([p.sigma.mean() for p in survey.predictions]) / size,
         "shift": moved[:, _SHIFTED].max(axis=1),
         "broadening": moved[:, ~_SHIFTED].max(axis=1),

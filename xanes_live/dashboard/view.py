@@ -153,6 +153,7 @@ def detail(key: str, metadata: object) -> dict[str, Any]:
         "quality": words(data.get("quality")),
         "signals": numbers(data.get("signals")),
         "novelty": _fraction(data.get("novelty")),
+        "rival": numbers(data.get("rival")),
         "nearest": _nearest(data.get("nearest")),
         "sensitivity": _sensitivity(data.get("sensitivity")),
         "cyclic": _cyclic(data.get("cyclic")),

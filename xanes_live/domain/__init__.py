@@ -24,8 +24,10 @@ from xanes_live.domain.predicted import (
     FirstShell,
     Moved,
     Neighbour,
+    Others,
     Peak,
     Prediction,
+    Rival,
     Survey,
 )
 from xanes_live.domain.repeats import (
@@ -58,6 +60,7 @@ __all__ = [
     "Moved",
     "Neighbour",
     "NormalisedSpectrum",
+    "Others",
     "Outlier",
     "Peak",
     "Prediction",
@@ -65,6 +68,7 @@ __all__ = [
     "Repeat",
     "Repeats",
     "Result",
+    "Rival",
     "Scan",
     "Severity",
     "Spectrum",

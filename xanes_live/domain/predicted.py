@@ -53,6 +53,18 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class Others:
+    """What the network says of first-shell distances other than those it gives; each (n,)."""
+
+    beyond: Array
+    """Probability that the distance is not within 0.1 Å of that given."""
+    r: Array
+    """The likeliest of the others, Å; NaN where there is no distance."""
+    probability: Array
+    """Of the distance being within 0.1 Å of that."""
+
+
+@dataclass(frozen=True, slots=True)
 class Survey:
     """What the ensemble says of spectra and of changed copies of each, copy 0 being unchanged."""
 
@@ -64,9 +76,8 @@ class Survey:
     """First-shell distance, Å, shape (n, n_copies)."""
     heads: Mapping[str, Array] = field(default_factory=dict)
     """Mean over members of the network's further outputs by name, unchanged spectra, (n,)."""
-    beyond: Array | None = None
-    """Probability, by what the network says of every possible distance, that the first shell is
-    not within 0.1 Å of `r`, unchanged spectra, (n,); None where it says nothing of the kind."""
+    others: Others | None = None
+    """What it says of other distances than `r`, unchanged spectra; None where it says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +108,16 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True)
+class Rival:
+    """Another first-shell distance that the network holds possible."""
+
+    r: float
+    """Å."""
+    probability: float
+    """Of the distance being within 0.1 Å of this."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cyclic:
     """The spectrum that the predicted G2 leads back to."""
 
@@ -122,6 +143,8 @@ class Evidence:
     novelty: float | None = None
     """Share of held-out spectra that lie nearer to the training spectra, 0 … 1."""
     cyclic: Cyclic | None = None
+    rival: Rival | None = None
+    """The likeliest other distance, where it is likely enough to be told."""
 
 
 @dataclass(frozen=True, slots=True)

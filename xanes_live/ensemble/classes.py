@@ -62,14 +62,41 @@ def beyond(probability: Array, centres: Array, r: Array, within: float) -> Array
     within
         Å.
     """
-    step = centres[1] - centres[0]
-    total = np.concatenate([np.zeros((len(r), 1)), probability.cumsum(axis=1)], axis=1)
-    inside = np.clip(r, centres[0], centres[-1])
+    inside = np.clip(r, centres[0], centres[-1])[:, None]
+    return np.asarray(1.0 - _held(probability, centres, inside, within)[:, 0])
+
+
+def likeliest_other(
+    probability: Array, centres: Array, r: Array, within: float
+) -> tuple[Array, Array]:
+    """Return the likeliest distance that, within as much, leaves out what is within `r`.
+
+    Parameters as in :func:`beyond`.
+
+    Returns
+    -------
+    r : Array
+        The distance, Å, shape (n,): the middle of the most probable stretch that begins further
+        than `within` from the distance given; NaN where that is NaN.
+    probability : Array
+        Of the distance being within as much of that, shape (n,).
+    """
+    places = np.arange(centres[0], centres[-1] + 1e-9, (centres[1] - centres[0]) / 5.0)
+    held = _held(probability, centres, np.broadcast_to(places, (len(r), places.size)), within)
+    held = np.where(np.abs(places - r[:, None]) >= 2.0 * within - 1e-9, held, -1.0)
+    best, row = held.argmax(axis=1), np.arange(len(r))
+    known = held[row, best] >= 0.0
+    return np.where(known, places[best], np.nan), np.where(known, held[row, best], np.nan)
+
+
+def _held(probability: Array, centres: Array, middle: Array, within: float) -> Array:
+    """Return the probability that lies around distances, both (n, k)."""
+    total = np.concatenate([np.zeros((len(probability), 1)), probability.cumsum(axis=1)], axis=1)
+    row, step = np.arange(len(probability))[:, None], centres[1] - centres[0]
 
     def up_to(distance: Array) -> Array:
         place = np.clip((distance - centres[0]) / step + 0.5, 0.0, len(centres))
         whole = np.nan_to_num(np.minimum(np.floor(place), len(centres) - 1)).astype(np.int64)
-        row = np.arange(len(r))
         return np.asarray(total[row, whole] + (place - whole) * probability[row, whole])
 
-    return np.asarray(1.0 - (up_to(inside + within) - up_to(inside - within)))
+    return np.asarray(up_to(middle + within) - up_to(middle - within))

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import ArrayLike
 
 from xanes_live.descriptor import RIGHT, combine_votes, find_peaks, first_shell, shell_votes
-from xanes_live.domain import Array, FirstShell, ModelInfo, Prediction, Survey
-from xanes_live.ensemble.classes import beyond, probabilities
+from xanes_live.domain import Array, FirstShell, ModelInfo, Others, Prediction, Survey
+from xanes_live.ensemble.classes import beyond, likeliest_other, probabilities
 from xanes_live.ensemble.engine import Engine
 from xanes_live.ensemble.forward import Cycle
 from xanes_live.ensemble.library import Arrays, Words, read_library
@@ -192,7 +192,7 @@ class Ensemble:
             mean=mean.reshape(n, n_copies, -1),
             r=r,
             heads=self._heads(outputs[::n_copies]),
-            beyond=self._beyond(outputs[::n_copies], r[:, 0]),
+            others=self._others(outputs[::n_copies], r[:, 0]),
         )
 
     def _heads(self, outputs: Array) -> dict[str, Array]:
@@ -201,13 +201,15 @@ class Ensemble:
         said = outputs[..., start : start + len(names)].mean(axis=1)
         return dict(zip(names, said.T, strict=True))
 
-    def _beyond(self, outputs: Array, r: Array) -> Array | None:
-        """Return the chance that distances are wrong by the network's own classes, shape (n,)."""
+    def _others(self, outputs: Array, r: Array) -> Others | None:
+        """Return what the network's classes say of distances other than `r`, (n,)."""
         centres = np.array(self.model.architecture.classes)
         if not centres.size:
             return None
-        likely = probabilities(outputs[..., -centres.size :])
-        return beyond(likely, centres + self._offset(), r, RIGHT)
+        likely, centres = probabilities(outputs[..., -centres.size :]), centres + self._offset()
+        return Others(
+            beyond(likely, centres, r, RIGHT), *likeliest_other(likely, centres, r, RIGHT)
+        )
 
     def _predictions(self, outputs: Array) -> tuple[Prediction, ...]:
         g2 = outputs[..., : len(self.radius)]

@@ -57,7 +57,7 @@ MODEL = (
     FlagKind(
         "other_distances",
         WARNING,
-        "the network holds other distances possible: odds {value:.2g} to 1 that it is not this one",
+        "the network holds other distances possible{other}",
         "Several structures with different distances give nearly this spectrum.",
         "Compare with measured standards of the structures in question.",
     ),

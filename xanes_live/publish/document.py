@@ -192,6 +192,9 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
         "sensitivity": [
             {"kind": m.kind, "value": m.value, "r": m.r, "g2": m.g2} for m in evidence.sensitivity
         ],
+        "rival": None
+        if evidence.rival is None
+        else {"r": evidence.rival.r, "probability": evidence.rival.probability},
         "cyclic": None
         if cyclic is None
         else {name: rounded(getattr(cyclic, name)[::CYCLIC_STRIDE], 7) for name in curves}

@@ -26,7 +26,7 @@ from xanes_live.confidence.verdict import (
     scaled,
 )
 from xanes_live.config import ConfidenceConfig
-from xanes_live.domain import Confidence, Evidence, Survey
+from xanes_live.domain import Confidence, Evidence, Others, Rival, Survey
 from xanes_live.ensemble.forward_training import principal
 from xanes_live.flags import FLAGS, make
 
@@ -171,14 +171,14 @@ def test_what_lies_beyond_counts_as_odds_and_never_without_end():
     radius = factories.prediction().radius
     at = NAMES.index("beyond")
     for chance, odds in ((0.2, 0.25), (0.0, 1e-5), (1.0, 1e5)):
-        said = replace(survey(), beyond=np.array([chance]))
+        said = replace(survey(), others=Others(*np.array([[chance], [2.4], [0.1]])))
         assert measure(said, radius, None, None, None)[0, at] == pytest.approx(odds, rel=1e-3)
     assert np.isnan(measure(survey(), radius, None, None, None)[0, at])
 
 
 def test_every_signal_has_a_registered_flag_with_one_number():
     for signal in SIGNALS:
-        assert FLAGS[signal.flag].message.format(value=0.1)
+        assert FLAGS[signal.flag].message.format(value=0.1, other="")
 
 
 @given(
@@ -325,6 +325,13 @@ def test_experience_is_told_without_a_second_probability():
     (flag,) = drivers(examined(0.2, experience=1.0 / 3.0))
     assert flag.code == "often_wrong"
     assert "%" not in flag.message
+
+
+def test_another_distance_is_named_where_there_is_one():
+    (plain,) = drivers(examined(0.2, beyond=1.0))
+    assert plain.message == "the network holds other distances possible"
+    found = replace(examined(0.2, beyond=1.0), evidence=Evidence(rival=Rival(2.345, 0.31)))
+    assert drivers(found)[0].message.endswith("possible, 2.35 Å with 31 %")
 
 
 def test_drivers_name_one_flag_once():

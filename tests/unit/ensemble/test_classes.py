@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from xanes_live.ensemble.classes import beyond, cross_entropy, probabilities, shares
+from xanes_live.ensemble.classes import (
+    beyond,
+    cross_entropy,
+    likeliest_other,
+    probabilities,
+    shares,
+)
 from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.network import Architecture
 from xanes_live.ensemble.training import Trainer, targets
@@ -52,7 +58,19 @@ def test_what_lies_beyond_is_what_a_sum_over_fine_steps_says(r, seed):
 
 
 def test_no_distance_leaves_it_unknown():
-    assert np.isnan(beyond(np.full((1, 25), 0.04), CENTRES, np.array([np.nan]), 0.1))[0]
+    even, nothing = np.full((1, 25), 0.04), np.array([np.nan])
+    assert np.isnan(beyond(even, CENTRES, nothing, 0.1))[0]
+    assert np.isnan(likeliest_other(even, CENTRES, nothing, 0.1)).all()
+
+
+def test_of_two_distances_the_other_is_named_with_its_probability():
+    two = 0.7 * shares(np.array([2.0]), CENTRES) + 0.3 * shares(np.array([2.4]), CENTRES)
+    for asked, other, chance in ((2.0, 2.4, 0.3), (2.4, 2.0, 0.7), (2.03, 2.4, 0.3)):
+        r, probability = likeliest_other(two, CENTRES, np.array([asked]), 0.1)
+        assert r[0] == pytest.approx(other, abs=0.06)
+        assert probability[0] == pytest.approx(chance, abs=0.02)
+    beside = likeliest_other(shares(np.array([2.15]), CENTRES), CENTRES, np.array([2.0]), 0.1)
+    assert beside[0][0] >= 2.2 - 1e-9  # nothing of it within 0.1 Å of the distance given
 
 
 def test_members_count_alike_however_sure():
@@ -81,11 +99,11 @@ def test_a_trained_network_knows_where_the_distances_are(toy_set, make_recipe):
     assert set(found.heads) == {"first_shell"}
     true, far = (beyond(likely, CENTRES, toy_set.shell + off, 0.1) for off in (0.0, 0.4))
     assert true.mean() < 0.6 < far.mean()
-    np.testing.assert_allclose(found.beyond, beyond(likely, CENTRES, found.r[:, 0], 0.1))
+    np.testing.assert_allclose(found.others.beyond, beyond(likely, CENTRES, found.r[:, 0], 0.1))
 
 
 def test_without_classes_nothing_is_said(toy_set, make_recipe):
     recipe = make_recipe()
     ensemble = Ensemble.in_memory(Trainer(toy_set, recipe).network.eval(), recipe)
-    assert ensemble.survey(np.zeros((1, 1, 60))).beyond is None
+    assert ensemble.survey(np.zeros((1, 1, 60))).others is None
     assert Architecture().n_total == 50

@@ -35,7 +35,7 @@ export class Verdict {
     fill(this.number, isNumber(r.r) ? [num(r.r), h("small", {}, " Å")] : "–");
     const range = interval(r.low, r.high);
     say(this.range, range ? `first shell, 95 % between ${range} Å` : isNumber(r.r) ? "first shell, no interval" : "no first-shell distance");
-    say(this.chance, isNumber(r.probability) ? `right within 0.1 Å with probability ${Math.round(100 * r.probability)} %` : "");
+    say(this.chance, isNumber(r.probability) ? `right within 0.1 Å with probability ${Math.round(100 * r.probability)} %${rival(r)}` : "");
     fill(this.flags, (r.flags ?? []).length ? r.flags.map(flagItem) : h("li", { class: "flag none" }, "No flags."));
   }
 
@@ -45,6 +45,12 @@ export class Verdict {
     const parts = [scanName(r), edgeName(r), r.mode, isNumber(time) ? `${when(time)}${ago}` : "", r.n_spectra > 1 ? `${r.n_spectra} spectra` : ""];
     say(this.sub, parts.filter(Boolean).join(" · "));
   }
+}
+
+/** The likeliest other distance, if the network holds one likely enough to be told. */
+function rival(r) {
+  const { r: at, probability } = r.rival ?? {};
+  return isNumber(at) && isNumber(probability) ? `; ${num(at)} Å instead is possible (${Math.round(100 * probability)} %)` : "";
 }
 
 function flagItem(flag) {
