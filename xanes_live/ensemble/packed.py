@@ -36,7 +36,7 @@ def write_packed(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
     Parameters
     ----------
     path
-        File to write (.npz).
+        File to write (.npz); its folder is made where it lacks.
     columns
         `energy` (eV, n_energy), `mu` (n × n_energy), `fermi` (eV, n), `parent`, `source`, `id` (n),
         `atom_offset` (n + 1): site i has atoms offset[i]:offset[i+1], the absorber first;
@@ -63,6 +63,7 @@ def write_packed(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
         "atom_offset": offset,
         "atom_number": number.astype(np.uint8),
     }
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".new")
     with ZipFile(part, "w", ZIP_BZIP2) as file:
         for name, values in arrays.items():

@@ -56,7 +56,7 @@ def test_each_spectrum_once_under_our_names(tmp_path):
 
 def test_nothing_new_adds_nothing(tmp_path):
     first = ours(tmp_path / "ours.npz", ["a", "b"])
-    assert combine([first, first], tmp_path / "both.npz") == {"mineral": 2}
+    assert combine([first, first], tmp_path / "new folder" / "both.npz") == {"mineral": 2}
 
 
 def test_what_cannot_be_combined_is_said(tmp_path):
