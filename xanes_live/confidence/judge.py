@@ -31,8 +31,8 @@ from xanes_live.domain import (
     Survey,
 )
 
-TOLD = 0.15
-"""Another distance is told where it is at least so probable."""
+RIVAL_FROM = 0.15
+"""Another distance is told where the network gives it at least this probability."""
 
 
 class Cycle(Protocol):
@@ -278,7 +278,7 @@ def _moved(survey: Survey, i: int) -> tuple[Moved, ...]:
 
 def _rival(survey: Survey, i: int) -> Rival | None:
     others = survey.others
-    if others is None or not others.probability[i] >= TOLD:
+    if others is None or not others.probability[i] >= RIVAL_FROM:
         return None
     return Rival(float(others.r[i]), float(others.probability[i]))
 

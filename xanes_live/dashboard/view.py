@@ -153,7 +153,7 @@ def detail(key: str, metadata: object) -> dict[str, Any]:
         "quality": words(data.get("quality")),
         "signals": numbers(data.get("signals")),
         "novelty": _fraction(data.get("novelty")),
-        "rival": numbers(data.get("rival")),
+        "rival": _rival(data.get("rival")),
         "nearest": _nearest(data.get("nearest")),
         "sensitivity": _sensitivity(data.get("sensitivity")),
         "cyclic": _cyclic(data.get("cyclic")),
@@ -218,6 +218,11 @@ def _g2(value: object) -> dict[str, Any] | None:
 
 def _spectrum(value: object) -> dict[str, Any] | None:
     return _equal_length({name: curve(mapping(value).get(name)) for name in CURVES}, "energy")
+
+
+def _rival(value: object) -> dict[str, float | None]:
+    rival = mapping(value)
+    return {"r": number(rival.get("r")), "probability": _fraction(rival.get("probability"))}
 
 
 def _nearest(value: object) -> list[dict[str, Any]]:

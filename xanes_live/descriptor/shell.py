@@ -22,14 +22,16 @@ FEW, FEW_GAP, FEW_SPREAD = 4, 0.6, 0.9
 nitrosyl, a carbonyl or an oxo group stand before the rest of it. Up to there gaps are allowed to be
 this, Å, and a shell that needs it may be this wide."""
 LIGHT, HOST, AROUND = 8, 6, 0.9
-"""Fewer than four ligands of this atomic number or less, with this many metals no further than
-this, Å, from the nearest of them, are interstitial: the carbon of a steel, the nitrogen of a
-nitride. Beside the metals' their scattering is not seen, as little as hydrogen's."""
+"""Fewer than four ligands of this atomic number or less, with this many metals (whatever is no
+ligand) no further than this, Å, from the nearest of them, are interstitial: the carbon of a steel,
+the nitrogen of a nitride. Beside the metals' their scattering is not seen, as little as
+hydrogen's."""
 MANY, PART, SMALL_GAP = 10, 4, 0.12
 """Of this many neighbours or more, a gap of 0.12 Å already ends the shell where it leaves four or
 more on each side: the 8 + 6 of a body-centred metal stay apart when its atoms are displaced."""
 SPREAD = 0.6
-"""A shell is no wider than this, Å, whatever the gaps, unless its first few neighbours are."""
+"""A shell is no wider than this, Å, whatever the gaps, unless its first few neighbours stand before
+the rest of it."""
 MIXED = 0.2
 """Metals and ligands whose nearest are no further apart than this, Å, are one shell."""
 LIGANDS = {
@@ -108,7 +110,9 @@ def _first_shell_members(
     """Return sorted distances (NaN last), which belong to the first shell, and what they are."""
     r = np.asarray(distances, dtype=np.float64)
     atoms = np.broadcast_to(np.asarray(numbers, dtype=np.int64), r.shape)
-    r = _of_one_kind(_seen(np.where(atoms > 1, r, np.nan), atoms), atoms)
+    ligands = np.isin(atoms, list(LIGANDS.values()))
+    if r.shape[-1]:
+        r = _of_one_kind(_seen(np.where(atoms > 1, r, np.nan), atoms, ligands), ligands)
     order = np.argsort(r, axis=-1, kind="stable")
     r, atoms = np.take_along_axis(r, order, axis=-1), np.take_along_axis(atoms, order, axis=-1)
     few = np.arange(r.shape[-1]) < FEW
@@ -119,11 +123,8 @@ def _first_shell_members(
     return r, inside & _before_the_parting(step, inside), atoms
 
 
-def _seen(r: Array, atoms: NDArray[np.int64]) -> Array:
+def _seen(r: Array, atoms: NDArray[np.int64], ligands: NDArray[np.bool_]) -> Array:
     """Distances, those of interstitial atoms NaN; hydrogen's are NaN already."""
-    if not r.shape[-1]:
-        return r
-    ligands = np.isin(atoms, list(LIGANDS.values()))
     nearest = np.where(ligands & np.isfinite(r), r, np.inf).min(axis=-1, keepdims=True)
     around = r <= nearest + AROUND
     light = ligands & around & (atoms <= LIGHT)
@@ -133,11 +134,8 @@ def _seen(r: Array, atoms: NDArray[np.int64]) -> Array:
     return np.where(light & alone & few & host, np.nan, r)
 
 
-def _of_one_kind(r: Array, atoms: NDArray[np.int64]) -> Array:
+def _of_one_kind(r: Array, ligands: NDArray[np.bool_]) -> Array:
     """Distances of metals, or of ligands, whichever come first; the others NaN unless as near."""
-    if not r.shape[-1]:
-        return r
-    ligands = np.isin(atoms, list(LIGANDS.values()))
     first = [
         np.where(np.isnan(r) | (ligands != kind), np.inf, r).min(axis=-1, keepdims=True)
         for kind in (False, True)

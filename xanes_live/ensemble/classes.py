@@ -9,10 +9,17 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from xanes_live.domain import Array
 
+WIDEST = 0.1
+"""Classes are no wider than this, Å: they could not tell what is right within 0.1 Å."""
+ROUNDING = 1e-9
+"""Probabilities that differ by less are equal."""
+FINE = 5
+"""Steps in a class at which other distances are looked for."""
 BLUR = 0.03
 """Standard deviation of a distance over the classes it is counted to, Å: as well as it is told."""
 
@@ -69,24 +76,43 @@ def beyond(probability: Array, centres: Array, r: Array, within: float) -> Array
 def likeliest_other(
     probability: Array, centres: Array, r: Array, within: float
 ) -> tuple[Array, Array]:
-    """Return the likeliest distance that, within as much, leaves out what is within `r`.
+    """Return the likeliest other distance: where probability heaps up away from that given.
 
-    Parameters as in :func:`beyond`.
+    The flank of the heap that the distance given is part of is no other distance.
+
+    Parameters
+    ----------
+    probability, centres, r, within
+        As in :func:`beyond`.
 
     Returns
     -------
     r : Array
-        The distance, Å, shape (n,): the middle of the most probable stretch that begins further
-        than `within` from the distance given; NaN where that is NaN.
+        Centre of gravity of the heap, Å, shape (n,); NaN where there is none whose stretch of
+        twice `within` leaves out what is within `within` of the distance given.
     probability : Array
-        Of the distance being within as much of that, shape (n,).
+        Of that stretch, shape (n,); NaN likewise.
     """
-    places = np.arange(centres[0], centres[-1] + 1e-9, (centres[1] - centres[0]) / 5.0)
-    held = _held(probability, centres, np.broadcast_to(places, (len(r), places.size)), within)
-    held = np.where(np.abs(places - r[:, None]) >= 2.0 * within - 1e-9, held, -1.0)
-    best, row = held.argmax(axis=1), np.arange(len(r))
-    known = held[row, best] >= 0.0
-    return np.where(known, places[best], np.nan), np.where(known, held[row, best], np.nan)
+    step = (centres[1] - centres[0]) / FINE
+    places = np.arange(centres[0], centres[-1] + step / 2.0, step)
+    grid = np.broadcast_to(places, (len(r), places.size))
+    held, density = (_held(probability, centres, grid, half) for half in (within, step / 2.0))
+    inside = np.clip(r, centres[0], centres[-1])[:, None]
+    away = np.abs(grid - inside) >= 2.0 * within - 1e-9
+    heaps = np.where(_heaped(held) & away, held, -1.0)
+    best, row = heaps.argmax(axis=1), np.arange(len(r))
+    most = heaps[row, best]
+    near = density * (np.abs(grid - places[best, None]) <= within + 1e-9)
+    with np.errstate(invalid="ignore"):  # nothing is near where nothing is probable
+        middle = (near * grid).sum(axis=1) / near.sum(axis=1)
+    return np.where(most > 0.0, middle, np.nan), np.where(most > 0.0, most, np.nan)
+
+
+def _heaped(held: Array) -> NDArray[np.bool_]:
+    """Tell where rows are at a maximum that counts, or on the level top of one, (n, k)."""
+    beside = np.pad(held, ((0, 0), (1, 1)), constant_values=-1.0)
+    top = (held >= beside[:, :-2] - ROUNDING) & (held >= beside[:, 2:] - ROUNDING)
+    return np.asarray(top & (held > 1000.0 * ROUNDING))
 
 
 def _held(probability: Array, centres: Array, middle: Array, within: float) -> Array:

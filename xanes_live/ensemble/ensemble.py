@@ -234,7 +234,7 @@ class Ensemble:
         return (*moments(members), members)
 
     def outputs(self, mu: ArrayLike) -> Array:
-        """Return all outputs of all members, shape (n, n_members, n_g2 + n_heads)."""
+        """Return all outputs of all members, shape (n, n_members, n_total): G2, heads, classes."""
         spectra = np.atleast_2d(np.asarray(mu))
         if len(spectra) <= CHUNK:
             return self._said(spectra)

@@ -15,6 +15,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from xanes_live.domain import Array
+from xanes_live.ensemble.classes import WIDEST
+
 Activation = Literal["relu", "gelu", "silu"]
 Norm = Literal["none", "batch", "layer"]
 
@@ -54,10 +57,14 @@ class Architecture:
             raise ValueError(f"{self.n_input} points are too few for {len(self.channels)} layers")
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"unknown activation {self.activation!r}")
-        if len(self.classes) == 1 or not np.allclose(np.diff(self.classes, n=2), 0.0, atol=1e-6):
+        if self.classes:
+            self._refuse_other_than_classes(np.diff(self.classes))
+
+    def _refuse_other_than_classes(self, steps: Array) -> None:
+        if not len(steps) or not np.allclose(steps, steps[0], rtol=0.0, atol=1e-6):
             raise ValueError("classes are two or more distances, equally spaced")
-        if self.classes and not 0.0 < self.classes[0] < self.classes[1]:
-            raise ValueError("classes are distances in ascending order")
+        if self.classes[0] <= 0.0 or not 0.0 < steps[0] <= WIDEST + 1e-6:
+            raise ValueError(f"classes are ascending distances, at most {WIDEST} Å wide")
 
     def lengths(self) -> tuple[int, ...]:
         """Return the number of points before and after each convolution."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from xanes_live.config import Section
 from xanes_live.descriptor import G2Grid
@@ -91,7 +91,18 @@ class DataSection(Section):
     weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     """Weight of a source (collection) when resampling; 1 if not named."""
     ligands: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
-    """The same of the commonest element of the first shell, by symbol; both weights multiply."""
+    """The same by the commonest element of the first shell, a metal's too, as a symbol; both
+    weights multiply."""
+
+    @field_validator("ligands")
+    @classmethod
+    def _are_elements(cls, ligands: dict[str, float]) -> dict[str, float]:
+        from ase.data import chemical_symbols  # noqa: PLC0415 - training only, and slow to import
+
+        unknown = sorted(set(ligands) - set(chemical_symbols))
+        if unknown:
+            raise ValueError(f"no element {', '.join(unknown)}")
+        return ligands
 
 
 class NetworkSection(Section):
@@ -123,6 +134,8 @@ class TrainingSection(Section):
     """Decay of an exponential average of the weights, per step; 0 for none."""
     head_weight: float = Field(1.0, ge=0)
     """Weight of the heads' loss against that of G2 (mean squared error)."""
+    classes_weight: float = Field(0.5, ge=0)
+    """Weight of the loss of classes of distance (cross-entropy), in units of `head_weight`."""
     head_loss: Literal["mse", "l1"] = "mse"
     """Of the first-shell distance: 'mse' leads to the mean of the distances a spectrum may mean,
     'l1' (absolute error, rounded off near zero) to their median. Other heads learn by 'mse'."""

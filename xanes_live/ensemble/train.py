@@ -25,6 +25,7 @@ from xanes_live.ensemble.data_files import read_measured_set, read_training_set
 from xanes_live.ensemble.ensemble import choose_device
 from xanes_live.ensemble.forward import Forward
 from xanes_live.ensemble.forward_training import train_forward, wide_energy
+from xanes_live.ensemble.heads import SHELL
 from xanes_live.ensemble.recipe import ForwardSection, MeasuredSection, Recipe, load_recipe
 from xanes_live.ensemble.save import describe_data, write_model
 from xanes_live.ensemble.training import Progress, Trained, Trainer
@@ -185,11 +186,17 @@ def calibrate(
     calibration: dict[str, Any] = band(error, sigma)
     if recipe.first_shell is not None:
         calibration["first_shell"] = recipe.first_shell.model_dump()
-    elif recipe.architecture().heads:
+    elif (column := _shell_column(recipe)) is not None:
         calibration["first_shell"] = shell_interval(
-            unseen["mean"][:, size] - data.shell[index], unseen["sigma"][:, size]
+            unseen["mean"][:, column] - data.shell[index], unseen["sigma"][:, column]
         )
-    return calibration, _scores(unseen, data, error, calibration)
+    return calibration, _scores(unseen, data, error, calibration, _shell_column(recipe))
+
+
+def _shell_column(recipe: Recipe) -> int | None:
+    """Return which output is the first-shell distance; None if none is."""
+    heads = recipe.architecture().heads
+    return recipe.descriptor.size + heads.index(SHELL) if SHELL in heads else None
 
 
 def _scores(
@@ -197,6 +204,7 @@ def _scores(
     data: TrainingSet,
     error: Array,
     calibration: dict[str, Any],
+    shell_column: int | None,
 ) -> dict[str, float]:
     size, index = data.grid.size, unseen["index"]
     mean, sigma = unseen["mean"], unseen["sigma"][:, :size]
@@ -215,8 +223,8 @@ def _scores(
         "coverage_2_sigma": np.mean(error <= 2 * sigma),
         "coverage_calibrated": coverage(error, sigma, calibration),
     }
-    if mean.shape[1] > size:  # the first head is the first-shell distance
-        shell = np.abs(mean[:, size] - data.shell[index])
+    if shell_column is not None:
+        shell = np.abs(mean[:, shell_column] - data.shell[index])
         scores |= {"shell_error_median": np.median(shell), "shell_error_mean": shell.mean()}
     return {name: round(float(value), 4) for name, value in scores.items()}
 

@@ -35,8 +35,6 @@ _log = log.get(__name__)
 Progress = Callable[[int, float], None]
 """Called after each epoch with the number of epochs done and the mean training loss."""
 
-CLASSES_WEIGHT = 0.5
-"""Weight of the loss of classes of distance (cross-entropy) beside that of G2."""
 MARGIN = 25.0
 """Computed energies kept beyond the model's, eV: what stretch and shift may ask for."""
 
@@ -289,7 +287,7 @@ class Trainer:
         if not count:
             return 0.0
         own = cross_entropy(output[..., -count:], target[..., -count:])
-        return CLASSES_WEIGHT * own.mean(dim=1)
+        return self.section.classes_weight * own.mean(dim=1)
 
     def _rate(self, n: int) -> float:
         if self.section.schedule == "constant":

@@ -35,7 +35,7 @@ from xanes_live.ensemble.fingerprint import fingerprint
 from xanes_live.ensemble.forward_training import principal
 from xanes_live.ensemble.recipe import Recipe
 from xanes_live.ensemble.train import forward_ensemble, shown
-from xanes_live.ensemble.training import Trainer
+from xanes_live.ensemble.training import Trainer, targets
 from xanes_live.evaluation.folds import compound_folds, data_without
 from xanes_live.evaluation.measured import MeasuredSet
 from xanes_live.evaluation.spoiled import SPOILED, spoiled
@@ -178,9 +178,10 @@ def examine_folds(
 def _fingerprint(data: TrainingSet, recipe: Recipe, measured: MeasuredSet | None) -> str:
     """Return what tells folds of one calibration from those of another, in hex digits."""
     known = () if measured is None else (measured.mu, measured.shell)
-    kept = " ".join((*NAMES, *COMPUTED, DAMAGED, *(f.name for f in fields(Unseen))))
+    kept = " ".join((*NAMES, *COMPUTED, DAMAGED, *(f.name for f in fields(Unseen)), *data.ligand))
     how = (np.frombuffer(kept.encode(), dtype=np.uint8), np.array([LAB_SHIFT, LAB_STRETCH]))
-    arrays = (data.mu, data.g2, data.shell, data.fermi, modes_of(recipe, data.energy), *known, *how)
+    taught = targets(data, recipe)
+    arrays = (data.mu, taught, data.shell, data.fermi, modes_of(recipe, data.energy), *known, *how)
     return fingerprint(recipe, arrays)[:8]
 
 

@@ -13,7 +13,7 @@ from tests import factories
 from xanes_live.confidence.assess import Calibration, drivers, judge_examined
 from xanes_live.confidence.copies import CHANGES, centre, copies, wide_grid
 from xanes_live.confidence.examined import Examined
-from xanes_live.confidence.judge import Judge
+from xanes_live.confidence.judge import Judge, _rival
 from xanes_live.confidence.limits import Kind, limits, ordinary
 from xanes_live.confidence.novelty import Library, warps
 from xanes_live.confidence.places import Places
@@ -174,6 +174,14 @@ def test_what_lies_beyond_counts_as_odds_and_never_without_end():
         said = replace(survey(), others=Others(*np.array([[chance], [2.4], [0.1]])))
         assert measure(said, radius, None, None, None)[0, at] == pytest.approx(odds, rel=1e-3)
     assert np.isnan(measure(survey(), radius, None, None, None)[0, at])
+
+
+def test_another_distance_is_told_from_15_percent_on():
+    chance = np.array([0.14, 0.16, np.nan, 0.9])
+    others = Others(np.zeros(4), np.array([2.4, 2.4, np.nan, 2.4]), chance)
+    told = [_rival(replace(survey(), others=others), i) for i in range(4)]
+    assert told == [None, Rival(2.4, 0.16), None, Rival(2.4, 0.9)]
+    assert _rival(survey(), 0) is None
 
 
 def test_every_signal_has_a_registered_flag_with_one_number():

@@ -96,6 +96,7 @@ def test_any_document_can_be_shown(document):
                 "sensitivity",
                 "repeats",
                 "novelty",
+                "rival",
             ]
         ),
         JSON,

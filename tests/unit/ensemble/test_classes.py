@@ -16,6 +16,8 @@ from xanes_live.ensemble.classes import (
 )
 from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.network import Architecture
+from xanes_live.ensemble.recipe import stored_recipe
+from xanes_live.ensemble.save import write_model
 from xanes_live.ensemble.training import Trainer, targets
 from xanes_live.errors import ConfigurationError
 
@@ -67,10 +69,21 @@ def test_of_two_distances_the_other_is_named_with_its_probability():
     two = 0.7 * shares(np.array([2.0]), CENTRES) + 0.3 * shares(np.array([2.4]), CENTRES)
     for asked, other, chance in ((2.0, 2.4, 0.3), (2.4, 2.0, 0.7), (2.03, 2.4, 0.3)):
         r, probability = likeliest_other(two, CENTRES, np.array([asked]), 0.1)
-        assert r[0] == pytest.approx(other, abs=0.06)
+        assert r[0] == pytest.approx(other, abs=0.01)
         assert probability[0] == pytest.approx(chance, abs=0.02)
-    beside = likeliest_other(shares(np.array([2.15]), CENTRES), CENTRES, np.array([2.0]), 0.1)
-    assert beside[0][0] >= 2.2 - 1e-9  # nothing of it within 0.1 Å of the distance given
+
+
+@pytest.mark.parametrize("given", [2.0, 2.12, 2.24])
+def test_the_flank_of_the_only_heap_is_no_other_distance(given):
+    wide = np.exp(-0.5 * ((CENTRES - 2.12) / 0.12) ** 2)[None]
+    found = likeliest_other(wide / wide.sum(), CENTRES, np.array([given]), 0.1)
+    assert np.isnan(found).all()
+
+
+def test_a_distance_beyond_the_classes_counts_to_the_outermost_for_both():
+    last = shares(np.array([2.8]), CENTRES)
+    assert beyond(last, CENTRES, np.array([3.3]), 0.1)[0] < 0.01
+    assert np.isnan(likeliest_other(last, CENTRES, np.array([3.3]), 0.1)).all()
 
 
 def test_members_count_alike_however_sure():
@@ -78,7 +91,10 @@ def test_members_count_alike_however_sure():
     assert probabilities(said)[0, 0] == pytest.approx((1.0 + 1 / (1 + np.e)) / 2)
 
 
-@pytest.mark.parametrize("classes", [(2.0,), (2.0, 2.1, 2.3), (2.0, 1.9), (-1.0, 2.0)])
+@pytest.mark.parametrize(
+    "classes",
+    [(2.0,), (2.0, 2.1, 2.3), (2.0, 1.9), (-0.1, -0.05), (1.0, np.inf), (2.0, 2.2), (2.0, np.nan)],
+)
 def test_classes_that_are_none_are_refused(make_recipe, classes):
     with pytest.raises(ConfigurationError, match="classes are"):
         make_recipe(network={"classes": classes}).architecture()
@@ -100,6 +116,40 @@ def test_a_trained_network_knows_where_the_distances_are(toy_set, make_recipe):
     true, far = (beyond(likely, CENTRES, toy_set.shell + off, 0.1) for off in (0.0, 0.4))
     assert true.mean() < 0.6 < far.mean()
     np.testing.assert_allclose(found.others.beyond, beyond(likely, CENTRES, found.r[:, 0], 0.1))
+
+
+def test_a_stored_model_with_classes_says_the_same(toy_set, make_recipe, tmp_path):
+    recipe = make_recipe(network={"classes": list(CENTRES)})
+    trained = Trainer(toy_set, recipe).run()
+    for offset in (0.0, 0.07):
+        calibration = {"first_shell": {"offset": offset, "scale": 1.0, "floor": 0.0}}
+        write_model(tmp_path, trained.network, recipe, data={}, calibration=calibration)
+        stored = Ensemble.load(tmp_path)
+        mu = np.zeros((2, 1, 60))
+        found, likely = stored.survey(mu), probabilities(stored.outputs(mu[:, 0])[..., -25:])
+        # the distance is corrected, and so are the classes: what is said of both stays
+        wanted = beyond(likely, CENTRES + offset, found.r[:, 0], 0.1)
+        np.testing.assert_allclose(found.others.beyond, wanted)
+    again = stored_recipe(stored.model.description, tmp_path)
+    assert again.architecture() == recipe.architecture()
+
+
+def test_what_is_unknown_of_one_spectrum_does_not_count_for_the_others(toy_set, make_recipe):
+    trainer = Trainer(toy_set, make_recipe(network={"classes": list(CENTRES)}))
+    target = trainer.target[:4].expand(3, -1, -1).clone()
+    said = torch.zeros_like(target)
+    known = trainer.loss(said, target)
+    target[:, 2:] = torch.nan
+    some = trainer.loss(said, target)
+    assert torch.isfinite(some).all()
+    own = cross_entropy(said[..., -25:], target[..., -25:]).mean(dim=1)
+    assert (own > 0).all()
+    assert (some < known).all()
+
+
+def test_an_element_there_is_not_is_refused(make_recipe):
+    with pytest.raises(ConfigurationError, match="no element BR"):
+        make_recipe(data={"ligands": {"BR": 2.0, "I": 2.0}})
 
 
 def test_without_classes_nothing_is_said(toy_set, make_recipe):

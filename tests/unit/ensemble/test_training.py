@@ -126,12 +126,18 @@ def test_sources_that_all_weigh_nothing_are_refused(toy_set, make_recipe, how):
         resample(toy_set, make_recipe(training={"resample": how}, data={"weights": nothing}), 0)
 
 
-def test_rare_ligands_are_drawn_as_often_as_the_recipe_says(toy_set, make_recipe):
+@pytest.mark.parametrize("how", ["sample", "parent"])
+def test_rare_ligands_are_drawn_as_often_as_the_recipe_says(toy_set, make_recipe, how):
     ligand = np.where(np.arange(len(toy_set)) < 10, "I", "O")
     rare = replace(toy_set, ligand=ligand)
     drawn = [
-        (resample(rare, make_recipe(training={"seed": seed}, data={"ligands": {"I": 5.0}}), 0) < 10)
-        for seed in range(60)
+        resample(
+            rare,
+            make_recipe(training={"seed": seed, "resample": how}, data={"ligands": {"I": 5.0}}),
+            0,
+        )
+        < 10
+        for seed in range(100)
     ]
     assert np.mean(drawn) == pytest.approx(5 * 10 / (5 * 10 + 80), abs=0.03)
 

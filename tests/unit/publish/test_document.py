@@ -6,7 +6,7 @@ import pytest
 
 from tests import factories
 from xanes_live.config import Config
-from xanes_live.domain import Confidence, FirstShell
+from xanes_live.domain import Confidence, Evidence, FirstShell, Rival
 from xanes_live.publish.document import MAX_POINTS, declined_node, node, representative
 from xanes_live.publish.keys import result_key
 from xanes_live.publish.stacks import MAX_LISTED
@@ -79,6 +79,14 @@ def test_one_spectrum_is_described_completely():
         np.testing.assert_allclose(document["spectrum"][name], getattr(done, name), atol=1e-6)
     assert published.whole
     assert "secret" not in orjson.dumps(document).decode()
+
+
+def test_another_distance_is_published_where_there_is_one():
+    spectrum = factories.spectrum_result(0)
+    verdict = replace(spectrum.assessment, evidence=Evidence(rival=Rival(2.35, 0.31)))
+    told = factories.result(spectra=(replace(spectrum, assessment=verdict),))
+    assert node(told, CONFIG).metadata["rival"] == {"r": 2.35, "probability": 0.31}
+    assert node(factories.result(spectra=(spectrum,)), CONFIG).metadata["rival"] is None
 
 
 def test_the_arrays_are_the_numbers_themselves():

@@ -50,7 +50,7 @@ export class Verdict {
 /** The likeliest other distance, if the network holds one likely enough to be told. */
 function rival(r) {
   const { r: at, probability } = r.rival ?? {};
-  return isNumber(at) && isNumber(probability) ? `; ${num(at)} Å instead is possible (${Math.round(100 * probability)} %)` : "";
+  return isNumber(at) && isNumber(probability) ? `; the network by itself gives ${num(at)} Å ${Math.round(100 * probability)} %` : "";
 }
 
 function flagItem(flag) {
