@@ -128,7 +128,7 @@ def _seen(r: Array, atoms: NDArray[np.int64], ligands: NDArray[np.bool_]) -> Arr
     nearest = np.where(ligands & np.isfinite(r), r, np.inf).min(axis=-1, keepdims=True)
     around = r <= nearest + AROUND
     light = ligands & around & (atoms <= LIGHT)
-    alone = (ligands & around & ~light).sum(axis=-1, keepdims=True) == 0
+    alone = ~(ligands & around & ~light).any(axis=-1, keepdims=True)
     few = light.sum(axis=-1, keepdims=True) < FEW
     host = (~ligands & around).sum(axis=-1, keepdims=True) >= HOST
     return np.where(light & alone & few & host, np.nan, r)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import Tensor
 
 from xanes_live.domain import Array
@@ -49,8 +50,7 @@ def cross_entropy(said: Tensor, target: Tensor) -> Tensor:
 
 def probabilities(said: Array) -> Array:
     """Return the members' mean probability of each class, (n, n_members, n_classes) → (n, …)."""
-    likely = np.exp(said - said.max(axis=-1, keepdims=True))
-    return np.asarray((likely / likely.sum(axis=-1, keepdims=True)).mean(axis=1))
+    return np.asarray(softmax(said, axis=-1).mean(axis=1))
 
 
 def beyond(probability: Array, centres: Array, r: Array, within: float) -> Array:

@@ -288,10 +288,10 @@ class Ensemble:
 
         A model with a head for it gives the distance itself, others by the shape of G2.
         """
-        size, heads = len(self.radius), self.model.architecture.heads
-        if "first_shell" in heads:
-            return outputs[..., size + heads.index("first_shell")]
-        return shell_votes(self.radius, outputs[..., :size], self.model.grid.r_c)
+        column = self.model.architecture.column("first_shell")
+        if column is not None:
+            return outputs[..., column]
+        return shell_votes(self.radius, outputs[..., : len(self.radius)], self.model.grid.r_c)
 
     def _offset(self) -> float:
         return float(self.calibration.get("first_shell", {}).get("offset", 0.0))

@@ -78,6 +78,10 @@ class Architecture:
         """Number of outputs, heads and classes included."""
         return self.n_output + len(self.heads) + len(self.classes)
 
+    def column(self, head: str) -> int | None:
+        """Return which output a head is; None if there is no such head."""
+        return self.n_output + self.heads.index(head) if head in self.heads else None
+
     def dense_sizes(self) -> tuple[tuple[int, int], ...]:
         """Return (inputs, outputs) of each dense layer."""
         flat = self.channels[-1] * self.lengths()[-1] if self.channels else self.n_input

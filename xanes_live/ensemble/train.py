@@ -184,19 +184,14 @@ def calibrate(
     error = np.abs(unseen["mean"][:, :size] - data.g2[index])
     sigma = unseen["sigma"][:, :size]
     calibration: dict[str, Any] = band(error, sigma)
+    column = recipe.architecture().column(SHELL)
     if recipe.first_shell is not None:
         calibration["first_shell"] = recipe.first_shell.model_dump()
-    elif (column := _shell_column(recipe)) is not None:
+    elif column is not None:
         calibration["first_shell"] = shell_interval(
             unseen["mean"][:, column] - data.shell[index], unseen["sigma"][:, column]
         )
-    return calibration, _scores(unseen, data, error, calibration, _shell_column(recipe))
-
-
-def _shell_column(recipe: Recipe) -> int | None:
-    """Return which output is the first-shell distance; None if none is."""
-    heads = recipe.architecture().heads
-    return recipe.descriptor.size + heads.index(SHELL) if SHELL in heads else None
+    return calibration, _scores(unseen, data, error, calibration, column)
 
 
 def _scores(

@@ -153,8 +153,7 @@ class Trainer:
         _say_if_none(recipe, modes)
         self.settings = Settings(self.kinds, self.device, modes)
         self.target = torch.tensor(targets(data, recipe), device=self.device)
-        heads = recipe.architecture().heads
-        self.shell = recipe.descriptor.size + (heads.index(SHELL) if SHELL in heads else 0)
+        self.shell = recipe.architecture().column(SHELL) or recipe.descriptor.size
         self.resamples = np.stack([resample(data, recipe, k) for k in self.members])
         self.network = self._network(data)
         self.network.to(self.device)
