@@ -21,14 +21,17 @@ FEW, FEW_GAP, FEW_SPREAD = 4, 0.6, 0.9
 """Fewer neighbours than this are seldom a shell of their own: the one or three short bonds of a
 nitrosyl, a carbonyl or an oxo group stand before the rest of it. Up to there gaps are allowed to be
 this, Å, and a shell that needs it may be this wide."""
-LIGHT, HOST, AROUND = 8, 6, 0.9
-"""Fewer than four ligands of this atomic number or less, with this many metals (whatever is no
-ligand) no further than this, Å, from the nearest of them, are interstitial: the carbon of a steel,
-the nitrogen of a nitride. Beside the metals' their scattering is not seen, as little as
-hydrogen's."""
-MANY, PART, SMALL_GAP = 10, 4, 0.12
-"""Of this many neighbours or more, a gap of 0.12 Å already ends the shell where it leaves four or
-more on each side: the 8 + 6 of a body-centred metal stay apart when its atoms are displaced."""
+LIGHT, HOST, AROUND, HOST_AROUND = 8, 6, 0.9, 1.0
+"""Fewer than four ligands of this atomic number or less, and no others within 0.9 Å of the nearest,
+with this many metals (whatever is no ligand) within 1 Å of it, are interstitial: the carbon of a
+steel, the nitrogen of a nitride. Beside the metals' their scattering is not seen, as little as
+hydrogen's. (The metals of a nitride's corner, Fe4N, are 0.94 Å further away than its nitrogen.)"""
+MANY, PART, SMALL_GAP = 10, 6, 0.12
+"""Of this many neighbours or more, a gap of 0.12 Å already ends the shell where it leaves six or
+more on each side: the 8 + 6 of a body-centred metal stay apart when its atoms are displaced, and
+the 4 + 8 of cementite together."""
+BODY_CENTRED, SMALLER_GAP = 13, 0.05
+"""Of this many or more, which only body-centred metals and their like have, this gap, Å, does."""
 SPREAD = 0.6
 """A shell is no wider than this, Å, whatever the gaps, unless its first few neighbours stand before
 the rest of it."""
@@ -130,7 +133,7 @@ def _seen(r: Array, atoms: NDArray[np.int64], ligands: NDArray[np.bool_]) -> Arr
     light = ligands & around & (atoms <= LIGHT)
     alone = ~(ligands & around & ~light).any(axis=-1, keepdims=True)
     few = light.sum(axis=-1, keepdims=True) < FEW
-    host = (~ligands & around).sum(axis=-1, keepdims=True) >= HOST
+    host = (~ligands & (r <= nearest + HOST_AROUND)).sum(axis=-1, keepdims=True) >= HOST
     return np.where(light & alone & few & host, np.nan, r)
 
 
@@ -154,7 +157,8 @@ def _before_the_parting(step: Array, inside: NDArray[np.bool_]) -> NDArray[np.bo
     may = (count >= MANY) & (place >= PART) & (place <= count - PART)
     gap = np.where(may, step, 0.0)
     largest = gap.argmax(axis=-1, keepdims=True)
-    parted = np.take_along_axis(gap, largest, axis=-1) >= SMALL_GAP
+    needed = np.where(count >= BODY_CENTRED, SMALLER_GAP, SMALL_GAP)
+    parted = np.take_along_axis(gap, largest, axis=-1) >= needed
     result: NDArray[np.bool_] = ~parted | (place < largest)
     return result
 

@@ -187,7 +187,10 @@ def combine_command(
     """Make one training set of several data sets; what two of them hold is taken once."""
     from xanes_live.theory.combine import combine
 
-    counts = combine(sets, output)
+    counts, left_out = combine(sets, output)
     for source, count in counts.items():
         typer.echo(f"{count:7d} {source}")
     typer.echo(f"{sum(counts.values()):7d} in {output}")
+    if left_out:
+        names = ", ".join(left_out[:3]) + (" …" if len(left_out) > 3 else "")
+        typer.echo(f"{len(left_out):7d} left out, an atom nearer than any bond is long: {names}")

@@ -2,8 +2,8 @@
 
 Sets are HDF5 files of :mod:`xanes_live.theory`, their NumPy exports with structures, packed ones,
 or the archive of the first study, whose names are translated into ours. What an earlier set holds
-is not taken again from a later one; all spectra come onto the energies of the first, held at the
-ends.
+is not taken again from a later one; a site to which an atom is nearer than any bond is not taken
+at all. All spectra come onto the energies of the first, held at the ends.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xanes_live.descriptor.shell import LIGANDS
 from xanes_live.ensemble.data_files import EXPORT, by_distance, read_columns
 from xanes_live.ensemble.packed import PACKED, unpacked, write_packed
 from xanes_live.errors import ConfigurationError, ReadError
@@ -28,11 +29,14 @@ Columns = dict[str, NDArray[Any]]
 PER_SPECTRUM = ("mu", "fermi", "parent", "source", "id")
 ATOMS = ("atom_offset", "atom_number", "atom_distance")
 FIRST_STUDY = {"energy", "mu", "xyz", "z", "natoms", "emu", "formula", "parent", "source", "id"}
+NEAREST, NEAREST_METAL = 1.5, 1.9
+"""Å; a site with a ligand, or another metal, nearer than this is a mistake in a structure file or
+stands for disorder, and its spectrum for nothing."""
 _SOURCES = {"amcsd": "mineral", "kulik": "octahedral", "kulik2": "octahedral", "tmqm": "tmqm"}
 _FILES = {"kulik": "kulik_octahedral_Fe_manybody", "kulik2": "kulik_dfa_recommender_Fe"}
 
 
-def combine(sets: Sequence[Path], output: Path) -> dict[str, int]:
+def combine(sets: Sequence[Path], output: Path) -> tuple[dict[str, int], list[str]]:
     """Pack the spectra of several data sets into one ``.npz``.
 
     Parameters
@@ -44,8 +48,8 @@ def combine(sets: Sequence[Path], output: Path) -> dict[str, int]:
 
     Returns
     -------
-    dict
-        Number of spectra by source.
+    tuple
+        Number of spectra by source, and the ids of those left out for an atom too near.
 
     Raises
     ------
@@ -61,9 +65,12 @@ def combine(sets: Sequence[Path], output: Path) -> dict[str, int]:
         more = _read(path)
         _refuse_elsewhere(whole, more, path)
         whole = _joined(whole, more)
+    broken = _broken(whole)
+    left_out = whole["id"][broken].tolist()
+    whole = _taken(whole, np.flatnonzero(~broken))
     write_packed(output, whole)
     names, counts = np.unique(whole["source"], return_counts=True)
-    return {str(n): int(c) for n, c in zip(names, counts, strict=True)}
+    return {str(n): int(c) for n, c in zip(names, counts, strict=True)}, left_out
 
 
 def ids_of(sets: Sequence[Path]) -> set[str]:
@@ -105,25 +112,45 @@ def _refuse_elsewhere(whole: Columns, more: Columns, path: Path) -> None:
         )
 
 
+def _broken(columns: Columns) -> NDArray[np.bool_]:
+    """Tell which sites have an atom nearer than any bond is long."""
+    offset, number = columns["atom_offset"], columns["atom_number"]
+    least = np.where(np.isin(number, list(LIGANDS.values())), NEAREST, NEAREST_METAL)
+    near = (number > 1) & (columns["atom_distance"] < least)
+    near[offset[:-1]] = False  # the absorber itself
+    site = np.repeat(np.arange(len(offset) - 1), np.diff(offset))
+    return np.bincount(site[near], minlength=len(offset) - 1) > 0
+
+
+def _taken(columns: Columns, rows: NDArray[np.int64]) -> Columns:
+    """Return some of the spectra of a set."""
+    offset = columns["atom_offset"]
+    none = np.zeros(0, dtype=np.int64)
+    atoms = np.concatenate([none, *(np.arange(offset[i], offset[i + 1]) for i in rows)])
+    return (
+        {"energy": columns["energy"]}
+        | {name: columns[name][rows] for name in PER_SPECTRUM}
+        | {name: columns[name][atoms] for name in ATOMS[1:]}
+        | {"atom_offset": np.concatenate([[0], np.cumsum(np.diff(offset)[rows])])}
+    )
+
+
 def _joined(whole: Columns, more: Columns) -> Columns:
     """Return both, without what is in both."""
-    new = np.flatnonzero(~np.isin(more["id"], whole["id"]))
-    mu = [np.interp(whole["energy"], more["energy"], more["mu"][i].astype(float)) for i in new]
+    more = _taken(more, np.flatnonzero(~np.isin(more["id"], whole["id"])))
+    mu = [np.interp(whole["energy"], more["energy"], row.astype(float)) for row in more["mu"]]
     spectra = np.array(mu, dtype=whole["mu"].dtype).reshape(-1, whole["energy"].size)
-    joined = {name: np.concatenate([whole[name], more[name][new]]) for name in PER_SPECTRUM[1:]} | {
+    joined = {
+        name: np.concatenate([whole[name], more[name].astype(whole[name].dtype, copy=False)])
+        for name in ATOMS[1:]
+    } | {name: np.concatenate([whole[name], more[name]]) for name in PER_SPECTRUM[1:]}
+    return joined | {
         "energy": whole["energy"],
         "mu": np.concatenate([whole["mu"], spectra]),
+        "atom_offset": np.concatenate(
+            [whole["atom_offset"], whole["atom_offset"][-1] + more["atom_offset"][1:]]
+        ),
     }
-    offset = more["atom_offset"]
-    counts = np.diff(offset)[new]
-    none = np.zeros(0, dtype=np.int64)
-    atoms = np.concatenate([none, *(np.arange(offset[i], offset[i + 1]) for i in new)])
-    last = whole["atom_offset"][-1]
-    joined["atom_offset"] = np.concatenate([whole["atom_offset"], last + np.cumsum(counts)])
-    for name in ATOMS[1:]:
-        part = more[name][atoms].astype(whole[name].dtype)
-        joined[name] = np.concatenate([whole[name], part])
-    return joined
 
 
 def _first_study(columns: Columns) -> Columns:

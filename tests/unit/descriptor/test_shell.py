@@ -35,6 +35,12 @@ RADIUS = G2Grid().radius
             28.1 / 11,
         ),  # cementite: interstitial
         ([1.90] + [2.68] * 12, [7] + [26] * 12, 2.68),  # a nitride's corner
+        ([1.74] + [2.517] * 3 + [2.683] * 8, [7] + [26] * 11, 29.015 / 11),  # Fe4N's
+        (
+            [1.87] * 2 + [2.50] * 4 + [2.66] * 8,
+            [6] * 2 + [26] * 12,
+            31.28 / 12,
+        ),  # cementite's other site: twelve, not four
         ([1.90] * 4 + [2.6] * 8, [7] * 4 + [26] * 8, 1.9),  # four are a shell
         ([1.77] * 3 + [2.6] * 4, [6] * 3 + [26] * 4, 1.77),  # carbonyls of a cluster
         ([2.20] * 2 + [2.6] * 8, [16] * 2 + [26] * 8, 2.2),  # sulfur is seen
@@ -64,6 +70,12 @@ def test_the_two_shells_of_a_body_centred_metal_stay_apart_when_its_atoms_move(s
     distances = np.array([2.482] * 8 + [2.867] * 6) + moved  # the gap closes to some 0.2 Å
     assert shell_distance(distances, [26]) == pytest.approx(distances[:8].mean())
     assert coordination(distances, [26]) == 8
+
+
+def test_the_eight_nearest_of_a_body_centred_metal_where_the_gap_has_all_but_closed():
+    distances = [2.40, 2.45, 2.47, 2.50, 2.52, 2.55, 2.58, 2.62, 2.69, 2.75, 2.85, 2.9, 2.91, 2.97]
+    assert coordination(distances, [26]) == 8
+    assert coordination(distances[:12], [26]) == 12  # of twelve that is no gap
 
 
 def test_twelve_displaced_neighbours_of_a_close_packed_metal_are_one_shell():

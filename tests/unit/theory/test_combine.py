@@ -40,7 +40,8 @@ def theirs(path):
 
 def test_each_spectrum_once_under_our_names(tmp_path):
     first = ours(tmp_path / "ours.npz", ["amcsd:7:s0", "amcsd:9:s0"])
-    counts = combine([first, theirs(tmp_path / "first.npz")], tmp_path / "both.npz")
+    counts, left_out = combine([first, theirs(tmp_path / "first.npz")], tmp_path / "both.npz")
+    assert left_out == []
     assert counts == {"first-mineral": 1, "first-octahedral": 1, "first-tmqm": 1, "mineral": 2}
     both = read_training_set(tmp_path / "both.npz")
     names = ["amcsd:7:s0", "amcsd:9:s0", "amcsd:8:s1", "kulik_octahedral_Fe_manybody:fe_2_x:s0"]
@@ -56,7 +57,26 @@ def test_each_spectrum_once_under_our_names(tmp_path):
 
 def test_nothing_new_adds_nothing(tmp_path):
     first = ours(tmp_path / "ours.npz", ["a", "b"])
-    assert combine([first, first], tmp_path / "new folder" / "both.npz") == {"mineral": 2}
+    assert combine([first, first], tmp_path / "new folder" / "both.npz") == ({"mineral": 2}, [])
+
+
+def test_a_site_with_an_atom_too_near_is_left_out_and_named(tmp_path):
+    near = ours(tmp_path / "near.npz", ["oxygen at 1.45 Å", "at 1.55 Å"], first=1.45)
+    with np.load(ours(tmp_path / "iron.npz", ["iron at 1.82 Å", "at 1.92 Å"], 1.82)) as file:
+        columns = dict(file)
+    columns["atom_number"] = np.tile([26, 26, 16], 2)
+    np.savez(tmp_path / "iron.npz", **columns)
+    with np.load(ours(tmp_path / "hydride.npz", ["hydrogen at 1.4 Å"], 1.4)) as file:
+        columns = dict(file)
+    columns["atom_number"] = np.array([26, 1, 16])
+    np.savez(tmp_path / "hydride.npz", **columns)
+    sets = [near, tmp_path / "iron.npz", tmp_path / "hydride.npz"]
+    counts, left_out = combine(sets, tmp_path / "all.npz")
+    assert left_out == ["oxygen at 1.45 Å", "iron at 1.82 Å"]
+    assert counts == {"mineral": 3}
+    kept = read_training_set(tmp_path / "all.npz")
+    assert kept.id.tolist() == ["at 1.55 Å", "at 1.92 Å", "hydrogen at 1.4 Å"]
+    assert kept.shell == pytest.approx([1.55, 1.92, 3.5], abs=1e-3)
 
 
 def test_what_cannot_be_combined_is_said(tmp_path):
