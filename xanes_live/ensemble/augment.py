@@ -61,7 +61,10 @@ class Augmentation(Section):
     background_sd: float = Field(0.0, ge=0)
     """Offset of the whole spectrum."""
     over_absorption_max: float = Field(0.0, ge=0)
-    """1/α of the over-absorption (self-absorption), uniform from 0; see :func:`over_absorb`."""
+    """1/α of the over-absorption (self-absorption), uniform from 0; see :func:`over_absorb`. Holes
+    in a sample and harmonics in the beam damp a transmission spectrum alike."""
+    over_absorption_share: float = Field(1.0, gt=0, le=1)
+    """Share of the spectra that are over-absorbed; most of what is measured is not."""
     noise_max: float = Field(0.0, ge=0)
     """Standard deviation of point noise, uniform from 0."""
 
@@ -252,7 +255,9 @@ def apply(
     if settings.modes is not None:
         computed = (bank.kind[index] == 0).unsqueeze(-1)
         mu = mu + computed * (normal[..., N_DRAWS:] @ settings.modes)
-    mu = over_absorb(mu, s["over_absorption_max"] * d[5])
+    share = s["over_absorption_share"]
+    thick = ((d[5] - (1.0 - share)) / share).clamp(min=0)
+    mu = over_absorb(mu, s["over_absorption_max"] * thick)
     post = (grid - s["pivot"]).clamp(min=0) / 50.0
     error = s["step"] + s["step_sd"] * n[6] + s["slope_sd"] * n[7] * post
     mu = mu * (1.0 + error + s["curve_sd"] * n[8] * post**2) + s["background_sd"] * n[9]
