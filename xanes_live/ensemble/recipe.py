@@ -156,6 +156,14 @@ class MeasuredSection(Section):
     )
     """What is varied of measured spectra: what differs between laboratories."""
 
+    @field_validator("augmentation")
+    @classmethod
+    def _not_by_fermi(cls, value: Augmentation) -> Augmentation:
+        """A measured spectrum has no computed Fermi energy to be changed by."""
+        if value.fermi_pull or value.far_fwhm_min or value.far_fwhm_max:
+            raise ValueError("fermi_pull and far_fwhm are of computed spectra alone")
+        return value
+
 
 class ShellSection(Section):
     """The interval of the first-shell distance, found on measured spectra left out of training.
@@ -250,27 +258,31 @@ class Recipe(Section):
 def parse_recipe(data: dict[str, Any], origin: str = "recipe") -> Recipe:
     """Check `data`; ConfigurationError with one line for each thing that is wrong."""
     try:
-        return _near_the_edge(Recipe.model_validate(data))
+        return near_the_edge(Recipe.model_validate(data))
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise ConfigurationError(f"{origin}:\n" + "\n".join(lines)) from None
 
 
-def _near_the_edge(recipe: Recipe) -> Recipe:
-    """Put pivots that lie off the model's energies, as iron's do for copper, at a usual place.
+def near_the_edge(recipe: Recipe) -> Recipe:
+    """Put pivots and Fermi energies that lie off the model's energies, as iron's do for copper,
+    at a usual place.
 
-    A stretch about a far pivot is a shift by hundreds of eV.
+    A stretch about a far pivot is a shift by hundreds of eV, and so is the pull to a far Fermi
+    energy.
     """
-    start, stop = recipe.model.energy_start, recipe.model.energy_stop
-    usual = {"pivot": start + 0.16 * (stop - start)}
-    update: dict[str, Any] = {}
-    if not start <= recipe.augmentation.pivot <= stop:
-        update["augmentation"] = recipe.augmentation.model_copy(update=usual)
-    measured = recipe.measured
-    if measured is not None and not start <= measured.augmentation.pivot <= stop:
-        vary = measured.augmentation.model_copy(update=usual)
-        update["measured"] = measured.model_copy(update={"augmentation": vary})
+    update: dict[str, Any] = {"augmentation": _placed_on(recipe.model, recipe.augmentation)}
+    if recipe.measured is not None:
+        vary = _placed_on(recipe.model, recipe.measured.augmentation)
+        update["measured"] = recipe.measured.model_copy(update={"augmentation": vary})
     return recipe.model_copy(update=update)
+
+
+def _placed_on(model: ModelSection, settings: Augmentation) -> Augmentation:
+    start, stop = model.energy_start, model.energy_stop
+    usual = {"pivot": start + 0.16 * (stop - start), "fermi": start + 0.075 * (stop - start)}
+    off = {name: at for name, at in usual.items() if not start <= getattr(settings, name) <= stop}
+    return settings.model_copy(update=off)
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -26,9 +26,15 @@ from xanes_live.ensemble.ensemble import choose_device
 from xanes_live.ensemble.forward import Forward
 from xanes_live.ensemble.forward_training import train_forward, wide_energy
 from xanes_live.ensemble.heads import SHELL
-from xanes_live.ensemble.recipe import ForwardSection, MeasuredSection, Recipe, load_recipe
+from xanes_live.ensemble.recipe import (
+    ForwardSection,
+    MeasuredSection,
+    Recipe,
+    load_recipe,
+    near_the_edge,
+)
 from xanes_live.ensemble.save import describe_data, write_model
-from xanes_live.ensemble.training import Progress, Trained, Trainer
+from xanes_live.ensemble.training import Progress, Trained, Trainer, draws_hash
 
 LEAST_UNSEEN = 2
 """Members that must not have seen a spectrum for it to count as out of bag."""
@@ -76,9 +82,8 @@ def train(
     recipe = load_recipe(recipe_path)
     if fine_tune is not None:
         section = recipe.measured or MeasuredSection(path=fine_tune)
-        recipe = recipe.model_copy(
-            update={"measured": section.model_copy(update={"path": fine_tune})}
-        )
+        mixed_in = section.model_copy(update={"path": fine_tune})
+        recipe = near_the_edge(recipe.model_copy(update={"measured": mixed_in}))
     output = output or recipe_path.parent
     data = prepare_data(recipe)
     trainer = Trainer(data, recipe, device=str(choose_device(device)))
@@ -87,6 +92,7 @@ def train(
     calibration, scores = calibrate(unseen, data, recipe)
     forward = forward_ensemble(trainer, trained, data, forward_progress)
     about = describe_data(data, file_hash(recipe.data.path), recipe.data.path.name)
+    about["draws"] = draws_hash(data, recipe)
     if recipe.measured is not None:
         about["measured"] = _describe_measured(recipe.measured, data)
     write_model(

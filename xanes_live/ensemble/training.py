@@ -7,6 +7,7 @@ a member by itself gives the same weights.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -80,6 +81,19 @@ def resample(data: TrainingSet, recipe: Recipe, member: int) -> NDArray[np.int64
     _, compound, times = np.unique(data.parent[measured], return_inverse=True, return_counts=True)
     share = 1.0 / (len(times) * times[compound])
     return np.concatenate([drawn, rng.choice(measured, size=count, p=share)])
+
+
+def draws_hash(data: TrainingSet, recipe: Recipe) -> str:
+    """Return the sha256 of which computed spectra each member is given.
+
+    It tells whether what is drawn today is what a model was trained with: the draws hang on the
+    spectra, the recipe, and on what counts as a first shell (``[data.ligands]``).
+    """
+    computed = data.take(~data.measured)
+    found = hashlib.sha256()
+    for member in range(recipe.training.members):
+        found.update(resample(computed, recipe, member).astype("<i8").tobytes())
+    return found.hexdigest()
 
 
 def _by_sample(

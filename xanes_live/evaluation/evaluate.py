@@ -18,6 +18,7 @@ from xanes_live.ensemble.data_files import read_training_set
 from xanes_live.ensemble.ensemble import Ensemble, choose_device
 from xanes_live.ensemble.recipe import Recipe, stored_recipe
 from xanes_live.ensemble.train import shown
+from xanes_live.ensemble.training import draws_hash
 from xanes_live.evaluation import folds
 from xanes_live.evaluation.confidence_section import HEADING, add_confidence
 from xanes_live.evaluation.elsewhere import ELSEWHERE, add_elsewhere, ask_elsewhere
@@ -52,6 +53,8 @@ NOTE = (
     "(exact). None was reduced, so flags of scans and of their reduction are not among the "
     "reasons: on a beamline there are more."
 )
+
+OTHER_FILE = "on another file than the one learnt from: what both hold flatters"
 
 
 @dataclass(frozen=True)
@@ -220,7 +223,8 @@ def _unseen(
     """Return which spectra can be scored without training again, what is said of them, and how."""
     index = np.arange(len(data))
     training, held = split_by_parent(data, recipe.data.held_out, recipe.training.seed)
-    if own and recipe.training.resample != "none" and not held.any():
+    bagged = own and recipe.training.resample != "none" and not held.any()
+    if bagged and _as_drawn(ensemble, data, recipe):
         spectra = shown(data, recipe, ensemble.energy)
         predictions, unseen = folds.out_of_bag(ensemble, data, recipe, spectra)
         if len(unseen):  # none where members are few and parents fewer
@@ -228,8 +232,17 @@ def _unseen(
     if own:
         index = np.flatnonzero(held) if held.any() else np.flatnonzero(training)
     spectra = shown(data.take(index), recipe, ensemble.energy)
-    how = "held out" if held.any() or not own else "as trained: this flatters"
-    return index, folds.ask(ensemble, spectra), how
+    how = "held out" if held.any() else "as trained: this flatters"
+    return index, folds.ask(ensemble, spectra), how if own else OTHER_FILE
+
+
+def _as_drawn(ensemble: Ensemble, data: TrainingSet, recipe: Recipe) -> bool:
+    """Tell whether what would be drawn today is what the members were given.
+
+    Of models that do not say, it is taken for granted.
+    """
+    stored = ensemble.model.description["data"].get("draws")
+    return stored is None or stored == draws_hash(data, recipe)
 
 
 def retrained(

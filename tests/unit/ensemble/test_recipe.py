@@ -2,7 +2,8 @@
 
 import pytest
 
-from xanes_live.ensemble.recipe import stored_recipe
+from xanes_live.ensemble.augment import Augmentation
+from xanes_live.ensemble.recipe import MeasuredSection, near_the_edge, stored_recipe
 from xanes_live.ensemble.save import recipe_as_stored
 from xanes_live.errors import ConfigurationError
 
@@ -19,6 +20,25 @@ def test_a_pivot_off_the_energies_is_put_near_the_edge(make_recipe):
 def test_a_pivot_among_the_energies_stays(make_recipe):
     assert make_recipe(model=COPPER, augmentation={"pivot": 9020.0}).augmentation.pivot == 9020.0
     assert make_recipe().augmentation.pivot == 7120.0
+
+
+def test_a_fermi_energy_off_the_energies_pulls_nothing_away(make_recipe):
+    copper = make_recipe(model=COPPER, augmentation={"fermi_pull": 0.5})
+    assert copper.augmentation.fermi == pytest.approx(8982.75)  # not iron's 7116 eV
+    assert make_recipe(augmentation={"fermi_pull": 0.5}).augmentation.fermi == 7116.0
+
+
+def test_measured_spectra_mixed_in_later_are_varied_about_their_own_edge(make_recipe):
+    later = make_recipe(model=COPPER).model_copy(update={"measured": MeasuredSection(path="m.npz")})
+    assert later.measured.augmentation.pivot == 7120.0
+    assert near_the_edge(later).measured.augmentation.pivot == pytest.approx(8987.0)
+
+
+@pytest.mark.parametrize("name", ["fermi_pull", "far_fwhm_min", "far_fwhm_max"])
+def test_measured_spectra_have_no_fermi_energy_to_be_changed_by(make_recipe, name):
+    with pytest.raises(ConfigurationError, match="of computed spectra alone"):
+        make_recipe(measured={"path": "m.npz", "augmentation": {name: 0.5}})
+    assert getattr(Augmentation(), name) == 0.0
 
 
 def test_a_stored_recipe_is_read_beside_its_model(make_recipe, tmp_path):

@@ -1,4 +1,5 @@
 import csv
+import re
 import json
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -235,6 +236,25 @@ def test_too_few_for_out_of_bag_are_scored_as_trained(tmp_path):
     metrics = evaluate(model, tmp_path / "toy.npz", tmp_path / "report", options=options)
     assert metrics["about"]["scored"] == "as trained: this flatters"
     assert "members that have not seen it" not in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_members_are_not_said_to_be_unseeing_where_they_may_have_seen(tmp_path):
+    write_data(tmp_path / "toy.npz", 12)
+    text = RECIPE[: RECIPE.index("[measured]")].replace('"parent"', '"parent"\nseed = 1')
+    (tmp_path / "recipe.toml").write_text(text)
+    model = train(tmp_path / "recipe.toml", tmp_path / "model", device="cpu")
+    options = Options(folds=0, limit=6, device="cpu")
+
+    def scored(data):
+        return evaluate(model, data, tmp_path / "report", options=options)["about"]["scored"]
+
+    assert scored(tmp_path / "toy.npz") == "out of bag"
+    description = (model / "model.toml").read_text()
+    draws = re.search(r'draws = "(\w{64})"', description)
+    (model / "model.toml").write_text(description.replace(draws[1], "0" * 64))
+    assert scored(tmp_path / "toy.npz") == "as trained: this flatters"  # others would be drawn now
+    write_data(tmp_path / "more.npz", 13)
+    assert scored(tmp_path / "more.npz").startswith("on another file")
 
 
 def test_text_is_escaped_and_numbers_are_short():
