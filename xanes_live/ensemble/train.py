@@ -220,7 +220,7 @@ def _scores(
         "mse_mean": mse.mean(),
         "first_peak_error_median": np.nanmedian(peak),
         "first_peak_error_mean": np.nanmean(peak),
-        "sigma_mse_correlation": np.corrcoef(np.sqrt(spread), np.sqrt(mse))[0, 1],
+        "sigma_rmse_correlation": np.corrcoef(np.sqrt(spread), np.sqrt(mse))[0, 1],
         "coverage_2_sigma": np.mean(error <= 2 * sigma),
         "coverage_calibrated": coverage(error, sigma, calibration),
     }
