@@ -259,6 +259,73 @@ def test_the_uncertainty_of_the_step_is_that_of_cutting_real_scans(high):
     assert np.median(pulls) > 0.1
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "asked", "which"),
+    [
+        (-100, 58, {"norm1": 150.0}, "post-edge"),
+        (-100, 155, {"norm1": 150.0, "norm2": 400.0, "nnorm": 1}, "post-edge"),
+        (-10, 200, {"pre2": -50.0}, "pre-edge"),
+        (-10, 200, {"pre2": -30.0}, "pre-edge"),
+        (-10, 200, {"pre1": -150.0, "pre2": -30.0}, "pre-edge"),
+    ],
+)
+def test_a_configured_range_that_the_scan_does_not_hold_is_replaced(low, high, asked, which):
+    given = [(key, value) for key, value in asked.items() if key != "nnorm"]
+    for name in ("Fe2O3", "FeS2_rt", "FeO_rt"):
+        scan = cut(measured.spectrum(name), low, high)
+        usual = one(scan, ReductionConfig(nnorm=asked.get("nnorm")))
+        result = one(scan, ReductionConfig(**asked))
+        assert result.edge_step == usual.edge_step
+        assert result.edge_step_sigma == usual.edge_step_sigma
+        assert result.ranges == usual.ranges
+        told = [flag for flag in result.flags if flag.code == "range_replaced"]
+        assert codes(usual) == [code for code in codes(result) if code != "range_replaced"]
+        assert which in told[0].message
+        assert all(f"{key} = {value:g}" in told[0].message for key, value in given)
+
+
+def test_a_range_told_is_one_that_holds_data():
+    scan = cut(measured.spectrum("Fe2O3"), -10, 58)
+    result = one(scan, ReductionConfig(pre2=-30.0, norm1=150.0))
+    assert codes(result) == ["short_pre_edge", "short_post_edge", *["range_replaced"] * 2]
+    assert "only 10 eV" in result.flags[0].message
+    assert "only 55 eV" in result.flags[1].message
+    # larch calls the end of a range 300 eV, exchanged for its beginning, where data end at 120 eV
+    exchanged = ReductionConfig(norm1=300.0, norm2=50.0, nnorm=1)
+    result = one(cut(measured.spectrum("Fe2O3"), -100, 120), exchanged)
+    assert result.ranges["norm2"] == pytest.approx(120.0, abs=5.0)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"norm1": 50.0, "norm2": 600.0},
+        {"norm1": 50.0},
+        {"norm2": 600.0},
+        {"pre1": -150.0, "pre2": -30.0},
+        {"norm1": 20.0, "norm2": 24.0},
+    ],
+)
+def test_a_configured_range_cut_short_by_the_data_is_larch_s(asked):
+    scan = cut(measured.spectrum("Fe2O3"), -100, 160)
+    result = one(scan, ReductionConfig(**asked))
+    theirs = measured.larch_pre_edge(scan.energy, scan.mu, **asked)
+    assert result.edge_step == pytest.approx(theirs.edge_step, rel=1e-6)
+    assert "range_replaced" not in codes(result)
+
+
+def test_sweeps_of_one_grid_may_hold_a_range_or_not():
+    """Which of them do hangs on where each has its edge."""
+    s = measured.spectrum("Fe2O3")
+    scan = cut(s, -100, 130)
+    later = replace(scan, mu=np.interp(scan.energy - 10.0, s.energy, s.mu), index=1)
+    config = ReductionConfig(norm1=93.0)
+    together = normalise([scan, later, scan], config)
+    assert ["range_replaced" in codes(result) for result in together] == [False, True, False]
+    for spectrum, result in zip((scan, later, scan), together, strict=True):
+        assert result.edge_step == pytest.approx(one(spectrum, config).edge_step, rel=1e-9)
+
+
 def test_the_percentage_told_is_the_error_of_the_range():
     result = one(cut(measured.spectrum("Fe2O3"), -100, 60))
     (flag,) = result.flags
