@@ -168,19 +168,19 @@ def locate_edge(
     element, edge
         What the spectrum was announced as; '' when unknown.
     announced
-        Edge energy named in the metadata, eV.
+        Edge energy named in the metadata, eV: where the edge is looked for.
     """
     expected = expected_energy(element, edge, announced)
     if expected is None:
         return _anywhere(energy, mu, guess)
     if _within(guess, expected) and rise_at(energy, mu, guess).significance >= SIGNIFICANT:
-        return Located(guess, _far(guess, expected))
+        return Located(guess, _far(guess, element, edge))
     if not energy[1] < expected + 5.0 < energy[-2]:
         return _outside(energy, mu, guess, (element, edge, expected))
     near = slice(*np.searchsorted(energy, (expected + _SEARCH[0], expected + _SEARCH[1])))
     own = float(find_e0(energy[near], mu[near]))
     if _within(own, expected) and rise_at(energy, mu, own).significance >= SIGNIFICANT:
-        return Located(own, _far(own, expected), None if _within(guess, expected) else guess)
+        return Located(own, _far(own, element, edge), None if _within(guess, expected) else guess)
     return Located(np.nan, (_why_not(energy, mu, guess, (element, edge, expected)),))
 
 
@@ -188,8 +188,12 @@ def _within(e0: float, expected: float) -> bool:
     return bool(WINDOW[0] <= e0 - expected <= WINDOW[1])
 
 
-def _far(e0: float, expected: float) -> tuple[Flag, ...]:
-    offset = e0 - expected
+def _far(e0: float, element: str, edge: str) -> tuple[Flag, ...]:
+    """Compare with the table: what is announced may be e0 itself, or that of a compound."""
+    try:
+        offset = e0 - edge_energy(element, edge)
+    except KeyError:
+        return ()
     return () if USUAL[0] <= offset <= USUAL[1] else (make("edge_far", e0=e0, offset=offset),)
 
 

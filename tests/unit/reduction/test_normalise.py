@@ -125,6 +125,16 @@ def test_an_edge_off_the_usual_scale_is_used_with_a_warning():
         assert result.e0 == pytest.approx(one(of(s)).e0 + shift, abs=0.6)
 
 
+def test_an_edge_is_far_from_the_table_whatever_was_announced():
+    """Plans announce the e0 of an oxide, Athena's files the e0 that was found."""
+    metal = of(measured.spectrum("Fe_Foil"), e0_announced=7124.0)
+    assert codes(one(metal)) == []
+    oxide = of(measured.spectrum("FeO_rt"))
+    off = replace(oxide, energy=oxide.energy - 18.0, e0_announced=one(oxide).e0 - 18.0)
+    (flag,) = (flag for flag in one(off).flags if flag.code == "edge_far")
+    assert f"{one(off).e0 - 7112.0:+.1f} eV" in flag.message
+
+
 def test_an_announced_energy_is_looked_for_where_the_table_has_none():
     energy = factories.energies(e0=3000.0)
     mu = factories.white_line(energy, 3000.0)
