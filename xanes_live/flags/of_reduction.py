@@ -150,7 +150,7 @@ MEASUREMENT = (
     FlagKind(
         "too_short",
         ERROR,
-        "too short to normalise: {available:+.0f} eV around the edge",
+        "too short to normalise: the scan {end} {distance:.0f} eV {side} the edge",
         "There is nothing to normalise to.",
         "Scan from −50 to at least +100 eV around the edge.",
     ),

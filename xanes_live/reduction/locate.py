@@ -8,6 +8,7 @@ edge looked for is the one announced: where the steepest point of the scan belon
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -209,14 +210,28 @@ def _outside(energy: Array, mu: Array, guess: float, wanted: tuple[str, str, flo
     other = _other_edge(energy, mu, guess)
     if not other and -200.0 < energy[-1] - expected < 15.0:
         # stopped on the way to the edge
-        return Located(np.nan, (make("too_short", available=energy[-1] - expected),))
+        return Located(np.nan, (too_short("ends", energy[-1] - expected),))
     if not other and -15.0 < energy[0] - expected < WINDOW[1]:
-        return Located(np.nan, (make("too_short", available=expected - energy[0]),))
+        return Located(np.nan, (too_short("begins", energy[0] - expected),))
     if not other:
         ends_below = energy[-1] < expected + 15.0
         other = f"end at {energy[-1]:.0f} eV" if ends_below else f"start at {energy[0]:.0f} eV"
     flag = make("wrong_edge", element=element, edge=edge, expected=expected, found=other)
     return Located(np.nan, (flag,))
+
+
+def too_short(end: Literal["begins", "ends"], at: float) -> Flag:
+    """Return the flag of a scan that has too little below or above the edge.
+
+    Parameters
+    ----------
+    end
+        Which end of the scan is in the way.
+    at
+        Where that is, eV relative to the edge.
+    """
+    side = "below" if at < 0.0 else "above"
+    return make("too_short", end=end, distance=abs(at), side=side)
 
 
 def _why_not(energy: Array, mu: Array, guess: float, wanted: tuple[str, str, float]) -> Flag:
@@ -232,10 +247,10 @@ def _why_not(energy: Array, mu: Array, guess: float, wanted: tuple[str, str, flo
     if other:
         return make("wrong_edge", element=element, edge=edge, expected=expected, found=other)
     if energy[0] > expected - 5.0:
-        return make("too_short", available=expected - energy[0])
+        return too_short("begins", energy[0] - expected)
     if energy[-1] < expected + USUAL[1]:
         # the edge of an oxidised sample may lie further up
-        return make("too_short", available=energy[-1] - expected)
+        return too_short("ends", energy[-1] - expected)
     count = near.stop - near.start
     if count < _FEWEST:
         where = f" from {_SEARCH[0]:+.0f} to {_SEARCH[1]:+.0f} eV around the edge"

@@ -19,7 +19,7 @@ from xanes_live.reduction.background import PreEdge, pre_edge
 from xanes_live.reduction.edge import find_e0
 from xanes_live.reduction.energy_scale import scale_flags
 from xanes_live.reduction.held import not_held, replaced_flags, without
-from xanes_live.reduction.locate import Located, locate_edge
+from xanes_live.reduction.locate import Located, locate_edge, too_short
 from xanes_live.reduction.stability import stability_flags
 from xanes_live.reduction.uncertainty import (
     edge_step_error,
@@ -143,8 +143,8 @@ def _locate(energy: Array, spectrum: Spectrum, guess: float, config: ReductionCo
         return place
     below, above = place.e0 - float(energy[0]), float(energy[-1]) - place.e0
     if above < LEAST_POST or below < LEAST_PRE:
-        available = above if above < LEAST_POST else -below
-        return Located(np.nan, (*place.flags, make("too_short", available=available)))
+        flag = too_short("ends", above) if above < LEAST_POST else too_short("begins", -below)
+        return Located(np.nan, (*place.flags, flag))
     return place
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -249,7 +250,21 @@ def test_a_scan_that_stops_before_the_edge_is_too_short_not_of_another_element()
     s = measured.spectrum("Fe2O3")
     result = one(cut(s, -200, -30))
     assert codes(result) == ["too_short"]
-    assert "-" in result.flags[-1].message
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (-200, -50, r"the scan ends \d+ eV below the edge"),
+        (-60, 15, r"the scan ends 1\d eV above the edge"),
+        (-2, 150, r"the scan begins \d eV below the edge"),
+        (20, 150, r"the scan begins \d+ eV above the edge"),
+    ],
+)
+def test_a_scan_that_is_too_short_is_told_where_it_begins_or_ends(low, high, said):
+    result = one(cut(measured.spectrum("Fe_Foil"), low, high))
+    assert codes(result) == ["too_short"]
+    assert re.search(said, result.flags[0].message), result.flags[0].message
 
 
 @pytest.mark.parametrize("high", [30, 48, 60, 90, 120, 160, 250])
