@@ -463,7 +463,7 @@ def test_a_detector_saturated_everywhere_is_used_with_a_warning():
 
 
 def lacking(count: int, *, of: int, at_end: bool = False) -> Channels:
-    """Return a sweep whose `of` elements each lack `count` readings, all the same or each others'."""
+    """Return a sweep whose `of` elements lack `count` readings each: the last, or some anywhere."""
     c = sweep()
     fluorescence = c.fluorescence[:of].copy()
     for k, element in enumerate(fluorescence):
