@@ -191,7 +191,8 @@ def _result(
                *_grid_flags(energy - e0),
                *stability_flags(energy - e0, spectrum.mu, ranges, step, sigma),
                *without_white_line(energy, fits.flat[row], e0, noise, spectrum),
-               *scale_flags(energy, fits.flat[row], spectrum, (noise, sigma / step), config)),
+               *scale_flags(energy, fits.flat[row], spectrum, (noise, sigma / step), config,
+                            aligned=shift.to_foil)),
     )  # fmt: skip
 
 
