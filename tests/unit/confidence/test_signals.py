@@ -1,5 +1,6 @@
 """Signals, verdict, limits: what confidence is made from."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -340,6 +341,20 @@ def test_another_distance_is_named_where_there_is_one():
     assert plain.message == "the network holds other distances possible"
     found = replace(examined(0.2, beyond=1.0), evidence=Evidence(rival=Rival(2.345, 0.31)))
     assert drivers(found)[0].message.endswith("possible, 2.35 Å with 31 %")
+
+
+def test_a_change_of_g2_is_not_told_as_one_of_the_distance():
+    (flag,) = drivers(examined(0.2, g2_moved=0.45))
+    assert "45%" in flag.message
+    assert "Å" not in flag.message
+
+
+def test_a_limit_of_the_theory_says_what_tends_to_go_wrong():
+    """In what an operator reads: message and remedy."""
+    for flag in limits(Kind(soft=0.9, metal=0.9), 2.5):
+        assert "Å" in flag.remedy, flag.code
+    for flag in limits(Kind(carbon=0.9, coordination=4.0), 1.8):
+        assert re.search("too long|too sure", flag.remedy), flag.code
 
 
 def test_drivers_name_one_flag_once():
