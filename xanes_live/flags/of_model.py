@@ -8,7 +8,7 @@ MODEL = (
     FlagKind(
         "no_first_shell",
         ERROR,
-        "no significant peak in the predicted G2",
+        "no significant peak in the predicted G2{but}",
         "The model sees no first shell it knows.",
         "Compare with a measured standard.",
     ),

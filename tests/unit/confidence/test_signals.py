@@ -387,6 +387,19 @@ def test_without_a_first_shell_there_is_no_verdict_but_red():
     assert judged(said).flags[0].code == "no_first_shell"
 
 
+def test_a_distance_that_g2_has_no_peak_for_is_never_green():
+    """The network has an output of its own for the distance."""
+    said = judged(examined(0.99, peak=np.nan))
+    assert said.confidence is Confidence.RED
+    assert [flag.code for flag in said.flags] == ["no_first_shell"]
+    assert "do not use it" in said.flags[0].message
+    unlikely = judged(examined(0.2, peak=np.nan, spread=0.3))
+    assert {"no_first_shell", "first_shell_unlikely"} <= {flag.code for flag in unlikely.flags}
+    flat = replace(survey(), mean=np.zeros_like(survey().mean))
+    signals = measure(flat, factories.prediction().radius, None, None, None)[0]
+    assert np.isnan(signals[NAMES.index("peak")])
+
+
 def test_the_probability_of_a_kind_is_between_none_and_certain():
     kind = Kind.of({"metal": 1.02, "soft": -0.03})
     assert (kind.metal, kind.soft, kind.carbon) == (1.0, 0.0, 0.0)
