@@ -140,6 +140,12 @@ def cut(sample: Sample) -> Scan:
     return scan(sample, _until(sample, 20.0))
 
 
+def begun_late(sample: Sample) -> Scan:
+    """Plan a scan that begins 8 eV below the edge."""
+    kept = sample.energy > sample.e0 - 8.0
+    return scan(sample, transmission(sample, sample.energy[kept], spectrum(sample)[kept]))
+
+
 def noisy(sample: Sample) -> Scan:
     """Count so little that the noise is 5 % of the edge step."""
     mu = spectrum(sample)
@@ -243,6 +249,7 @@ FITTING: Mapping[str, set[str]] = {
     "shifted_up_with_foil": {"energy_scale_off"},
     "shifted_down_with_foil": {"energy_scale_off"},
     "cut": {"too_short", "short_post_edge"},
+    "begun_late": {"short_pre_edge", "too_short"},
     "noisy": {"noisy"},
     "saturated": {"channel_saturated"},
     "dropout": {"dropout"},
@@ -266,6 +273,7 @@ WAYS: Mapping[str, Callable[[Sample], Scan]] = {
         shifted_up_with_foil,
         shifted_down_with_foil,
         cut,
+        begun_late,
         noisy,
         saturated,
         dropout,

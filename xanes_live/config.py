@@ -126,9 +126,14 @@ class ReductionConfig(Section):
     e0: float | None = None
     """Edge energy, eV; None finds it."""
     pre1: float | None = None
+    """Begin of the pre-edge range, eV relative to e0; where a scan holds too little of a
+    configured range, larch's default is taken for that scan, with the flag `range_replaced`."""
     pre2: float | None = None
+    """End of the pre-edge range, eV relative to e0."""
     norm1: float | None = None
+    """Begin of the post-edge range, eV relative to e0."""
     norm2: float | None = None
+    """End of the post-edge range, eV relative to e0."""
     nnorm: int | None = Field(None, ge=0, le=5)
     nvict: int = 0
     deglitch: bool = True

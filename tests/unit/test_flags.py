@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.factories import flag
+from xanes_live.domain import Severity
 from xanes_live.flags import CAUSES, FLAGS, SYMPTOMS, by_importance, make
 
 
@@ -26,6 +27,18 @@ def test_the_reason_for_an_unsure_model_comes_before_that_it_is_unsure():
     assert order("ensemble_spread_large", "over_absorption")[0] == "over_absorption"
     assert order("ensemble_spread_large", "glitch")[0] == "ensemble_spread_large"
     assert order("ensemble_spread_large", "over_absorption", "dropout")[0] == "dropout"
+
+
+def test_every_reason_is_a_warning():
+    """An error comes first anyway, and what changes nothing is no reason."""
+    assert {FLAGS[code].severity for code in CAUSES} == {Severity.WARNING}
+
+
+@pytest.mark.parametrize(
+    "code", ["short_pre_edge", "edge_step_unstable", "coarse_grid", "channel_invalid"]
+)
+def test_what_spoils_a_spectrum_comes_before_that_its_distance_is_unlikely(code):
+    assert order("first_shell_unlikely", code)[0] == code
 
 
 def test_what_the_model_says_keeps_its_order_and_comes_last():

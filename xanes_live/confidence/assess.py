@@ -20,6 +20,7 @@ from xanes_live.confidence.examined import Examined
 from xanes_live.confidence.limits import limits
 from xanes_live.confidence.signals import BY_NAME
 from xanes_live.config import ConfidenceConfig
+from xanes_live.descriptor import first_peak
 from xanes_live.domain import (
     Array,
     Assessment,
@@ -142,14 +143,22 @@ def opinion(examined: Examined, config: ConfidenceConfig) -> tuple[Flag, ...]:
 def _verdict(examined: Examined, config: ConfidenceConfig) -> tuple[Flag, ...]:
     """Return the verdict's own flag where it is not green, then the signals that drove it."""
     if not np.isfinite(examined.prediction.first_shell.r):
-        return (make("no_first_shell"),)
+        return (make("no_first_shell", but=""),)
     strange = tuple(_flag_of(name, examined) for name in examined.strange)
+    # the signal is silent to the verdict where G2 has no peak to compare with
+    if np.isnan(examined.signals["peak"]):
+        strange = (_contradicted(), *strange)
     chance = examined.probability
     if chance >= config.green_probability:
         return strange
     code = "first_shell_unlikely" if chance < config.red_probability else "first_shell_uncertain"
     # rounded down: 90 % beside amber would contradict a green from 90 % on
     return (make(code, percent=math.floor(100 * chance)), *drivers(examined), *strange)
+
+
+def _contradicted() -> Flag:
+    """Return the flag of a distance, by its own output of the network, without a peak of G2."""
+    return make("no_first_shell", but=", though the network gives a distance: do not use it")
 
 
 def _flag_of(name: str, examined: Examined) -> Flag:
@@ -186,7 +195,9 @@ def colour(flags: tuple[Flag, ...]) -> Confidence:
 def _spread(prediction: Prediction, config: ConfidenceConfig) -> tuple[Flag, ...]:
     shell = prediction.first_shell
     if not np.isfinite(shell.r):
-        return (make("no_first_shell"),)
+        return (make("no_first_shell", but=""),)
+    if np.isnan(first_peak(prediction.radius, prediction.mean)):
+        return (_contradicted(),)
     half = (shell.high - shell.low) / 2
     if not np.isfinite(half) or half >= config.red_half_width:
         return (make("ensemble_spread_large", half=half),)

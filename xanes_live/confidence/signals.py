@@ -46,7 +46,7 @@ SIGNALS = (
         "broadening", 0.01, "sensitive_to_broadening",
         "largest move of the first shell under 0.5, 1 and 3 eV FWHM, Å",
     ),
-    Signal("g2_moved", 0.05, "sensitive_to_shift", "mean relative change of G2 under all changes"),
+    Signal("g2_moved", 0.05, "g2_sensitive", "mean relative change of G2 under all changes"),
     Signal("peak", 0.03, "peak_disagrees", "first-shell distance against the first peak of G2, Å"),
     Signal("novelty", 0.02, "novel", "distance from the nearest training spectra, units of μ"),
     Signal("neighbours", 0.03, "neighbours_disagree", "first shell against the neighbours', Å"),

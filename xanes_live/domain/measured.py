@@ -100,6 +100,8 @@ class Spectrum:
     quality: Mapping[str, Quality] = field(default_factory=dict)
     """Quality by channel: 'i0', 'it', 'ir', 'fluorescence[3]', …"""
     e0_announced: float | None = None
+    compared: bool = False
+    """Whether transmission measured along tells of fluorescence that it is damped, or that not."""
     flags: tuple[Flag, ...] = ()
 
 

@@ -8,7 +8,7 @@ MODEL = (
     FlagKind(
         "no_first_shell",
         ERROR,
-        "no significant peak in the predicted G2",
+        "no significant peak in the predicted G2{but}",
         "The model sees no first shell it knows.",
         "Compare with a measured standard.",
     ),
@@ -77,6 +77,13 @@ MODEL = (
         "Calibrate with a foil; trust differences between scans of one session only.",
     ),
     FlagKind(
+        "g2_sensitive",
+        WARNING,
+        "G2 changes by {value:.0%} when the energies are shifted or the spectrum is broadened",
+        "It hangs on the energy scale, or on fine structure that resolution may change.",
+        "Calibrate with a foil; treat peaks of G2 as a guide.",
+    ),
+    FlagKind(
         "sensitive_to_broadening",
         WARNING,
         "the distance moves by {value:.2f} Å when the spectrum is broadened",
@@ -130,8 +137,9 @@ MODEL = (
         WARNING,
         "the first shell looks metallic ({percent:.0f} %)",
         "Computed energies of metals are off by several eV, and the first two shells of a bcc "
-        "metal overlap: distances come out too short.",
-        "Use EXAFS or a measured standard for metals.",
+        "metal overlap.",
+        "The distance may come out 0.1 to 0.2 Å off, in either direction: use EXAFS or a measured "
+        "standard for metals.",
     ),
     FlagKind(
         "limit_linear_carbon",
@@ -145,7 +153,8 @@ MODEL = (
         INFO,
         "fewer than six neighbours (about {number:.1f})",
         "Tetrahedral, planar and five-fold sites are rarer in training than octahedra.",
-        "",
+        "Where there are four or fewer the distance may come out too long, by 0.1 to 0.4 Å: "
+        "compare with a measured standard of such a site.",
     ),
     FlagKind(
         "not_calibrated",

@@ -140,9 +140,17 @@ MEASUREMENT = (
         "[reduction] errs three to six times less than larch's line does.",
     ),
     FlagKind(
+        "range_replaced",
+        INFO,
+        "the scan holds too little of the configured {which} range ({asked}): "
+        "{low:+.0f} to {high:+.0f} eV is fitted instead",
+        "pre1 … norm2 in [reduction] were chosen for longer scans.",
+        "Scan further, or set a range that all scans hold.",
+    ),
+    FlagKind(
         "too_short",
         ERROR,
-        "too short to normalise: {available:+.0f} eV around the edge",
+        "too short to normalise: the scan {end} {distance:.0f} eV {side} the edge",
         "There is nothing to normalise to.",
         "Scan from −50 to at least +100 eV around the edge.",
     ),

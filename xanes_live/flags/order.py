@@ -9,14 +9,20 @@ from xanes_live.flags.table import FLAGS
 CAUSES = frozenset(
     {
         "channel_saturated",
+        "channel_invalid",
         "channel_frozen",
         "over_absorption",
+        "glitch_kept",
         "noisy",
         "energy_scale_off",
+        "alignment_doubtful",
         "edge_far",
         "small_edge_step",
+        "short_pre_edge",
         "short_post_edge",
+        "edge_step_unstable",
         "grid_not_covered",
+        "coarse_grid",
         "scan_incomplete",
     }
 )
@@ -38,14 +44,15 @@ def by_importance(flags: tuple[Flag, ...]) -> tuple[Flag, ...]:
     (:data:`CAUSES`) goes before the error that it does not (:data:`SYMPTOMS`): it is what can be
     acted upon.
     """
-    unique = {(f.code, f.message): f for f in flags}
-    return tuple(sorted(unique.values(), key=_importance))
+    unique = {(f.code, f.message): f for f in flags}.values()
+    at_a_loss = any(f.code in SYMPTOMS for f in unique)
+    return tuple(sorted(unique, key=lambda f: _importance(f, at_a_loss=at_a_loss)))
 
 
-def _importance(flag: Flag) -> tuple[float, int]:
+def _importance(flag: Flag, *, at_a_loss: bool) -> tuple[float, int]:
     level: float = _ORDER[flag.severity]
     if flag.code in SYMPTOMS:
         level = 1
-    elif flag.code in CAUSES:
+    elif at_a_loss and flag.code in CAUSES:
         level = 0.5
     return (level, _RANK.get(flag.code, _LAST))

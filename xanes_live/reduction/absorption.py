@@ -37,7 +37,7 @@ _WHITE_LINE = 30.0
 _NOISY = 0.03
 
 
-def against_transmission(readings: Readings, signal: Signal) -> tuple[Flag, ...]:
+def against_transmission(readings: Readings, signal: Signal) -> tuple[Flag, ...] | None:
     """Compare fluorescence with the transmission measured along with it.
 
     Parameters
@@ -46,18 +46,25 @@ def against_transmission(readings: Readings, signal: Signal) -> tuple[Flag, ...]
         All channels of the sweep.
     signal
         The signal predicted from; nothing is said unless it is fluorescence.
+
+    Returns
+    -------
+    tuple or None
+        A flag where it is damped, none where it is not; None where that cannot be told.
     """
     if signal.mode is not Mode.FLUORESCENCE:
-        return ()
+        return None
     through = signals(readings).get(Mode.TRANSMISSION)
     if through is None:
-        return ()
+        return None
     good = signal.valid & through.valid
     if good.sum() < 4 * _FEWEST:
-        return ()
+        return None
     found = damping(readings.energy[good], signal.mu[good], through.mu[good])
-    if found is None or found[0] + 2.0 * found[1] >= DAMPED:
-        return ()
+    if found is None:
+        return None
+    if found[0] + 2.0 * found[1] >= DAMPED:
+        return () if found[0] >= DAMPED else None
     reason = f"its structure is {max(found[0], 0.0):.0%} of that seen in transmission"
     return (make("over_absorption", reason=reason),)
 
@@ -115,11 +122,9 @@ def without_white_line(
     noise
         Standard deviation of μ in edge steps.
     spectrum
-        Where it came from: its mode decides.
+        Where it came from: its mode decides, and whether transmission has told already.
     """
-    if spectrum.mode is not Mode.FLUORESCENCE or noise > _NOISY:
-        return ()
-    if any(flag.code == "over_absorption" for flag in spectrum.flags):
+    if spectrum.mode is not Mode.FLUORESCENCE or spectrum.compared or noise > _NOISY:
         return ()
     near = (energy > e0 - 5.0) & (energy < e0 + _WHITE_LINE)
     top = float(flattened[near].max(initial=0.0))

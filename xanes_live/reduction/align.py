@@ -48,6 +48,8 @@ class Shift:
     energy: float
     """Shift to be added to the measured energies, eV."""
     flags: tuple[Flag, ...] = ()
+    to_foil: bool = False
+    """Whether it brings the foil to its place, without doubt."""
 
 
 def find_shift(spectrum: Spectrum, config: ReductionConfig) -> Shift:
@@ -82,7 +84,7 @@ def _to_foil(spectrum: Spectrum, foil_e0: float | None) -> Shift:
         return _doubt(found)
     shift = target - found
     how = f"foil at {found:.2f} eV brought to {target:.2f} eV"
-    return Shift(shift, (make("aligned", shift=shift, how=how),))
+    return Shift(shift, (make("aligned", shift=shift, how=how),), to_foil=True)
 
 
 def _doubt(reason: str) -> Shift:

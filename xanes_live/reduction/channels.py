@@ -83,7 +83,8 @@ def _reduce(
         return Unusable(index, flags)
     signal = choice.signal
     cleaned = _clean(readings, signal, scan, remove=reduction.deglitch)
-    flags = (*flags, *cleaned.flags, *against_transmission(readings, signal))
+    damped = against_transmission(readings, signal)
+    flags = (*flags, *cleaned.flags, *(damped or ()))
     energy = readings.energy[cleaned.kept]
     if energy.size < MIN_POINTS:
         return Unusable(index, (*flags, make("too_few_points", count=energy.size, where="")))
@@ -101,6 +102,7 @@ def _reduce(
         noise=noise if np.isfinite(noise) else None,
         quality=readings.quality,
         e0_announced=scan.e0_announced,
+        compared=damped is not None,
         flags=flags,
     )
 

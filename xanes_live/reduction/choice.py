@@ -73,11 +73,18 @@ def choose(
     choice = _used(found[best], readings, reaches=reaches)
     if scan.mode is None or scan.mode is best:
         return choice
-    reason = "it was not recorded"
+    reason = _why_missing(scan.mode, readings)
     if scan.mode in found:
         reason = _why_dead(found[scan.mode], readings, reaches=reaches) or "it shows no edge"
     flag = make("mode_changed", announced=scan.mode, reason=reason, used=best)
     return Choice(choice.signal, (*choice.flags, flag))
+
+
+def _why_missing(mode: Mode, readings: Readings) -> str:
+    """Return why there is no signal of a mode: its channels were not recorded, or are of no use."""
+    lost = tuple(role for role in USES[mode] if role not in readings.counts)
+    notes = _notes(lost, readings)
+    return notes[-1].message if notes else "it was not recorded"
 
 
 def _reaches(energy: Array, scan: Scan) -> bool:

@@ -53,50 +53,60 @@ def scale_flags(
     spectrum: Spectrum,
     errors: tuple[float, float],
     config: ReductionConfig,
+    *,
+    aligned: bool = False,
 ) -> tuple[Flag, ...]:
     """Return what is to be said against the energies of a spectrum.
+
+    A foil knows better than the table where the energies are.
 
     Parameters
     ----------
     energy, flattened
         eV and flattened μ, shape (n_points,), after alignment.
     spectrum
-        The spectrum before; its reference is compared with the table, unless it was aligned to it.
+        The spectrum before, with its reference.
     errors
         Noise of μ in edge steps and relative uncertainty of the edge step.
     config
         `align` and `foil_e0`.
+    aligned
+        Whether the spectrum was aligned to its reference without doubt.
     """
     try:
         tabulated = edge_energy(spectrum.element, spectrum.edge)
     except KeyError:
         return ()
-    reason = _against_foil(energy, spectrum.reference, config, tabulated)
+    target = tabulated if config.foil_e0 is None else config.foil_e0
+    foil = target if aligned else _foil(energy, spectrum.reference, config, target)
+    off = 0.0 if foil is None else foil - target
+    reason = ""
+    if foil is not None and abs(off) >= FOIL_OFF and _is_metal(energy, spectrum.reference, foil):
+        reason = (
+            f"the reference foil's edge is at {foil:.1f} eV, {off:+.1f} eV from where it belongs"
+        )
     usual = BEGINS.get((spectrum.element, spectrum.edge))
     if not reason and usual is not None and errors[0] < _NOISY and errors[1] < _UNSURE:
         low, high = tabulated + usual[0], tabulated + usual[1]
         reason = _against_table(energy, flattened, spectrum.element, (low, high))
+        if reason and foil is not None and _is_metal(energy, spectrum.reference, foil):
+            return ()  # it is in its place
     return (make("energy_scale_off", reason=reason),) if reason else ()
 
 
-def _against_foil(
-    energy: Array, reference: Array | None, config: ReductionConfig, tabulated: float
-) -> str:
+def _foil(
+    energy: Array, reference: Array | None, config: ReductionConfig, target: float
+) -> float | None:
+    """Return where the foil's edge is, eV; None where that is not known."""
     if reference is None or config.align == "foil":
-        return ""
-    target = tabulated if config.foil_e0 is None else config.foil_e0
+        return None
     found = foil_energy(energy, reference, target)
-    if isinstance(found, str) or abs(found - target) < FOIL_OFF:
-        return ""
-    if not _is_metal(energy, reference, found):
-        return ""
-    return (
-        f"the reference foil's edge is at {found:.1f} eV, "
-        f"{found - target:+.1f} eV from where it belongs"
-    )
+    return None if isinstance(found, str) else found
 
 
-def _is_metal(energy: Array, reference: Array, edge: float) -> bool:
+def _is_metal(energy: Array, reference: Array | None, edge: float) -> bool:
+    if reference is None:
+        return False
     flattened = pre_edge(energy, reference, e0=edge).flat
     return bool(flattened[(energy > edge) & (energy < edge + 40.0)].max(initial=0.0) < _METAL)
 

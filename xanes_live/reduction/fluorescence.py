@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from xanes_live.domain import Array, Quality
-from xanes_live.reduction.quality import disagreement, frozen, saturated_fraction
+from xanes_live.reduction.quality import INVALID, disagreement, frozen, saturated_fraction
 
 _DEAD = 0.01
 """Counts relative to the median element below which an element is dead."""
 _DISAGREES = 0.08
 """Deviation of an element's shape from the others', relative to its span, to be left out."""
 _NOT_FINITE = 0.02
-"""Fraction of readings that are not numbers from which an element is left out."""
+"""Fraction of readings that are not numbers, where others have numbers, from which an element is
+left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Summed:
     quality: Mapping[str, Quality]
     """By 'fluorescence[0]', …"""
     restored: tuple[int, ...] = ()
-    """Elements that saturate or hang and are in the sum for want of better ones."""
+    """Elements that saturate, hang or lack readings and are in the sum for want of better ones."""
 
 
 def sum_elements(
@@ -65,11 +66,13 @@ def sum_elements(
         quality[f"fluorescence[{element}]"] = mark
 
     finite = np.isfinite(counts)
+    # frames that no element has say nothing against one of them
+    read = finite.any(axis=0)
     sums = np.where(finite, counts, 0.0).sum(axis=1)
     usual = float(np.median(sums[sums > 0])) if np.any(sums > 0) else np.inf
     alive = sums > _DEAD * usual
     for k in range(len(counts)):
-        if finite[k].mean() < 1.0 - _NOT_FINITE:
+        if not read.any() or finite[k][read].mean() < 1.0 - _NOT_FINITE:
             leave_out(k, "invalid", Quality.INVALID_VALUES)
         elif not alive[k] or (np.ptp(counts[k][finite[k]]) == 0 and len(counts) > 1):
             leave_out(k, "dead", Quality.LOW_AMPLITUDE)
@@ -81,12 +84,20 @@ def sum_elements(
         leave_out(k, "disagrees", Quality.INVALID_VALUES)
     used, restored = [k for k in range(len(counts)) if k not in left_out], list[int]()
     if not used:
-        # a detector that saturates or hangs everywhere still shows something, with a warning
-        shows = {"saturated", "hung"}
-        used = restored = [k for k, reason in left_out.items() if reason in shows]
-        left_out = {k: reason for k, reason in left_out.items() if reason not in shows}
+        lacks_few = alive & (finite.mean(axis=1) >= 1.0 - INVALID)
+        used = restored = _restored(left_out, np.flatnonzero(lacks_few).tolist())
+        left_out = {k: reason for k, reason in left_out.items() if k not in restored}
     total = counts[used].sum(axis=0) if used else None
     return Summed(total, dict(sorted(left_out.items())), quality, tuple(restored))
+
+
+def _restored(left_out: Mapping[int, str], lacks_few: Sequence[int]) -> list[int]:
+    """Return what still shows something, with a warning, where no element is as it should be.
+
+    Those that lack readings, if few, distort nothing; those that saturate or hang do.
+    """
+    invalid = [k for k, reason in left_out.items() if reason == "invalid" and k in lacks_few]
+    return invalid or [k for k, reason in left_out.items() if reason in {"saturated", "hung"}]
 
 
 def _disagreeing(energy: Array, counts: Array, i0: Array | None, used: Sequence[int]) -> list[int]:

@@ -8,6 +8,7 @@ edge looked for is the one announced: where the steepest point of the scan belon
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -168,19 +169,19 @@ def locate_edge(
     element, edge
         What the spectrum was announced as; '' when unknown.
     announced
-        Edge energy named in the metadata, eV.
+        Edge energy named in the metadata, eV: where the edge is looked for.
     """
     expected = expected_energy(element, edge, announced)
     if expected is None:
         return _anywhere(energy, mu, guess)
     if _within(guess, expected) and rise_at(energy, mu, guess).significance >= SIGNIFICANT:
-        return Located(guess, _far(guess, expected))
+        return Located(guess, _far(guess, element, edge))
     if not energy[1] < expected + 5.0 < energy[-2]:
         return _outside(energy, mu, guess, (element, edge, expected))
     near = slice(*np.searchsorted(energy, (expected + _SEARCH[0], expected + _SEARCH[1])))
     own = float(find_e0(energy[near], mu[near]))
     if _within(own, expected) and rise_at(energy, mu, own).significance >= SIGNIFICANT:
-        return Located(own, _far(own, expected), None if _within(guess, expected) else guess)
+        return Located(own, _far(own, element, edge), None if _within(guess, expected) else guess)
     return Located(np.nan, (_why_not(energy, mu, guess, (element, edge, expected)),))
 
 
@@ -188,8 +189,12 @@ def _within(e0: float, expected: float) -> bool:
     return bool(WINDOW[0] <= e0 - expected <= WINDOW[1])
 
 
-def _far(e0: float, expected: float) -> tuple[Flag, ...]:
-    offset = e0 - expected
+def _far(e0: float, element: str, edge: str) -> tuple[Flag, ...]:
+    """Compare with the table: what is announced may be e0 itself, or that of a compound."""
+    try:
+        offset = e0 - edge_energy(element, edge)
+    except KeyError:
+        return ()
     return () if USUAL[0] <= offset <= USUAL[1] else (make("edge_far", e0=e0, offset=offset),)
 
 
@@ -205,14 +210,28 @@ def _outside(energy: Array, mu: Array, guess: float, wanted: tuple[str, str, flo
     other = _other_edge(energy, mu, guess)
     if not other and -200.0 < energy[-1] - expected < 15.0:
         # stopped on the way to the edge
-        return Located(np.nan, (make("too_short", available=energy[-1] - expected),))
+        return Located(np.nan, (too_short("ends", energy[-1] - expected),))
     if not other and -15.0 < energy[0] - expected < WINDOW[1]:
-        return Located(np.nan, (make("too_short", available=expected - energy[0]),))
+        return Located(np.nan, (too_short("begins", energy[0] - expected),))
     if not other:
         ends_below = energy[-1] < expected + 15.0
         other = f"end at {energy[-1]:.0f} eV" if ends_below else f"start at {energy[0]:.0f} eV"
     flag = make("wrong_edge", element=element, edge=edge, expected=expected, found=other)
     return Located(np.nan, (flag,))
+
+
+def too_short(end: Literal["begins", "ends"], at: float) -> Flag:
+    """Return the flag of a scan that has too little below or above the edge.
+
+    Parameters
+    ----------
+    end
+        Which end of the scan is in the way.
+    at
+        Where that is, eV relative to the edge.
+    """
+    side = "below" if at < 0.0 else "above"
+    return make("too_short", end=end, distance=abs(at), side=side)
 
 
 def _why_not(energy: Array, mu: Array, guess: float, wanted: tuple[str, str, float]) -> Flag:
@@ -228,10 +247,10 @@ def _why_not(energy: Array, mu: Array, guess: float, wanted: tuple[str, str, flo
     if other:
         return make("wrong_edge", element=element, edge=edge, expected=expected, found=other)
     if energy[0] > expected - 5.0:
-        return make("too_short", available=expected - energy[0])
+        return too_short("begins", energy[0] - expected)
     if energy[-1] < expected + USUAL[1]:
         # the edge of an oxidised sample may lie further up
-        return make("too_short", available=energy[-1] - expected)
+        return too_short("ends", energy[-1] - expected)
     count = near.stop - near.start
     if count < _FEWEST:
         where = f" from {_SEARCH[0]:+.0f} to {_SEARCH[1]:+.0f} eV around the edge"

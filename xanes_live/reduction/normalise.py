@@ -18,7 +18,8 @@ from xanes_live.reduction.align import Shift, find_shift
 from xanes_live.reduction.background import PreEdge, pre_edge
 from xanes_live.reduction.edge import find_e0
 from xanes_live.reduction.energy_scale import scale_flags
-from xanes_live.reduction.locate import Located, locate_edge
+from xanes_live.reduction.held import not_held, replaced_flags, without
+from xanes_live.reduction.locate import Located, locate_edge, too_short
 from xanes_live.reduction.stability import stability_flags
 from xanes_live.reduction.uncertainty import (
     edge_step_error,
@@ -96,14 +97,20 @@ def _fits(
     energy: Array, mu: Array, located: Sequence[Located], config: ReductionConfig
 ) -> dict[int, tuple[PreEdge, int]]:
     """Return fit and row in it by number of the spectrum, for those that have an edge."""
-    plain = [i for i, at in enumerate(located) if np.isfinite(at.e0) and at.other is None]
     fits: dict[int, tuple[PreEdge, int]] = {}
-    if plain:
-        together = _fit(energy, mu[plain], [located[i] for i in plain], config)
-        fits.update({i: (together, row) for row, i in enumerate(plain)})
+    together: dict[tuple[str, ...], list[int]] = {}
     for i, at in enumerate(located):
-        if np.isfinite(at.e0) and at.other is not None:
-            fits[i] = _fit(energy, mu[i : i + 1], [at], config), 0
+        if not np.isfinite(at.e0):
+            continue
+        missing = not_held(energy, at.e0, config)
+        if at.other is None:
+            together.setdefault(missing, []).append(i)
+        else:
+            fits[i] = _fit(energy, mu[i : i + 1], [at], without(config, missing)), 0
+    for missing, members in together.items():
+        places = [located[i] for i in members]
+        fit = _fit(energy, mu[members], places, without(config, missing))
+        fits.update({i: (fit, row) for row, i in enumerate(members)})
     return fits
 
 
@@ -136,8 +143,8 @@ def _locate(energy: Array, spectrum: Spectrum, guess: float, config: ReductionCo
         return place
     below, above = place.e0 - float(energy[0]), float(energy[-1]) - place.e0
     if above < LEAST_POST or below < LEAST_PRE:
-        available = above if above < LEAST_POST else -below
-        return Located(np.nan, (*place.flags, make("too_short", available=available)))
+        flag = too_short("ends", above) if above < LEAST_POST else too_short("begins", -below)
+        return Located(np.nan, (*place.flags, flag))
     return place
 
 
@@ -158,6 +165,9 @@ def _result(
         name: float(getattr(fits, name)[row])
         for name in ("pre1", "pre2", "norm1", "norm2", "nnorm", "nvict")
     }
+    # larch names a range as it was asked for, also where the data end before
+    ranges["pre1"] = max(ranges["pre1"], float(energy[0]) - e0)
+    ranges["norm2"] = min(ranges["norm2"], float(energy[-1]) - e0)
     noise = (spectrum.noise or 0.0) / step
     counting = step_noise(energy - e0, ranges, noise)
     degree = int(ranges["nnorm"])
@@ -175,11 +185,14 @@ def _result(
         energy_shift=shift.energy,
         ranges=ranges,
         spectrum=spectrum,
-        flags=(*flags, *_range_flags(ranges), *_signal_flags(spectrum, fits, row, noise),
+        flags=(*flags, *_range_flags(ranges),
+               *replaced_flags(not_held(energy, e0, config), config, ranges),
+               *_signal_flags(spectrum, fits, row, noise),
                *_grid_flags(energy - e0),
                *stability_flags(energy - e0, spectrum.mu, ranges, step, sigma),
                *without_white_line(energy, fits.flat[row], e0, noise, spectrum),
-               *scale_flags(energy, fits.flat[row], spectrum, (noise, sigma / step), config)),
+               *scale_flags(energy, fits.flat[row], spectrum, (noise, sigma / step), config,
+                            aligned=shift.to_foil)),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from xanes_live.median import median
 from xanes_live.reduction.noise import noise_level
 from xanes_live.reduction.runs import runs
 
-_INVALID = 0.10
+INVALID = 0.10
 """Fraction of impossible readings from which a channel is called invalid."""
 _PLATEAU = 5
 """Points in a row at exactly the highest reading that mean clipping."""
@@ -40,7 +40,7 @@ def channel_quality(readings: Array, saturated: float = 0.0) -> Quality:
     valid = float(np.mean(good)) if readings.size else 0.0
     if valid < 0.5:
         return Quality.LOW_AMPLITUDE if np.isfinite(readings).any() else Quality.INVALID_VALUES
-    if valid < 1.0 - _INVALID:
+    if valid < 1.0 - INVALID:
         return Quality.INVALID_VALUES
     if saturated > 0.0:
         return Quality.SATURATED

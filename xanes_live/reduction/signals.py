@@ -148,19 +148,29 @@ def _read_fluorescence(
     )
     quality.update(summed.quality)
     notes: list[Flag] = []
-    if summed.left_out and len(raw) > 1:
+    why = _why_none(summed.left_out, counted) if summed.total is None else None
+    if summed.left_out and (len(raw) > 1 or (summed.total is None and why is None)):
         notes.append(make("elements_left_out", elements=describe(summed.left_out)))
-    if summed.total is None:
-        notes.append(make("channel_low", channel=NAMES["fluorescence"]))
-    else:
+    if why is not None:
+        notes.append(why)
+    if summed.total is not None:
         counts["fluorescence"] = summed.total
         elements = counted[list(summed.restored)] if summed.restored else summed.total[None]
         notes += _spoiled(order.energy, elements, raw[list(summed.restored)], beamline)
     flags["fluorescence"] = tuple(notes)
 
 
+def _why_none(left_out: Mapping[int, str], counts: Array) -> Flag | None:
+    """Return why no element is usable; None where :func:`.describe` says all there is to say."""
+    name, reasons = NAMES["fluorescence"], set(left_out.values())
+    if "invalid" in reasons:
+        count = int(np.sum(~np.isfinite(counts)))
+        return make("channel_invalid", channel=name, count=count)
+    return make("channel_low", channel=name) if "dead" in reasons else None
+
+
 def _spoiled(energy: Array, counts: Array, raw: Array, beamline: BeamlineConfig) -> list[Flag]:
-    """Return what is to be said of a detector all of whose elements saturate or hang."""
+    """Return what is to be said of a detector none of whose elements is as it should be."""
     name, level = NAMES["fluorescence"], beamline.saturation.get("fluorescence")
     worst = max((saturated_fraction(element, level) for element in raw), default=0.0)
     told = [make("channel_saturated", channel=name, fraction=worst)] if worst > 0.0 else []

@@ -53,6 +53,14 @@ def test_no_first_shell_is_red():
     assert verdict.flags[0].code == "no_first_shell"
 
 
+def test_a_distance_without_a_peak_of_g2_is_red():
+    prediction = with_half_width(0.01)
+    verdict = judged(replace(prediction, mean=np.zeros_like(prediction.mean)))
+    assert verdict.confidence is Confidence.RED
+    assert verdict.flags[0].code == "no_first_shell"
+    assert "though the network gives a distance" in verdict.flags[0].message
+
+
 def test_flags_of_every_stage_count_and_the_worst_comes_first():
     noisy = make("noisy", percent=4.0)
     normalised = factories.normalised(flags=(make("not_sorted"), noisy))

@@ -1,5 +1,6 @@
 """Signals, verdict, limits: what confidence is made from."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -342,6 +343,20 @@ def test_another_distance_is_named_where_there_is_one():
     assert drivers(found)[0].message.endswith("possible, 2.35 Å with 31 %")
 
 
+def test_a_change_of_g2_is_not_told_as_one_of_the_distance():
+    (flag,) = drivers(examined(0.2, g2_moved=0.45))
+    assert "45%" in flag.message
+    assert "Å" not in flag.message
+
+
+def test_a_limit_of_the_theory_says_what_tends_to_go_wrong():
+    """In what an operator reads: message and remedy."""
+    for flag in limits(Kind(soft=0.9, metal=0.9), 2.5):
+        assert "Å" in flag.remedy, flag.code
+    for flag in limits(Kind(carbon=0.9, coordination=4.0), 1.8):
+        assert re.search("too long|too sure", flag.remedy), flag.code
+
+
 def test_drivers_name_one_flag_once():
     found = examined(0.2, neighbours=0.2, neighbours_spread=0.2)
     assert [f.code for f in drivers(found)] == ["neighbours_disagree"]
@@ -370,6 +385,19 @@ def test_without_a_first_shell_there_is_no_verdict_but_red():
     said = replace(said, prediction=replace(said.prediction, first_shell=shell))
     assert judged(said).confidence is Confidence.RED
     assert judged(said).flags[0].code == "no_first_shell"
+
+
+def test_a_distance_that_g2_has_no_peak_for_is_never_green():
+    """The network has an output of its own for the distance."""
+    said = judged(examined(0.99, peak=np.nan))
+    assert said.confidence is Confidence.RED
+    assert [flag.code for flag in said.flags] == ["no_first_shell"]
+    assert "do not use it" in said.flags[0].message
+    unlikely = judged(examined(0.2, peak=np.nan, spread=0.3))
+    assert {"no_first_shell", "first_shell_unlikely"} <= {flag.code for flag in unlikely.flags}
+    flat = replace(survey(), mean=np.zeros_like(survey().mean))
+    signals = measure(flat, factories.prediction().radius, None, None, None)[0]
+    assert np.isnan(signals[NAMES.index("peak")])
 
 
 def test_the_probability_of_a_kind_is_between_none_and_certain():

@@ -74,6 +74,14 @@ def test_fluorescence_alone_is_suspected_by_its_missing_white_line():
     assert "1.11 edge steps" in flag.message
 
 
+def test_a_missing_white_line_that_transmission_shows_too_is_nothing():
+    metal = thin(samples.load("fe_foil"))
+    assert flags(metal) == []
+    (sweep,) = metal.sweeps
+    (alone,) = flags(replace(metal, sweeps=(replace(sweep, it=None),)))
+    assert "edge steps only" in alone.message
+
+
 def test_transmission_without_a_white_line_is_nothing():
     assert flags(spoil.good(samples.load("fe_foil"))) == []
 

@@ -462,6 +462,61 @@ def test_a_detector_saturated_everywhere_is_used_with_a_warning():
     assert "channel_saturated" in codes(spectrum)
 
 
+def lacking(count: int, *, of: int, at_end: bool = False) -> Channels:
+    """Return a sweep whose `of` elements lack `count` readings each: the last, or some anywhere."""
+    c = sweep()
+    fluorescence = c.fluorescence[:of].copy()
+    for k, element in enumerate(fluorescence):
+        at = slice(-count, None) if at_end else slice(10 + 10 * k, None, element.size // count)
+        element[at][:count] = np.nan
+    return replace(c, it=None, ir=None, fluorescence=fluorescence)
+
+
+@pytest.mark.parametrize(
+    "c",
+    [
+        lacking(8, of=1),
+        lacking(8, of=3),
+        lacking(40, of=1, at_end=True),
+        lacking(40, of=3, at_end=True),
+    ],
+)
+def test_a_detector_that_lacks_some_readings_is_used_without_them_and_told(c):
+    spectrum = reduce(scan_of(c, mode=Mode.FLUORESCENCE))
+    assert isinstance(spectrum, Spectrum)
+    assert "channel_invalid" in codes(spectrum)
+    assert {"channel_low", "detector_dead", "elements_left_out"}.isdisjoint(codes(spectrum))
+    there = np.isfinite(c.fluorescence).all(axis=0)
+    np.testing.assert_array_equal(spectrum.energy, c.energy[there])
+
+
+def test_an_element_that_lacks_what_others_have_is_still_left_out():
+    c = lacking(40, of=3, at_end=True)
+    c.fluorescence[1, ::20] = np.nan
+    spectrum = reduce(scan_of(c, mode=Mode.FLUORESCENCE))
+    (flag,) = [flag for flag in spectrum.flags if flag.code == "elements_left_out"]
+    assert "1 (invalid)" in flag.message
+
+
+def test_a_detector_without_a_usable_element_is_told_for_its_reason():
+    lost = lacking(60, of=3)
+    unusable = reduce(scan_of(lost, mode=Mode.FLUORESCENCE))
+    assert codes(unusable) == ["detector_dead", "elements_left_out", "channel_invalid"]
+    assert "invalid values" in unusable.flags[0].message
+    excluded = BeamlineConfig(exclude_elements=(0, 1, 2, 3))
+    unusable = reduce(scan_of(sweep(it=None, ir=None), mode=Mode.FLUORESCENCE), excluded)
+    assert codes(unusable) == ["detector_dead", "elements_left_out"]
+    assert "0 (excluded)" in unusable.flags[0].message
+    (told,) = [
+        flag
+        for flag in reduce(scan_of(replace(lost, it=sweep().it), mode=Mode.FLUORESCENCE)).flags
+        if flag.code == "mode_changed"
+    ]
+    assert "not recorded" not in told.message
+    assert "but the fluorescence detector has" in told.message
+    assert told.message.endswith("transmission is used")
+
+
 # -- anything ------------------------------------------------------------------------------------
 
 NUMBERS = st.one_of(st.floats(allow_nan=True, allow_infinity=True),

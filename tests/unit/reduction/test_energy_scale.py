@@ -76,6 +76,23 @@ def test_a_foil_in_its_place_or_aligned_to_says_nothing():
     assert "foil" in reason(off)
 
 
+def test_a_foil_in_its_place_or_aligned_to_overrules_the_table():
+    """A compound unlike all that are known: its absorption begins late although the scale holds."""
+    s = measured.spectrum("Fe2O3")
+    late = moved(s, 5.0)
+    assert "absorption begins" in reason(late)
+    foil = spoil.foil(late.energy)
+    assert reason(replace(late, reference=foil)) == ""
+    shifted = replace(late, energy=late.energy + 4.0, reference=foil)
+    assert reason(shifted, ReductionConfig(align="foil")) == ""
+    # but neither an oxide, nor a channel that shows no foil
+    oxide = replace(late, reference=np.interp(late.energy, s.energy, s.mu))
+    assert "absorption begins" in reason(oxide)
+    empty = replace(late, reference=np.ones(late.energy.size))
+    assert "absorption begins" in reason(empty)
+    assert "absorption begins" in reason(empty, ReductionConfig(align="foil"))
+
+
 def test_a_reference_with_a_white_line_is_no_foil():
     s = measured.spectrum("Fe2O3")
     source = spectrum(s)

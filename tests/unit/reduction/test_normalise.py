@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -125,6 +126,16 @@ def test_an_edge_off_the_usual_scale_is_used_with_a_warning():
         assert result.e0 == pytest.approx(one(of(s)).e0 + shift, abs=0.6)
 
 
+def test_an_edge_is_far_from_the_table_whatever_was_announced():
+    """Plans announce the e0 of an oxide, Athena's files the e0 that was found."""
+    metal = of(measured.spectrum("Fe_Foil"), e0_announced=7124.0)
+    assert codes(one(metal)) == []
+    oxide = of(measured.spectrum("FeO_rt"))
+    off = replace(oxide, energy=oxide.energy - 18.0, e0_announced=one(oxide).e0 - 18.0)
+    (flag,) = (flag for flag in one(off).flags if flag.code == "edge_far")
+    assert f"{one(off).e0 - 7112.0:+.1f} eV" in flag.message
+
+
 def test_an_announced_energy_is_looked_for_where_the_table_has_none():
     energy = factories.energies(e0=3000.0)
     mu = factories.white_line(energy, 3000.0)
@@ -239,7 +250,21 @@ def test_a_scan_that_stops_before_the_edge_is_too_short_not_of_another_element()
     s = measured.spectrum("Fe2O3")
     result = one(cut(s, -200, -30))
     assert codes(result) == ["too_short"]
-    assert "-" in result.flags[-1].message
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (-200, -50, r"the scan ends \d+ eV below the edge"),
+        (-60, 15, r"the scan ends 1\d eV above the edge"),
+        (-2, 150, r"the scan begins \d eV below the edge"),
+        (20, 150, r"the scan begins \d+ eV above the edge"),
+    ],
+)
+def test_a_scan_that_is_too_short_is_told_where_it_begins_or_ends(low, high, said):
+    result = one(cut(measured.spectrum("Fe_Foil"), low, high))
+    assert codes(result) == ["too_short"]
+    assert re.search(said, result.flags[0].message), result.flags[0].message
 
 
 @pytest.mark.parametrize("high", [30, 48, 60, 90, 120, 160, 250])
@@ -257,6 +282,73 @@ def test_the_uncertainty_of_the_step_is_that_of_cutting_real_scans(high):
     assert len(pulls) >= 10
     assert np.mean(np.array(pulls) < 1.5) >= 0.66
     assert np.median(pulls) > 0.1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "asked", "which"),
+    [
+        (-100, 58, {"norm1": 150.0}, "post-edge"),
+        (-100, 155, {"norm1": 150.0, "norm2": 400.0, "nnorm": 1}, "post-edge"),
+        (-10, 200, {"pre2": -50.0}, "pre-edge"),
+        (-10, 200, {"pre2": -30.0}, "pre-edge"),
+        (-10, 200, {"pre1": -150.0, "pre2": -30.0}, "pre-edge"),
+    ],
+)
+def test_a_configured_range_that_the_scan_does_not_hold_is_replaced(low, high, asked, which):
+    given = [(key, value) for key, value in asked.items() if key != "nnorm"]
+    for name in ("Fe2O3", "FeS2_rt", "FeO_rt"):
+        scan = cut(measured.spectrum(name), low, high)
+        usual = one(scan, ReductionConfig(nnorm=asked.get("nnorm")))
+        result = one(scan, ReductionConfig(**asked))
+        assert result.edge_step == usual.edge_step
+        assert result.edge_step_sigma == usual.edge_step_sigma
+        assert result.ranges == usual.ranges
+        told = [flag for flag in result.flags if flag.code == "range_replaced"]
+        assert codes(usual) == [code for code in codes(result) if code != "range_replaced"]
+        assert which in told[0].message
+        assert all(f"{key} = {value:g}" in told[0].message for key, value in given)
+
+
+def test_a_range_told_is_one_that_holds_data():
+    scan = cut(measured.spectrum("Fe2O3"), -10, 58)
+    result = one(scan, ReductionConfig(pre2=-30.0, norm1=150.0))
+    assert codes(result) == ["short_pre_edge", "short_post_edge", *["range_replaced"] * 2]
+    assert "only 10 eV" in result.flags[0].message
+    assert "only 55 eV" in result.flags[1].message
+    # larch calls the end of a range 300 eV, exchanged for its beginning, where data end at 120 eV
+    exchanged = ReductionConfig(norm1=300.0, norm2=50.0, nnorm=1)
+    result = one(cut(measured.spectrum("Fe2O3"), -100, 120), exchanged)
+    assert result.ranges["norm2"] == pytest.approx(120.0, abs=5.0)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"norm1": 50.0, "norm2": 600.0},
+        {"norm1": 50.0},
+        {"norm2": 600.0},
+        {"pre1": -150.0, "pre2": -30.0},
+        {"norm1": 20.0, "norm2": 24.0},
+    ],
+)
+def test_a_configured_range_cut_short_by_the_data_is_larch_s(asked):
+    scan = cut(measured.spectrum("Fe2O3"), -100, 160)
+    result = one(scan, ReductionConfig(**asked))
+    theirs = measured.larch_pre_edge(scan.energy, scan.mu, **asked)
+    assert result.edge_step == pytest.approx(theirs.edge_step, rel=1e-6)
+    assert "range_replaced" not in codes(result)
+
+
+def test_sweeps_of_one_grid_may_hold_a_range_or_not():
+    """Which of them do hangs on where each has its edge."""
+    s = measured.spectrum("Fe2O3")
+    scan = cut(s, -100, 130)
+    later = replace(scan, mu=np.interp(scan.energy - 10.0, s.energy, s.mu), index=1)
+    config = ReductionConfig(norm1=93.0)
+    together = normalise([scan, later, scan], config)
+    assert ["range_replaced" in codes(result) for result in together] == [False, True, False]
+    for spectrum, result in zip((scan, later, scan), together, strict=True):
+        assert result.edge_step == pytest.approx(one(spectrum, config).edge_step, rel=1e-9)
 
 
 def test_the_percentage_told_is_the_error_of_the_range():
