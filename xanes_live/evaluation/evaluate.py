@@ -22,7 +22,12 @@ from xanes_live.evaluation import folds
 from xanes_live.evaluation.confidence_section import HEADING, add_confidence
 from xanes_live.evaluation.elsewhere import ELSEWHERE, add_elsewhere, ask_elsewhere
 from xanes_live.evaluation.judging import judge_unseen, read_unseen
-from xanes_live.evaluation.measured import MeasuredSet, read_measured, read_references
+from xanes_live.evaluation.measured import (
+    MeasuredSet,
+    read_measured,
+    read_references,
+    say_what_is_not_left_out,
+)
 from xanes_live.evaluation.measured_section import add_measured
 from xanes_live.evaluation.report import Report
 from xanes_live.evaluation.scores import Predictions
@@ -147,6 +152,8 @@ def evaluate(
     options, say = options or Options(), say or (lambda _: None)
     options = replace(options, device=str(choose_device(options.device)))
     subject = prepare(model, data, references, root, structures, options)
+    if subject.measured is not None:
+        say_what_is_not_left_out(subject.data, subject.measured, say)
     size = subject.ensemble.radius.size
     confidence = None if unseen is None else read_unseen(unseen, size)
     page = Report(f"{subject.ensemble.info.id} {subject.ensemble.info.version}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +109,23 @@ class MeasuredSet:
             id=ids,
             measured=np.ones(n, dtype=bool),
             grid=self.grid,
+        )
+
+
+def say_what_is_not_left_out(
+    data: TrainingSet, measured: MeasuredSet, say: Callable[[str], None]
+) -> None:
+    """Say in one line which scored compounds' words name no computed structure, if any.
+
+    Either none was computed, or a word is wrong and the model learns from the very structure that
+    it is judged by.
+    """
+    scored = sorted({r.compound for r in measured.references if r.scored})
+    names = [name for name in scored if not data.named(measured.words({name})).any()]
+    if names:
+        say(
+            f"no computed spectrum is left out with {', '.join(names)}: "
+            f"{'its' if len(names) == 1 else 'their'} leave_out words match no parent"
         )
 
 

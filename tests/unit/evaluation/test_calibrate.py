@@ -151,6 +151,25 @@ def test_more_folds_than_structures_are_refused_before_anything_is_trained(folde
         )  # fmt: skip
 
 
+def test_a_compound_whose_words_find_nothing_is_named_first(folder, tmp_path, monkeypatch):
+    table = (folder / "measured.csv").read_text().replace(",p2", ",unobtainium")
+    (tmp_path / "table.csv").write_text(table)
+    said = []
+
+    def begun(*_, **__):
+        raise InterruptedError
+
+    monkeypatch.setattr("xanes_live.evaluation.calibrate.examine_folds", begun)
+    with pytest.raises(InterruptedError):
+        calibrate(
+            folder / "as-trained", folder / "toy.npz", references=tmp_path / "table.csv",
+            root=folder, device="cpu", say=said.append,
+        )  # fmt: skip
+    assert said == [
+        "no computed spectrum is left out with two: its leave_out words match no parent"
+    ]
+
+
 def test_a_fold_is_there_whole_or_not_at_all(folder, scores, tmp_path, monkeypatch):
     table, path = Unseen.load(folder / "work" / "unseen.npz"), tmp_path / "fold.npz"
     table.save(path)

@@ -121,6 +121,8 @@ def test_one_page_without_outside_references(made):
     assert links.found == []
     assert links.images == len(list((report / "figures").glob("*.png"))) >= 10
     assert any("fold 2 of 2" in text for text in said)
+    told = "no computed spectrum is left out with four: its leave_out words match no parent"
+    assert said[0] == told
 
 
 def test_every_number_of_the_paper_is_there(made):
