@@ -25,7 +25,7 @@ from xanes_live.evaluation.judging import judge_unseen, read_unseen
 from xanes_live.evaluation.measured import (
     MeasuredSet,
     read_measured,
-    read_references,
+    references_to_judge_by,
     say_what_is_not_left_out,
 )
 from xanes_live.evaluation.measured_section import add_measured
@@ -156,6 +156,7 @@ def evaluate(
         say_what_is_not_left_out(subject.data, subject.measured, say)
     size = subject.ensemble.radius.size
     confidence = None if unseen is None else read_unseen(unseen, size)
+    said = None if elsewhere is None else ask_elsewhere(subject.ensemble, elsewhere, root)
     page = Report(f"{subject.ensemble.info.id} {subject.ensemble.info.version}")
     metrics: dict[str, Any] = about_section(page, subject)
     say("computed spectra")
@@ -177,7 +178,6 @@ def evaluate(
         metrics["measured"] = add_measured(page, subject, again)
     if elsewhere is not None:
         say("neighbouring elements")
-        said = ask_elsewhere(subject.ensemble, elsewhere, root)
         if said is None:
             page.heading(ELSEWHERE, "Not judged: the model was never calibrated.")
         else:
@@ -210,7 +210,7 @@ def prepare(
     low, high = float(ensemble.energy[0]) - WIDE, float(ensemble.energy[-1]) + WIDE
     measured = None
     if references is not None:
-        table = read_references(references, root)
+        table = references_to_judge_by(references, root)
         wide = np.arange(low, high, 0.1)
         measured = read_measured(
             table, wide, ensemble.input_form, ensemble.model.grid, structures,

@@ -24,6 +24,7 @@ SCORED = ("A", "B")
 """Qualities whose first-shell distance is trusted enough to score against."""
 BAD = "X"
 """Quality of a spectrum nothing is to be learnt from."""
+QUALITIES = (*SCORED, "C", BAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,26 +144,35 @@ def read_references(table: Path, root: Path | None = None) -> tuple[Reference, .
     Raises
     ------
     ConfigurationError
-        If the table is missing, lacks a column or a cell, or a distance is no number.
+        If the table is missing or empty, lacks a column or a cell, a distance is no number or a
+        quality none of :data:`QUALITIES`.
     """
     root = root or table.parent
     try:
         with table.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+            reader = csv.DictReader(stream)
+            columns, rows = reader.fieldnames or (), list(reader)
     except OSError as error:
         raise ConfigurationError(f"{table}: {error.strerror}") from None
-    missing = set(COLUMNS) - set(rows[0] if rows else ())
+    missing = set(COLUMNS) - set(columns)
     if missing:
         raise ConfigurationError(f"{table}: lacks {', '.join(sorted(missing))}")
+    if not rows:
+        raise ConfigurationError(f"{table}: names no spectrum")
     return tuple(_reference(row, root, f"{table}, row {k}") for k, row in enumerate(rows, 1))
 
 
 def scored_references(table: Path, root: Path | None = None) -> tuple[Reference, ...]:
     """Return those of :func:`read_references` that are scored; ConfigurationError if none is."""
-    good = tuple(r for r in read_references(table, root) if r.scored)
-    if not good:
+    return tuple(r for r in references_to_judge_by(table, root) if r.scored)
+
+
+def references_to_judge_by(table: Path, root: Path | None = None) -> tuple[Reference, ...]:
+    """Return those of :func:`read_references`; ConfigurationError if none of them is scored."""
+    references = read_references(table, root)
+    if not any(r.scored for r in references):
         raise ConfigurationError(f"{table}: no spectrum of quality A or B")
-    return good
+    return references
 
 
 def _reference(row: dict[str, str | None], root: Path, where: str) -> Reference:
@@ -176,6 +186,8 @@ def _reference(row: dict[str, str | None], root: Path, where: str) -> Reference:
         raise ConfigurationError(
             f"{where}: first_shell is {cell['first_shell']!r}, not a distance in Å"
         ) from None
+    if cell["quality"] not in QUALITIES:
+        raise ConfigurationError(f"{where}: quality is {cell['quality']!r}, not A, B, C or X")
     return Reference(
         id=cell["id"],
         file=root / cell["file"],

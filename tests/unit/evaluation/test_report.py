@@ -9,6 +9,7 @@ import pytest
 from ase.build import bulk
 
 from tests.unit.evaluation.toy import ENERGY, RECIPE, spectrum, write_data
+from xanes_live.confidence import Judge
 from xanes_live.descriptor import G2Grid, g2
 from xanes_live.ensemble.data_files import (
     read_measured_set,
@@ -182,11 +183,38 @@ def test_a_table_that_lacks_a_column(tmp_path):
         read_references(tmp_path / "table.csv")
     with pytest.raises(ConfigurationError, match="No such file"):
         read_references(tmp_path / "none.csv")
+    (tmp_path / "table.csv").write_text("id,file,compound,first_shell,quality,amcsd,leave_out\n")
+    with pytest.raises(ConfigurationError, match="names no spectrum"):
+        read_references(tmp_path / "table.csv")
+    (tmp_path / "table.csv").write_text("")
+    with pytest.raises(ConfigurationError, match="lacks amcsd"):
+        read_references(tmp_path / "table.csv")
+
+
+@pytest.mark.parametrize("option", ["references", "elsewhere"])
+def test_tables_without_a_scored_spectrum_are_refused_before_training_again(
+    folder, tmp_path, option, monkeypatch
+):
+    table = (folder / "measured.csv").read_text().replace(",A,", ",C,")
+    (tmp_path / "table.csv").write_text(table)
+    monkeypatch.setattr(Judge, "of", lambda ensemble: ensemble)  # asked of calibrated models only
+    said = []
+    with pytest.raises(ConfigurationError, match="no spectrum of quality A or B"):
+        evaluate(
+            folder / "model", folder / "toy.npz", tmp_path, root=folder, say=said.append,
+            options=Options(device="cpu"), **{option: tmp_path / "table.csv"},
+        )  # fmt: skip
+    assert said == []
 
 
 @pytest.mark.parametrize(
     ("row", "word"),
-    [("a,f,c,two,A,,", "row 2: first_shell is 'two'"), ("a,f,c,2.0,A", "row 2: lacks amcsd")],
+    [
+        ("a,f,c,two,A,,", "row 2: first_shell is 'two'"),
+        ("a,f,c,2.0,A", "row 2: lacks amcsd"),
+        ("a,f,c,2.0,a,,", "row 2: quality is 'a', not A, B, C or X"),
+        ("a,f,c,2.0,,,", "row 2: quality is ''"),
+    ],
 )
 def test_a_wrong_row_is_named(tmp_path, row, word):
     head = "\ufeffid,file,compound,first_shell,quality,amcsd,leave_out"  # as spreadsheets write
