@@ -7,8 +7,10 @@ import ase.io
 import numpy as np
 import pytest
 from ase.build import bulk
+from typer.testing import CliRunner
 
 from tests.unit.evaluation.toy import ENERGY, RECIPE, spectrum, write_data
+from xanes_live.cli import app
 from xanes_live.confidence import Judge
 from xanes_live.descriptor import G2Grid, g2
 from xanes_live.ensemble.data_files import (
@@ -60,10 +62,6 @@ def test_spectra_of_another_edge_are_refused(folder, tmp_path):
 
 
 def test_the_command_line_makes_a_measured_set(folder, tmp_path):
-    from typer.testing import CliRunner
-
-    from xanes_live.cli import app
-
     command = ["measured", str(folder / "measured.csv"), "-o", str(tmp_path / "set.npz")]
     made = CliRunner().invoke(app, [*command, "--form", "normalised", "--element", "Fe"])
     assert made.exit_code == 0, made.output
@@ -90,6 +88,14 @@ def test_the_command_line_makes_a_measured_set(folder, tmp_path):
     bad = CliRunner().invoke(app, [*command, "--form", "flat"])
     assert bad.exit_code == 2
     assert "'flat' is not one of" in bad.output
+
+
+@pytest.mark.parametrize("option", [("--members", "1"), ("--epochs", "0")])
+def test_folds_of_too_few_members_or_epochs_are_refused(tmp_path, option):
+    command = ["evaluate", "none", str(tmp_path / "none.npz"), "--report", str(tmp_path)]
+    refused = CliRunner().invoke(app, [*command, *option])
+    assert refused.exit_code == 2
+    assert option[0] in refused.output
 
 
 class Links(HTMLParser):
