@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from xanes_live.descriptor.shell import LIGANDS
 from xanes_live.ensemble.data_files import EXPORT, by_distance, read_columns
 from xanes_live.ensemble.packed import PACKED, unpacked, write_packed
 from xanes_live.errors import ConfigurationError, ReadError
-from xanes_live.theory.export import export_npz
+from xanes_live.theory.export import neighbours, spectra
 from xanes_live.theory.store import known_ids
 
 HDF5 = {".h5", ".hdf5"}
@@ -54,7 +53,7 @@ def combine(sets: Sequence[Path], output: Path) -> tuple[dict[str, int], list[st
     Raises
     ------
     ConfigurationError
-        If there is no set, one is missing, or one is of another edge.
+        If there is no set, one is missing or empty, or one is of another edge.
     ReadError
         If one is of another kind.
     """
@@ -80,7 +79,7 @@ def ids_of(sets: Sequence[Path]) -> set[str]:
 
 def _ids(path: Path) -> Iterable[str]:
     if path.suffix in HDF5 and path.exists():
-        return known_ids(path)[0]  # the export that _read makes computes every G2
+        return known_ids(path)[0]  # faster than to read it all
     return map(str, _read(path)["id"])
 
 
@@ -88,18 +87,20 @@ def _read(path: Path) -> Columns:
     if not path.exists():
         raise ConfigurationError(f"{path}: no such data set")
     if path.suffix in HDF5:
-        with TemporaryDirectory() as folder:
-            copy = Path(folder) / "set.npz"
-            export_npz(path, copy, structure=True)
-            return _read(copy)
+        rows, own = spectra(path)  # in single precision, which an export halves
+        return _ours(own | neighbours(rows))
     columns = read_columns(path)
     if set(columns) >= PACKED:
         return unpacked(columns)
     if set(columns) >= FIRST_STUDY:
         return _first_study(columns)
     if set(columns) >= EXPORT:
-        return by_distance({name: columns[name] for name in sorted(EXPORT)})
+        return _ours(columns)
     raise ReadError(f"{path}: lacks {', '.join(sorted(EXPORT - set(columns)))}")
+
+
+def _ours(columns: Columns) -> Columns:
+    return by_distance({name: columns[name] for name in sorted(EXPORT)})
 
 
 def _refuse_elsewhere(whole: Columns, more: Columns, path: Path) -> None:

@@ -5,7 +5,9 @@ import pytest
 
 from xanes_live.ensemble.data_files import read_training_set
 from xanes_live.errors import ConfigurationError, ReadError
+from xanes_live.theory import store
 from xanes_live.theory.combine import combine, ids_of
+from xanes_live.theory.tasks import Settings
 
 ENERGY = np.arange(7090.0, 7200.1, 0.5)
 
@@ -109,3 +111,36 @@ def test_what_was_combined_can_be_combined_again(tmp_path):
     both = read_training_set(tmp_path / "both.npz")
     assert both.shell == pytest.approx([2.0, 2.1, 2.2, 2.2, 2.2], abs=1e-3)
     assert ids_of([first, tmp_path / "both.npz"]) == set(both.id)
+
+
+def computed(path, positions, mu):
+    """A data set as xanes-live theory writes it, with one spectrum."""
+    store.create(path, Settings().energy(), {"settings": Settings().as_dict()})
+    curves = dict.fromkeys(store.CURVES, np.asarray(mu, dtype="f4"))
+    row = dict.fromkeys(store.NUMBERS, 0.0) | dict.fromkeys(store.TEXT, "") | curves
+    row |= {"id": "a", "ok": True, "edge_energy": 7112.0, "numbers": np.array([26, 8, 8], "u1")}
+    store.append(path, row | {"positions": np.asarray(positions, "f4")})
+    store.consolidate(path)
+    return path
+
+
+def test_what_was_computed_is_packed_as_exactly_as_it_can_be(tmp_path):
+    far = [[0, 0, 0], [2.0313, 0, 0], [0, 4.7519, 2.1011]]
+    mu = np.linspace(0, 1.4142, len(Settings().energy()))
+    combine([computed(tmp_path / "d.h5", far, mu)], tmp_path / "packed.npz")
+    found = read_training_set(tmp_path / "packed.npz")
+    assert np.abs(found.mu[0] - mu).max() < 2.6e-4
+    assert found.shell == pytest.approx([2.0313], abs=2.6e-4)
+    with np.load(tmp_path / "packed.npz") as file:
+        unit = float(file["distance_unit"])
+        distance = unit * file["distance_step"].sum()
+    assert distance == pytest.approx(np.hypot(4.7519, 2.1011), abs=2.6e-4)
+
+
+def test_a_set_without_a_spectrum_cannot_be_combined(tmp_path):
+    path = tmp_path / "d.h5"
+    store.create(path, Settings().energy(), {"settings": Settings().as_dict()})
+    store.append(path, {"id": "a", "ok": False, "error": "pot: no"})
+    with pytest.raises(ConfigurationError, match="holds no spectrum; 1 failed"):
+        combine([path], tmp_path / "packed.npz")
+    assert ids_of([path]) == set()

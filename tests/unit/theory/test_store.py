@@ -147,3 +147,15 @@ def test_spectra_of_two_edges_are_not_exported(path):
     store.append(path, record("b") | {"edge_energy": 8333.0})
     with pytest.raises(ConfigurationError, match="several edges"):
         export_npz(path, path.with_suffix(".npz"))
+
+
+def test_a_set_without_a_spectrum_is_not_exported(path):
+    store.append(path, {"id": "a", "ok": False, "error": "pot: no"})
+    store.consolidate(path)
+    for structure in (False, True):
+        with pytest.raises(ConfigurationError, match="holds no spectrum; 1 failed"):
+            export_npz(path, path.with_suffix(".npz"), structure=structure)
+    store.append(path, record("b"))
+    with pytest.raises(ConfigurationError, match="holds no self-consistent spectrum"):
+        export_npz(path, path.with_suffix(".npz"), scf=True)
+    assert not path.with_suffix(".npz").exists()
