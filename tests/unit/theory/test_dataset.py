@@ -20,9 +20,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from xanes_live.ensemble.data_files import read_training_set
-from xanes_live.errors import ConfigurationError
+from xanes_live.errors import ConfigurationError, ReadError
 from xanes_live.theory import dataset, store, tasks
 from xanes_live.theory.cli_theory import theory_command
+from xanes_live.theory.cluster import make_cluster
 from xanes_live.theory.display import Display
 from xanes_live.theory.tasks import Settings, Task, run_task, scf_radius
 
@@ -91,24 +92,22 @@ def test_a_structure_file_that_has_changed_is_not_taken_for_the_old_one(
     assert isinstance(runner.invoke(app, command).exception, ConfigurationError)
 
 
+def pretended(item: Task, settings: Settings) -> store.Record:
+    """A record with the structure of a task, and a spectrum of zeros."""
+    cluster = make_cluster(item.atoms, item.absorber, solid=item.solid)
+    arrays = {
+        "numbers": cluster.numbers.astype("u1"),
+        "positions": cluster.positions.astype("f4"),
+    }
+    curves = dict.fromkeys(store.CURVES, np.zeros(551, "f4"))
+    columns = dict.fromkeys(store.NUMBERS, 0.0) | item.meta | arrays | curves
+    return {**columns, "element": "Fe", "id": item.id, "ok": True}
+
+
 def test_limit_is_what_the_file_is_to_hold(
     tmp_path: Path, quick: Settings, monkeypatch: pytest.MonkeyPatch, feff: None
 ) -> None:
-    def pretend(item: Task, settings: Settings) -> store.Record:
-        arrays = {"numbers": np.zeros(1, "u1"), "positions": np.zeros((1, 3), "f4")}
-        curves = dict.fromkeys(store.CURVES, np.zeros(551, "f4"))
-        columns = dict.fromkeys(store.NUMBERS, 0.0)
-        return {
-            **columns,
-            **item.meta,
-            **arrays,
-            **curves,
-            "element": "Fe",
-            "id": item.id,
-            "ok": True,
-        }
-
-    monkeypatch.setattr(dataset, "run_task", pretend)
+    monkeypatch.setattr(dataset, "run_task", pretended)
     tasks = [task(i) for i in range(9)]
     path = tmp_path / "d.h5"
     assert dataset.build(tasks, path, quick, limit=3).computed == 3
@@ -190,6 +189,25 @@ def test_a_known_set_that_is_not_there_is_said(tmp_path: Path, feff: None) -> No
     ase.io.write(tmp_path / "c.xyz", carbonyl())
     result = run_command(tmp_path / "c.xyz", "-o", tmp_path / "d.h5", "--known", tmp_path / "x.npz")
     assert "no such data set" in str(result.exception)
+
+
+def test_what_another_set_knows_is_the_structure_itself(
+    tmp_path: Path, quick: Settings, feff: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "run_task", pretended)
+    structure, known = tmp_path / "c.xyz", tmp_path / "known.h5"
+    given = [structure, "--copies", "2"]
+    ase.io.write(structure, carbonyl())
+    assert run_command(*given, "-o", known).exit_code == 0
+    again = ["-o", tmp_path / "more.h5", "--known", known]
+    assert "0 spectra in" in run_command(*given, *again).output
+    other = run_command(*given, *again, "--seed", "2").exception
+    assert isinstance(other, ReadError)
+    assert "different structures called c:0~" in str(other)
+    ase.io.write(structure, carbonyl(1.9))
+    assert isinstance(run_command(structure, *again).exception, ReadError)
+    ase.io.write(tmp_path / "d.xyz", carbonyl(1.9))
+    assert "1 spectra in" in run_command(tmp_path / "d.xyz", *again).output
 
 
 @pytest.mark.parametrize(
