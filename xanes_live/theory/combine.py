@@ -3,7 +3,8 @@
 Sets are HDF5 files of :mod:`xanes_live.theory`, their NumPy exports with structures, packed ones,
 or the archive of the first study, whose names are translated into ours. What an earlier set holds
 is not taken again from a later one, which is to mean the same structure by the same id; a site to
-which an atom is nearer than any bond is not taken at all. All spectra come onto the energies of the first, held at the ends.
+which an atom is nearer than any bond is not taken at all. All spectra come onto the energies of the
+first, held at the ends.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ COMPARED, REACH = 12, 5.0
 SAME = 0.05
 """Å; half precision makes less of a difference, distorting otherwise nearly always more."""
 _MIXED_UP = (
-    "different structures called {}: distorted otherwise (--seed, --strain, --displacement), or of two "
-    "structure files of one name. Leave one of the sets out, or rename the structure file and "
+    "different structures called {}: distorted otherwise (--seed, --strain, --displacement), or of "
+    "two structure files of one name. Leave one of the sets out, or rename the structure file and "
     "compute one of them again"
 )
 _SOURCES = {"amcsd": "mineral", "kulik": "octahedral", "kulik2": "octahedral", "tmqm": "tmqm"}

@@ -147,7 +147,7 @@ def test_more_folds_than_structures_are_refused_before_anything_is_trained(folde
     with pytest.raises(ConfigurationError, match="41 folds of spectra that come from 40 struct"):
         calibrate(
             folder / "as-trained", folder / "toy.npz", references=None, folds=41, work=tmp_path,
-            device="cpu", say=lambda text: pytest.fail(text),
+            device="cpu", say=pytest.fail,
         )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """Training again on parts of the data."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from tests.unit.evaluation.toy import RECIPE, write_data
@@ -19,7 +21,7 @@ def test_the_learning_curve_grows_with_the_share_of_structures(tmp_path, monkeyp
     monkeypatch.setattr(folds, "ask", lambda *_: None)
     curve = folds.learning_curve(data, recipe, SHARES)
     assert [size for size, _, _ in curve] == [4, 8, 16, 32, 64]
-    assert all(small < large for small, large in zip(learnt, learnt[1:], strict=False))
+    assert all(small < large for small, large in pairwise(learnt))
     held = set(data.parent[curve[0][2]].tolist())
     assert len(held) == 8
     assert not held & learnt[-1]

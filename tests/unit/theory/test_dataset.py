@@ -7,7 +7,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Self
 
 import ase.io
 import h5py
@@ -122,7 +125,6 @@ def test_a_worker_that_dies_costs_its_task_only(
         """An executor whose workers die of one task."""
 
         def submit(self, function, item, settings):
-            from concurrent.futures import Future
             from concurrent.futures.process import BrokenProcessPool
 
             future: Future = Future()
@@ -145,6 +147,62 @@ def test_a_worker_that_dies_costs_its_task_only(
         reasons = dict(zip(file["failed/id"].asstr(), file["failed/reason"].asstr(), strict=True))
     assert len(reasons) == 9
     assert reasons["t1"] == "the worker process died twice"
+
+
+class Cluster:
+    """A dask client and its executor in one, of workers that one task kills."""
+
+    threads = iter(())
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def nthreads(self) -> dict[str, int]:
+        return next(Cluster.threads)
+
+    def get_executor(self, *, pure: bool) -> Cluster:
+        return self
+
+    def submit(self, function, item, settings):
+        return Future()
+
+    def shutdown(self, *, wait: bool) -> None:
+        return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error) -> None:
+        return None
+
+
+def test_a_cluster_is_kept_busy_as_it_grows_and_survives_its_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, feff: None
+) -> None:
+    distributed = pytest.importorskip("distributed", reason="extra `dask`")
+    handed_out = []
+
+    def finish(pending: dict[Future, Task], return_when: str) -> tuple[set[Future], set[Future]]:
+        handed_out.append(len(pending))
+        for future, item in pending.items():
+            if item.id == "t1":
+                last = SimpleNamespace(address="tcp://node7:8786")
+                future.set_exception(distributed.KilledWorker("run_task-1", last, 3))
+            else:
+                future.set_result({"id": item.id, "ok": False, "error": "done"})
+        return set(pending), set()
+
+    monkeypatch.setattr(dataset, "wait", finish)
+    monkeypatch.setattr(distributed, "Client", Cluster)
+    monkeypatch.setattr(Cluster, "threads", iter([{}, {"a": 30}, {"a": 30, "b": 60}, {}]))
+    path = tmp_path / "d.h5"
+    done = dataset.build([task(i) for i in range(200)], path, Settings(), dask="tcp://nowhere")
+    assert handed_out == [3, 90, 107]  # three for each thread, and what is left
+    assert done.failed == 200
+    with h5py.File(path) as file:
+        reasons = dict(zip(file["failed/id"].asstr(), file["failed/reason"].asstr(), strict=True))
+    assert "on 4 different workers, but all those workers died" in reasons.pop("t1")
+    assert set(reasons.values()) == {"done"}
 
 
 def command() -> typer.Typer:

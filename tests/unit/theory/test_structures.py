@@ -126,9 +126,9 @@ def test_the_metals_of_iron_are_drawn_as_they_always_were() -> None:
         ("FeN-zincblende", 76.750), ("FeS-B8", 66.327),
     ]  # fmt: skip
     drawn = make.alloys("Fe", np.random.default_rng(0))
-    for (name, volume), (found, crystal) in zip(expected, drawn, strict=False):
+    for (name, volume), (found, metal) in zip(expected, drawn, strict=False):
         assert found == name
-        assert crystal.cell.volume == pytest.approx(volume, abs=1e-3)
+        assert metal.cell.volume == pytest.approx(volume, abs=1e-3)
 
 
 @pytest.mark.parametrize("element", ["Cu", "Zn"])
