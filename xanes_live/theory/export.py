@@ -10,7 +10,7 @@ import numpy as np
 
 from xanes_live.descriptor.g2 import G2Grid, g2_from_distances
 from xanes_live.errors import ConfigurationError
-from xanes_live.theory.store import NUMBERS, TEXT, Record, known_ids, opened, read_journal
+from xanes_live.theory.store import LACKING, NUMBERS, TEXT, Record, known_ids, opened, read_journal
 
 _KINDS = {None: "", True: "self-consistent ", False: "cheap "}
 
@@ -29,7 +29,8 @@ def records(path: Path) -> Iterator[Record]:
 
 def _stored(file: h5py.File, seen: set[str]) -> Iterator[Record]:
     text = {name: file[name].asstr()[()] for name in TEXT}
-    numbers = {name: file[name][()] for name in NUMBERS}
+    unknown = {name: np.full(len(text["id"]), value) for name, value in LACKING.items()}
+    numbers = unknown | {name: file[name][()] for name in NUMBERS if name in file}
     offset = file["atoms/offset"][()]
     for start in range(0, len(text["id"]), 256):
         stop = min(start + 256, len(text["id"]))

@@ -71,6 +71,7 @@ def test_what_is_there_is_not_computed_again(tmp_path: Path, quick: Settings, fe
         assert mu[:20].max() < 0.05
         assert 0.8 < mu[-50:].mean() < 1.2
         assert file["vint"][0] < -5
+        assert file["solid"][0] == 0
         assert "xraylarch=" in file.attrs["software"]
 
 
