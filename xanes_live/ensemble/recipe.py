@@ -15,6 +15,7 @@ from xanes_live.descriptor import G2Grid
 from xanes_live.domain import Array
 from xanes_live.edges import edge_energy
 from xanes_live.ensemble.augment import Augmentation
+from xanes_live.ensemble.heads import SHELL, WIDTH
 from xanes_live.ensemble.network import NAMED, Architecture
 from xanes_live.errors import ConfigurationError
 
@@ -45,6 +46,10 @@ class ModelSection(Section):
             edge = edge_energy(self.element, self.edge)
         except KeyError:
             raise ValueError(f"no {self.edge} edge of {self.element!r} in the table") from None
+        written = {"element": self.element.strip().capitalize(), "edge": self.edge.strip().upper()}
+        for name, usual in written.items():  # as scans say it: a model is found by both
+            if (given := getattr(self, name)) != usual:
+                raise ValueError(f"{name}: {given!r} is written {usual}")
         if not self.energy_start < self.energy_stop:
             raise ValueError("energy_stop is not above energy_start")
         if not self.energy_start - FAR < edge < self.energy_stop:
@@ -124,7 +129,8 @@ class NetworkSection(Section):
 class TrainingSection(Section):
     """How it learns."""
 
-    members: int = Field(15, ge=1)
+    members: int = Field(15, ge=2)
+    """At least two: what is believed is what they agree on."""
     epochs: int = Field(50, ge=1)
     batch: int = Field(32, ge=1)
     rate: float = Field(2e-3, gt=0)
@@ -240,7 +246,8 @@ class Recipe(Section):
         Raises
         ------
         ConfigurationError
-            If the base has no such name or the network cannot be built.
+            If the base has no such name or the network cannot be built, or is to say how wrong a
+            distance is that it does not say.
         """
         if self.network.base not in NAMED:
             raise ConfigurationError(
@@ -250,9 +257,12 @@ class Recipe(Section):
         given = self.network.model_dump(exclude={"base", "standardise"}, exclude_none=True)
         fields |= {"n_input": self.model.n_energy, "n_output": self.descriptor.size} | given
         try:
-            return Architecture.from_dict(fields)
+            found = Architecture.from_dict(fields)
         except ValueError as error:
             raise ConfigurationError(f"[network]: {error}") from None
+        if WIDTH in found.heads and SHELL not in found.heads:
+            raise ConfigurationError(f"[network]: the head {WIDTH} needs the head {SHELL}")
+        return found
 
 
 def parse_recipe(data: dict[str, Any], origin: str = "recipe") -> Recipe:

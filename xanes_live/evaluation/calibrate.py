@@ -24,7 +24,12 @@ from xanes_live.evaluation.experience import with_experience
 from xanes_live.evaluation.fitting import CrossFitted, cross_fitted, fitted
 from xanes_live.evaluation.folds import data_without
 from xanes_live.evaluation.judged import SOURCES
-from xanes_live.evaluation.measured import MeasuredSet, read_measured, read_references
+from xanes_live.evaluation.measured import (
+    MeasuredSet,
+    read_measured,
+    read_references,
+    say_what_is_not_left_out,
+)
 from xanes_live.evaluation.unseen import Say, Unseen, examine_folds, library_of
 
 MARGIN = 30.0
@@ -90,6 +95,7 @@ def calibrate(
             table, energies, ensemble.input_form, ensemble.model.grid, structures,
             element=ensemble.info.element, edge=ensemble.info.edge,
         )  # fmt: skip
+        say_what_is_not_left_out(known, measured, say)
     if work is not None:
         work.mkdir(parents=True, exist_ok=True)
     unseen = examine_folds(

@@ -39,8 +39,10 @@ def evaluate_command(
         int, typer.Option(min=0, help="Folds of the cross-validation, which trains again; 0: none.")
     ] = 5,
     repeats: Annotated[int, typer.Option(min=1, help="Repetitions with other folds.")] = 1,
-    members: Annotated[int | None, typer.Option(help="Members trained in each fold.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
+    members: Annotated[
+        int | None, typer.Option(min=2, help="Members trained in each fold.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training.")] = None,
     learning_curve: Annotated[
         bool, typer.Option(help="Train on growing shares of the data, too.")
     ] = True,

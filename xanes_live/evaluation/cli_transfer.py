@@ -29,7 +29,11 @@ def transfer_command(
     from xanes_live.ensemble.recipe import load_recipe
     from xanes_live.ensemble.train import computed_data
     from xanes_live.errors import ConfigurationError
-    from xanes_live.evaluation.measured import read_measured, read_references
+    from xanes_live.evaluation.measured import (
+        read_measured,
+        read_references,
+        say_what_is_not_left_out,
+    )
     from xanes_live.evaluation.transfer import fit_transfers, summary, table
 
     if not output.parent.is_dir():  # better now than after some minutes
@@ -40,6 +44,7 @@ def transfer_command(
     known = read_measured(
         references, energy, model.input_form, data.grid, element=model.element, edge=model.edge
     )
+    say_what_is_not_left_out(data, known, lambda text: typer.echo(text, err=True))
     found = fit_transfers(data, known, energy, vary.pivot, vary.far_rise)
     found.save(output)
     for line in (*table(found), "", *summary(found, vary)):

@@ -23,7 +23,12 @@ from xanes_live.evaluation import folds
 from xanes_live.evaluation.confidence_section import HEADING, add_confidence
 from xanes_live.evaluation.elsewhere import ELSEWHERE, add_elsewhere, ask_elsewhere
 from xanes_live.evaluation.judging import judge_unseen, read_unseen
-from xanes_live.evaluation.measured import MeasuredSet, read_measured, read_references
+from xanes_live.evaluation.measured import (
+    MeasuredSet,
+    read_measured,
+    references_to_judge_by,
+    say_what_is_not_left_out,
+)
 from xanes_live.evaluation.measured_section import add_measured
 from xanes_live.evaluation.report import Report
 from xanes_live.evaluation.scores import Predictions
@@ -150,8 +155,11 @@ def evaluate(
     options, say = options or Options(), say or (lambda _: None)
     options = replace(options, device=str(choose_device(options.device)))
     subject = prepare(model, data, references, root, structures, options)
+    if subject.measured is not None:
+        say_what_is_not_left_out(subject.data, subject.measured, say)
     size = subject.ensemble.radius.size
     confidence = None if unseen is None else read_unseen(unseen, size)
+    said = None if elsewhere is None else ask_elsewhere(subject.ensemble, elsewhere, root)
     page = Report(f"{subject.ensemble.info.id} {subject.ensemble.info.version}")
     metrics: dict[str, Any] = about_section(page, subject)
     say("computed spectra")
@@ -173,7 +181,6 @@ def evaluate(
         metrics["measured"] = add_measured(page, subject, again)
     if elsewhere is not None:
         say("neighbouring elements")
-        said = ask_elsewhere(subject.ensemble, elsewhere, root)
         if said is None:
             page.heading(ELSEWHERE, "Not judged: the model was never calibrated.")
         else:
@@ -206,7 +213,7 @@ def prepare(
     low, high = float(ensemble.energy[0]) - WIDE, float(ensemble.energy[-1]) + WIDE
     measured = None
     if references is not None:
-        table = read_references(references, root)
+        table = references_to_judge_by(references, root)
         wide = np.arange(low, high, 0.1)
         measured = read_measured(
             table, wide, ensemble.input_form, ensemble.model.grid, structures,

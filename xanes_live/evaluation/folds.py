@@ -150,14 +150,15 @@ def learning_curve(
     device: str = "cpu",
     report: Report | None = None,
 ) -> list[tuple[int, Predictions, NDArray[np.int64]]]:
-    """Train on growing shares of the data; return size, predictions and indices held out.
+    """Train on growing shares of the parents; return size, predictions and indices held out.
 
     A fifth of the parents is held out, the same for every share.
     """
     fold, grid = folds_by_parent(data, 5, seed), recipe.model.energy
     held = np.flatnonzero(fold == 0)
     rest = data.take(fold != 0)
-    rank = folds_by_parent(rest, 1000, seed + 1) / 1000.0
+    parents = len(np.unique(rest.parent))
+    rank = folds_by_parent(rest, parents, seed + 1) / parents  # a fold for each: their order
     curve = []
     for share in shares:
         part = rest.take(rank < share)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ SCORED = ("A", "B")
 """Qualities whose first-shell distance is trusted enough to score against."""
 BAD = "X"
 """Quality of a spectrum nothing is to be learnt from."""
+QUALITIES = (*SCORED, "C", BAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,23 @@ class MeasuredSet:
         )
 
 
+def say_what_is_not_left_out(
+    data: TrainingSet, measured: MeasuredSet, say: Callable[[str], None]
+) -> None:
+    """Say in one line which scored compounds' words name no computed structure, if any.
+
+    Either none was computed, or a word is wrong and the model learns from the very structure that
+    it is judged by.
+    """
+    scored = sorted({r.compound for r in measured.references if r.scored})
+    names = [name for name in scored if not data.named(measured.words({name})).any()]
+    if names:
+        say(
+            f"no computed spectrum is left out with {', '.join(names)}: "
+            f"{'its' if len(names) == 1 else 'their'} leave_out words match no parent"
+        )
+
+
 def read_references(table: Path, root: Path | None = None) -> tuple[Reference, ...]:
     """Read the table of measured spectra.
 
@@ -125,26 +144,35 @@ def read_references(table: Path, root: Path | None = None) -> tuple[Reference, .
     Raises
     ------
     ConfigurationError
-        If the table is missing, lacks a column or a cell, or a distance is no number.
+        If the table is missing or empty, lacks a column or a cell, a distance is no number or a
+        quality none of :data:`QUALITIES`.
     """
     root = root or table.parent
     try:
         with table.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+            reader = csv.DictReader(stream)
+            columns, rows = reader.fieldnames or (), list(reader)
     except OSError as error:
         raise ConfigurationError(f"{table}: {error.strerror}") from None
-    missing = set(COLUMNS) - set(rows[0] if rows else ())
+    missing = set(COLUMNS) - set(columns)
     if missing:
         raise ConfigurationError(f"{table}: lacks {', '.join(sorted(missing))}")
+    if not rows:
+        raise ConfigurationError(f"{table}: names no spectrum")
     return tuple(_reference(row, root, f"{table}, row {k}") for k, row in enumerate(rows, 1))
 
 
 def scored_references(table: Path, root: Path | None = None) -> tuple[Reference, ...]:
     """Return those of :func:`read_references` that are scored; ConfigurationError if none is."""
-    good = tuple(r for r in read_references(table, root) if r.scored)
-    if not good:
+    return tuple(r for r in references_to_judge_by(table, root) if r.scored)
+
+
+def references_to_judge_by(table: Path, root: Path | None = None) -> tuple[Reference, ...]:
+    """Return those of :func:`read_references`; ConfigurationError if none of them is scored."""
+    references = read_references(table, root)
+    if not any(r.scored for r in references):
         raise ConfigurationError(f"{table}: no spectrum of quality A or B")
-    return good
+    return references
 
 
 def _reference(row: dict[str, str | None], root: Path, where: str) -> Reference:
@@ -158,6 +186,8 @@ def _reference(row: dict[str, str | None], root: Path, where: str) -> Reference:
         raise ConfigurationError(
             f"{where}: first_shell is {cell['first_shell']!r}, not a distance in Å"
         ) from None
+    if cell["quality"] not in QUALITIES:
+        raise ConfigurationError(f"{where}: quality is {cell['quality']!r}, not A, B, C or X")
     return Reference(
         id=cell["id"],
         file=root / cell["file"],

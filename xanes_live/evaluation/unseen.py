@@ -7,7 +7,8 @@ would be.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from xanes_live.ensemble.forward_training import principal
 from xanes_live.ensemble.recipe import Recipe
 from xanes_live.ensemble.train import forward_ensemble, shown
 from xanes_live.ensemble.training import Trainer, targets
+from xanes_live.errors import ConfigurationError
 from xanes_live.evaluation.folds import compound_folds, data_without
 from xanes_live.evaluation.measured import MeasuredSet
 from xanes_live.evaluation.spoiled import SPOILED, spoiled
@@ -110,8 +112,10 @@ class Unseen:
         return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
     def save(self, path: Path) -> None:
-        """Write the table as a NumPy archive."""
-        np.savez_compressed(path, **{f.name: getattr(self, f.name) for f in fields(self)})
+        """Write the table as a NumPy archive (.npz), which is there whole or not at all."""
+        part = path.with_name(path.name + ".new.npz")
+        np.savez_compressed(part, **{f.name: getattr(self, f.name) for f in fields(self)})
+        part.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Unseen:
@@ -152,7 +156,13 @@ def examine_folds(
         Folds trained at a time, each in a process of its own with one thread.
     say
         Told what is done.
+
+    Raises
+    ------
+    ConfigurationError
+        If there are fewer parents than folds.
     """
+    _refuse_more_folds_than_parents(data, n_folds)
     fold = folds_by_parent(data, n_folds, seed)
     compounds = compound_folds(measured, n_folds, seed)
     key = _fingerprint(data, recipe, measured)
@@ -175,14 +185,38 @@ def examine_folds(
     return Unseen.joined([parts[k] for k in range(n_folds)])
 
 
+def _refuse_more_folds_than_parents(data: TrainingSet, n_folds: int) -> None:
+    """Raise ConfigurationError where a fold would leave nothing out."""
+    parents = len(np.unique(data.parent))
+    if parents < n_folds:
+        raise ConfigurationError(
+            f"{n_folds} folds of spectra that come from {parents} structures: each fold leaves out "
+            "whole structures, so that there can be at most as many folds"
+        )
+
+
 def _fingerprint(data: TrainingSet, recipe: Recipe, measured: MeasuredSet | None) -> str:
     """Return what tells folds of one calibration from those of another, in hex digits."""
-    known = () if measured is None else (measured.mu, measured.shell)
-    kept = " ".join((*NAMES, *COMPUTED, DAMAGED, *(f.name for f in fields(Unseen)), *data.ligand))
-    how = (np.frombuffer(kept.encode(), dtype=np.uint8), np.array([LAB_SHIFT, LAB_STRETCH]))
+    known = () if measured is None else (measured.mu, measured.shell, measured.g2, measured.scored)
+    columns = (*NAMES, *COMPUTED, DAMAGED, *(f.name for f in fields(Unseen)))
+    words = (columns, data.ligand, data.parent, data.id, *_named(measured))
     taught = targets(data, recipe)
-    arrays = (data.mu, taught, data.shell, data.fermi, modes_of(recipe, data.energy), *known, *how)
+    arrays = (
+        data.mu, taught, data.shell, data.coordination, data.fermi, modes_of(recipe, data.energy),
+        *known, np.array([LAB_SHIFT, LAB_STRETCH]), *map(_as_bytes, words),
+    )  # fmt: skip
     return fingerprint(recipe, arrays)[:8]
+
+
+def _named(measured: MeasuredSet | None) -> list[tuple[str, ...]]:
+    """Return what measured spectra are called, of which compound, and what is left out with it."""
+    references = () if measured is None else measured.references
+    return [(r.id, r.compound, *r.leave_out) for r in references]
+
+
+def _as_bytes(words: Iterable[str]) -> NDArray[np.uint8]:
+    """Return words as an array that no other words give."""
+    return np.frombuffer(json.dumps([str(word) for word in words]).encode(), dtype=np.uint8)
 
 
 def _examine_fold(

@@ -60,7 +60,7 @@ def theory_command(
     What the file already holds is not computed again: after an interruption give the same command.
     """
     from xanes_live.errors import ConfigurationError
-    from xanes_live.theory.combine import ids_of
+    from xanes_live.theory.combine import ids_of, refuse_other_structures
     from xanes_live.theory.dataset import build, export_npz
     from xanes_live.theory.display import Display
     from xanes_live.theory.recipe import count_at_most, load_recipe, work_list
@@ -82,6 +82,8 @@ def theory_command(
         count = count_at_most(plan, directory)
         if not count:
             raise ConfigurationError(f"no {plan.element} in any structure: nothing to compute")
+        if recipe is None:  # as with what OUTPUT holds: files change
+            refuse_other_structures(work_list(plan, directory), known or [])
         settings = Settings(
             edge=plan.edge,
             mode="scf" if scf else "cheap",

@@ -2,27 +2,33 @@
 
 Sets are HDF5 files of :mod:`xanes_live.theory`, their NumPy exports with structures, packed ones,
 or the archive of the first study, whose names are translated into ours. What an earlier set holds
-is not taken again from a later one; a site to which an atom is nearer than any bond is not taken
-at all. All spectra come onto the energies of the first, held at the ends.
+is not taken again from a later one, which is to mean the same structure by the same id; a site to
+which an atom is nearer than any bond is not taken at all. All spectra come onto the energies of the
+first, held at the ends.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xanes_live.descriptor.shell import LIGANDS
+from xanes_live.domain import Array
 from xanes_live.ensemble.data_files import EXPORT, by_distance, read_columns
 from xanes_live.ensemble.packed import PACKED, unpacked, write_packed
-from xanes_live.errors import ConfigurationError, ReadError
-from xanes_live.theory.export import export_npz
+from xanes_live.errors import ConfigurationError, ReadError, TheoryError
+from xanes_live.theory.cluster import make_cluster
+from xanes_live.theory.export import neighbours, spectra
 from xanes_live.theory.store import known_ids
+from xanes_live.theory.structures import CUT
+
+if TYPE_CHECKING:
+    from xanes_live.theory.tasks import Task
 
 HDF5 = {".h5", ".hdf5"}
 Columns = dict[str, NDArray[Any]]
@@ -32,6 +38,15 @@ FIRST_STUDY = {"energy", "mu", "xyz", "z", "natoms", "emu", "formula", "parent",
 NEAREST, NEAREST_METAL = 1.5, 1.9
 """Å; a site with a ligand, or another metal, nearer than this is a mistake in a structure file or
 stands for disorder, and its spectrum for nothing."""
+COMPARED, REACH = 12, 5.0
+"""So many nearest neighbours, those within so many Å, tell one structure from another."""
+SAME = 0.05
+"""Å; half precision makes less of a difference, distorting otherwise nearly always more."""
+_MIXED_UP = (
+    "different structures called {}: distorted otherwise (--seed, --strain, --displacement), or of "
+    "two structure files of one name. Leave one of the sets out, or rename the structure file and "
+    "compute one of them again"
+)
 _SOURCES = {"amcsd": "mineral", "kulik": "octahedral", "kulik2": "octahedral", "tmqm": "tmqm"}
 _FILES = {"kulik": "kulik_octahedral_Fe_manybody", "kulik2": "kulik_dfa_recommender_Fe"}
 
@@ -54,16 +69,19 @@ def combine(sets: Sequence[Path], output: Path) -> tuple[dict[str, int], list[st
     Raises
     ------
     ConfigurationError
-        If there is no set, one is missing, or one is of another edge.
+        If there is no set, one is missing or empty, or one is of another edge.
     ReadError
-        If one is of another kind.
+        If one is of another kind, or two hold different structures under one id.
     """
     if not sets:
         raise ConfigurationError("no data set to combine")
     whole = _read(sets[0])
+    origin = dict.fromkeys(whole["id"].tolist(), sets[0])
     for path in sets[1:]:
         more = _read(path)
         _refuse_elsewhere(whole, more, path)
+        _refuse_others_of_one_id(whole, more, path, origin)
+        origin = dict.fromkeys(more["id"].tolist(), path) | origin
         whole = _joined(whole, more)
     broken = _broken(whole)
     left_out = whole["id"][broken].tolist()
@@ -78,9 +96,39 @@ def ids_of(sets: Sequence[Path]) -> set[str]:
     return {name for path in sets for name in _ids(path)}
 
 
+def refuse_other_structures(tasks: Iterable[Task], sets: Sequence[Path]) -> None:
+    """Raise ReadError where a data set means another structure by the id of a task.
+
+    Parameters
+    ----------
+    tasks
+        What need not be computed if a set holds it.
+    sets
+        The data sets; raises as :func:`combine` does if one cannot be read.
+    """
+    wanted = {task.id: task for task in tasks}
+    for path in sets:
+        if wanted.keys().isdisjoint(_ids(path)):
+            continue
+        held = _read(path)
+        names, _, rows = np.intersect1d([*wanted], held["id"], return_indices=True)
+        for name, known in zip(names.tolist(), _nearest(held, rows), strict=True):
+            if not np.allclose(_around(wanted[name]), known, rtol=0.0, atol=SAME):
+                raise ReadError(f"{path} and what is to be computed are {_MIXED_UP.format(name)}")
+
+
+def _around(task: Task) -> Array:
+    """Return what :func:`_nearest` does of a task's structure; NaN where it cannot be computed."""
+    try:
+        cluster = make_cluster(task.atoms, task.absorber, CUT, solid=task.solid)
+    except TheoryError:
+        return np.full(COMPARED, np.nan)
+    return _first(np.linalg.norm(cluster.positions, axis=1))
+
+
 def _ids(path: Path) -> Iterable[str]:
     if path.suffix in HDF5 and path.exists():
-        return known_ids(path)[0]  # the export that _read makes computes every G2
+        return known_ids(path)[0]  # faster than to read it all
     return map(str, _read(path)["id"])
 
 
@@ -88,18 +136,20 @@ def _read(path: Path) -> Columns:
     if not path.exists():
         raise ConfigurationError(f"{path}: no such data set")
     if path.suffix in HDF5:
-        with TemporaryDirectory() as folder:
-            copy = Path(folder) / "set.npz"
-            export_npz(path, copy, structure=True)
-            return _read(copy)
+        rows, own = spectra(path)  # in single precision, which an export halves
+        return _ours(own | neighbours(rows))
     columns = read_columns(path)
     if set(columns) >= PACKED:
         return unpacked(columns)
     if set(columns) >= FIRST_STUDY:
         return _first_study(columns)
     if set(columns) >= EXPORT:
-        return by_distance({name: columns[name] for name in sorted(EXPORT)})
+        return _ours(columns)
     raise ReadError(f"{path}: lacks {', '.join(sorted(EXPORT - set(columns)))}")
+
+
+def _ours(columns: Columns) -> Columns:
+    return by_distance({name: columns[name] for name in sorted(EXPORT)})
 
 
 def _refuse_elsewhere(whole: Columns, more: Columns, path: Path) -> None:
@@ -110,6 +160,34 @@ def _refuse_elsewhere(whole: Columns, more: Columns, path: Path) -> None:
             f"{path}: {other[0]:.0f} to {other[-1]:.0f} eV, the first set {first[0]:.0f} to "
             f"{first[-1]:.0f} eV; one training set is of one edge"
         )
+
+
+def _refuse_others_of_one_id(
+    whole: Columns, more: Columns, path: Path, origin: Mapping[str, Path]
+) -> None:
+    """Raise ReadError where two sets mean different structures by one id: one would be lost."""
+    names, ours, theirs = np.intersect1d(whole["id"], more["id"], return_indices=True)
+    away = np.abs(_nearest(whole, ours) - _nearest(more, theirs)).max(axis=1)
+    others = [str(name) for name in names[away > SAME]]
+    if others:
+        many = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        raise ReadError(f"{path} and {origin[others[0]]} hold {_MIXED_UP.format(others[0] + many)}")
+
+
+def _nearest(columns: Columns, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the distances of the nearest neighbours of some sites, Å, (n, COMPARED).
+
+    REACH stands for every one further away: sets end at different distances.
+    """
+    offset, distance = columns["atom_offset"], columns["atom_distance"]
+    found = [_first(distance[offset[i] : offset[i + 1]]) for i in rows]
+    return np.array(found).reshape(-1, COMPARED)
+
+
+def _first(distance: Array) -> Array:
+    """Return the nearest of the distances from one absorber, (COMPARED,), its own 0 left out."""
+    found = np.sort(distance)[1 : COMPARED + 1]  # but for the absorber
+    return np.pad(np.minimum(found, REACH), (0, COMPARED - len(found)), constant_values=REACH)
 
 
 def _broken(columns: Columns) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -28,11 +28,24 @@ from xanes_live.theory.tasks import Settings, Task, run_task
 __all__ = ["Progress", "build", "consolidate", "export_npz"]
 
 consolidate = store.consolidate
-Pool = Callable[[], AbstractContextManager[Executor]]
 SAME = 1e-3
 """Positions nearer than this are the same, Å: they are kept in single precision."""
 SLOTS_PER_JOB = 3
 """Tasks handed out ahead, so that no worker waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Who computes."""
+
+    executor: Executor
+    size: Callable[[], int]
+    """How many tasks it computes at a time, now: a cluster may grow."""
+    deadly: tuple[type[Exception], ...] = ()
+    """What comes of a task that kills its workers, where they are replaced without our doing."""
+
+
+Crews = Callable[[], AbstractContextManager[Crew]]
 
 
 @dataclass(slots=True)
@@ -120,9 +133,8 @@ def build(
     todo: Iterator[Task] = (task for task in tasks if task.id not in known)
     if limit is not None and len(done) >= limit:
         todo = iter(())
-    pool: Pool = partial(processes, jobs) if dask is None else _cluster(dask)
-    ahead = SLOTS_PER_JOB * (jobs if dask is None else 16)
-    with closing(_results(todo, settings, pool, ahead)) as results:  # its workers end with it
+    crews = partial(_local, jobs) if dask is None else _cluster(dask)
+    with closing(_results(todo, settings, crews)) as results:  # its workers end with it
         for record in results:
             store.append(path, record)
             progress.computed += bool(record["ok"])
@@ -171,7 +183,7 @@ def _attributes(settings: Settings, element: str | None) -> dict[str, Any]:
 
 
 def _results(
-    tasks: Iterator[Task], settings: Settings, pool: Pool, ahead: int
+    tasks: Iterator[Task], settings: Settings, crews: Crews
 ) -> Generator[Record, None, None]:
     """Yield records as they finish; a worker that dies is replaced and its tasks tried once more.
 
@@ -181,9 +193,9 @@ def _results(
     again: list[Task] = []
     while True:
         pending: dict[Future[Record], Task] = {}
-        with pool() as executor:
+        with crews() as crew:
             try:
-                yield from _drain(executor, pending, again, tasks, settings, ahead)
+                yield from _drain(crew, pending, again, tasks, settings)
             except BrokenProcessPool:
                 lost = list(pending.values())
             else:
@@ -201,36 +213,45 @@ def _results(
 
 
 def _drain(
-    executor: Executor,
+    crew: Crew,
     pending: dict[Future[Record], Task],
     again: list[Task],
     tasks: Iterator[Task],
     settings: Settings,
-    ahead: int,
 ) -> Iterator[Record]:
     while True:
+        ahead = SLOTS_PER_JOB * crew.size()
         while len(pending) < ahead:
             task = again.pop() if again else next(tasks, None)
             if task is None:
                 break
-            pending[executor.submit(run_task, task, settings)] = task
+            pending[crew.executor.submit(run_task, task, settings)] = task
         if not pending:
             return
         finished, _ = wait(pending, return_when=FIRST_COMPLETED)
         for future in finished:
-            record = future.result()
+            try:
+                record = future.result()
+            except crew.deadly as error:
+                record = {"id": pending[future].id, "ok": False, "error": str(error)}
             del pending[future]
             yield record
 
 
-def _cluster(address: str) -> Pool:
+@contextmanager
+def _local(jobs: int) -> Iterator[Crew]:
+    with processes(jobs) as executor:
+        yield Crew(executor, lambda: jobs)
+
+
+def _cluster(address: str) -> Crews:
     try:
-        from distributed import Client  # noqa: PLC0415 (extra `dask`)
+        from distributed import Client, KilledWorker  # noqa: PLC0415 (extra `dask`)
     except ImportError:
         raise MissingDependencyError("distributed", "dask", "computing on a dask cluster") from None
 
     @contextmanager
-    def pool() -> Iterator[Executor]:
+    def crew() -> Iterator[Crew]:
         try:
             client = Client(address)
         except (OSError, ValueError) as error:
@@ -238,8 +259,13 @@ def _cluster(address: str) -> Pool:
         with client:
             executor = client.get_executor(pure=False)
             try:
-                yield executor
+                yield Crew(executor, lambda: _threads(client.nthreads()), (KilledWorker,))
             finally:
                 executor.shutdown(wait=False)
 
-    return pool
+    return crew
+
+
+def _threads(workers: Mapping[str, int]) -> int:
+    """Return the threads of all workers of a cluster, one where they have yet to come."""
+    return max(1, sum(workers.values()))

@@ -10,7 +10,9 @@ import numpy as np
 
 from xanes_live.descriptor.g2 import G2Grid, g2_from_distances
 from xanes_live.errors import ConfigurationError
-from xanes_live.theory.store import NUMBERS, TEXT, Record, opened, read_journal
+from xanes_live.theory.store import LACKING, NUMBERS, TEXT, Record, known_ids, opened, read_journal
+
+_KINDS = {None: "", True: "self-consistent ", False: "cheap "}
 
 
 def records(path: Path) -> Iterator[Record]:
@@ -27,7 +29,8 @@ def records(path: Path) -> Iterator[Record]:
 
 def _stored(file: h5py.File, seen: set[str]) -> Iterator[Record]:
     text = {name: file[name].asstr()[()] for name in TEXT}
-    numbers = {name: file[name][()] for name in NUMBERS}
+    unknown = {name: np.full(len(text["id"]), value) for name, value in LACKING.items()}
+    numbers = unknown | {name: file[name][()] for name in NUMBERS if name in file}
     offset = file["atoms/offset"][()]
     for start in range(0, len(text["id"]), 256):
         stop = min(start + 256, len(text["id"]))
@@ -80,34 +83,63 @@ def export_npz(
     Raises
     ------
     ConfigurationError
-        If there is no such data set, or it is of several edges.
+        If there is no such data set, it holds no spectrum, or it is of several edges.
+    ReadError
+        If it is none.
+    """
+    rows, columns = spectra(h5, scf)
+    grid = grid or G2Grid()
+    columns["mu"] = columns["mu"].astype(np.float16)
+    columns["r"], columns["eta"] = grid.radius, np.array(grid.eta)
+    g2 = [g2_from_distances(_distances(r), r["numbers"][1:], grid) for r in rows]
+    columns["g2"] = np.array(g2, dtype=np.float32)
+    if structure:
+        columns |= neighbours(rows)
+        columns["atom_position"] = columns["atom_position"].astype(np.float16)
+    part = npz.with_name(npz.name + ".new.npz")
+    np.savez_compressed(part, allow_pickle=False, **columns)
+    part.replace(npz)
+    return len(rows)
+
+
+def spectra(h5: Path, scf: bool | None = None) -> tuple[list[Record], dict[str, np.ndarray]]:
+    """Return the records of a data set, and of all of them energies (eV), μ (float32), columns.
+
+    Parameters
+    ----------
+    h5
+        The data set; its journal is read as well.
+    scf
+        Only self-consistent (True) or only cheap (False) spectra.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such data set, it holds no spectrum, or it is of several edges.
     ReadError
         If it is none.
     """
     if not h5.is_file():
         raise ConfigurationError(f"{h5}: no such data set")
-    grid = grid or G2Grid()
     rows = [r for r in records(h5) if scf is None or bool(r["scf"]) is scf]
-    with opened(h5) as file:
-        relative = file["energy"][()]
+    if not rows:
+        raise ConfigurationError(f"{h5}: holds no {_KINDS[scf]}spectrum{_and_failed(h5)}")
     columns: dict[str, np.ndarray] = {
         name: np.array([r[name] for r in rows], dtype=str) for name in TEXT
     }
     columns |= {name: np.array([r[name] for r in rows], dtype=float) for name in NUMBERS}
     edges = columns["edge_energy"]
-    if rows and np.ptp(edges) > 0:
+    if np.ptp(edges) > 0:
         raise ConfigurationError(f"{h5}: holds spectra of several edges; a training set is of one")
-    columns["energy"] = relative + (edges[0] if rows else 0.0)
-    columns["mu"] = np.array([r["mu"] for r in rows], dtype=np.float16).reshape(-1, len(relative))
-    columns["r"], columns["eta"] = grid.radius, np.array(grid.eta)
-    g2 = [g2_from_distances(_distances(r), r["numbers"][1:], grid) for r in rows]
-    columns["g2"] = np.array(g2, dtype=np.float32).reshape(-1, grid.size)
-    if structure:
-        columns |= _neighbours(rows)
-    part = npz.with_name(npz.name + ".new.npz")
-    np.savez_compressed(part, allow_pickle=False, **columns)
-    part.replace(npz)
-    return len(rows)
+    with opened(h5) as file:
+        columns["energy"] = file["energy"][()] + edges[0]
+    columns["mu"] = np.array([r["mu"] for r in rows], dtype=np.float32)
+    return rows, columns
+
+
+def _and_failed(h5: Path) -> str:
+    failed = len(known_ids(h5)[1])
+    return f"; {failed} failed, its failed/reason says why" if failed else ""
 
 
 def _distances(record: Record) -> np.ndarray:
@@ -115,12 +147,13 @@ def _distances(record: Record) -> np.ndarray:
     return np.asarray(np.linalg.norm(record["positions"][1:].astype(float), axis=1))
 
 
-def _neighbours(rows: list[Record]) -> dict[str, np.ndarray]:
+def neighbours(rows: list[Record]) -> dict[str, np.ndarray]:
+    """Return the ragged `atom_offset`, `atom_number` and `atom_position` (Å) within 6 Å."""
     near = [np.linalg.norm(r["positions"], axis=1) < 6.0 for r in rows]
     return {
         "atom_offset": np.concatenate([[0], np.cumsum([n.sum() for n in near])]).astype(np.int64),
         "atom_number": np.concatenate([r["numbers"][n] for r, n in zip(rows, near, strict=True)]),
         "atom_position": np.concatenate(
             [r["positions"][n] for r, n in zip(rows, near, strict=True)]
-        ).astype(np.float16),
+        ),
     }

@@ -89,8 +89,9 @@ def known_levels(
 def _known(record: Record) -> Known | None:
     """Compute one; None where FEFF does not manage without self-consistency."""
     atoms = Atoms(numbers=record["numbers"], positions=record["positions"])
+    solid = {1: True, 0: False}.get(int(record["solid"]))  # sets made earlier do not say: a guess
     try:
-        cluster = make_cluster(atoms, 0, radius=np.inf)
+        cluster = make_cluster(atoms, 0, radius=np.inf, solid=solid)
         _, summary = run_feff(cluster)
     except TheoryError:
         return None

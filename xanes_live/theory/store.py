@@ -40,7 +40,10 @@ NUMBERS: dict[str, str] = {
     "gamma": "core-hole width (FWHM), eV",
     "scf": "1 if self-consistent, 0 if overlapped with a predicted Fermi level",
     "seconds": "wall time it took",
+    "solid": "1 if computed as a solid, 0 if as a molecule, -1 if unknown",
 }
+LACKING = {"solid": -1.0}
+"""Columns that sets made earlier lack, and what stands for them."""
 CURVES = ("mu", "mu0")
 BLOCK = 256
 
@@ -96,7 +99,7 @@ def read_journal(path: Path) -> Iterator[Record]:
             body = file.read(length)
             if len(body) < length or zlib.crc32(body) != checksum:
                 return
-            yield msgpack.unpackb(body, object_hook=_unpack)
+            yield LACKING | msgpack.unpackb(body, object_hook=_unpack)
 
 
 def trim_journal(path: Path) -> None:
@@ -168,9 +171,8 @@ def _make_columns(file: h5py.File, n_energy: int) -> None:
     text = h5py.string_dtype()
     for name in (*TEXT, "failed/id", "failed/reason"):
         file.create_dataset(name, (0,), maxshape=(None,), chunks=(BLOCK,), dtype=text)
-    for name, meaning in NUMBERS.items():
-        column = file.create_dataset(name, (0,), maxshape=(None,), chunks=(BLOCK,), dtype="f8")
-        column.attrs["meaning"] = meaning
+    for name in NUMBERS:
+        _make_number(file, name, np.zeros(0))
     for name in CURVES:
         curve = file.create_dataset(
             name,
@@ -195,6 +197,11 @@ def _make_columns(file: h5py.File, n_energy: int) -> None:
             compression="gzip",
             shuffle=True,
         )
+
+
+def _make_number(file: h5py.File, name: str, values: np.ndarray) -> None:
+    column = file.create_dataset(name, data=values, maxshape=(None,), chunks=(BLOCK,), dtype="f8")
+    column.attrs["meaning"] = NUMBERS[name]
 
 
 def _extend(dataset: h5py.Dataset, values: Sequence[object] | np.ndarray) -> None:
@@ -239,6 +246,8 @@ def consolidate(path: Path) -> int:
 def _take_in(file: h5py.File, journal: Iterator[Record]) -> int:
     """Write records, each once; what failed and was computed later has not failed."""
     done = set(_texts(file["id"]))
+    for name in LACKING.keys() - file.keys():
+        _make_number(file, name, np.full(len(file["id"]), LACKING[name]))
     failed = dict(zip(_texts(file["failed/id"]), _texts(file["failed/reason"]), strict=True))
     before, count = dict(failed), 0
     block: list[Record] = []

@@ -201,6 +201,8 @@ def _irons(element: str, rng: np.random.Generator) -> Iterator[tuple[str, Atoms]
     from ase.spacegroup import crystal  # noqa: PLC0415
 
     pair = ["Al", "Ti", "V", "Cr", "Mn", "Co", "Ni", "Cu", "Si", "Ga", "Ge", "Rh", "Pd", "Pt"]
+    if element != "Fe":  # an alloy with itself is none
+        pair = [*(other for other in pair if other != element), "Fe"]
     while True:
         yield f"{element}-bcc", bulk(element, "bcc", a=rng.uniform(2.72, 3.0), cubic=True)
         yield f"{element}-fcc", bulk(element, "fcc", a=rng.uniform(3.4, 3.75), cubic=True)

@@ -129,6 +129,7 @@ def _compute(task: Task, settings: Settings) -> Record:
         "vint": spectrum.vint_eV,
         "gamma": spectrum.gamma_eV,
         "scf": int(scf),
+        "solid": int(prepared.cluster.solid),
         "mu": spectrum.mu.astype(np.float32),
         "mu0": spectrum.mu0.astype(np.float32),
         "numbers": prepared.cluster.numbers.astype(np.uint8),

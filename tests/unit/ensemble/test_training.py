@@ -42,10 +42,10 @@ def test_a_step_is_torchs_own_on_a_plain_module(toy_set, make_recipe):
     still = {"stretch_sd": 0.0, "shift_sd": 0.0, "fwhm_max": 0.0, "noise_max": 0.0}
     recipe = make_recipe(
         network={"standardise": False, "heads": []},
-        training={"members": 1, "schedule": "constant"},
+        training={"members": 2, "schedule": "constant"},
         augmentation=still,
     )
-    trainer = Trainer(toy_set, recipe)
+    trainer = Trainer(toy_set, recipe, members=[0])
     plain = make_member(recipe.architecture())
     values = [v for layer in trainer.network.layers() for v in layer.state_dict().values()]
     for own, start in zip(plain.parameters(), values, strict=True):

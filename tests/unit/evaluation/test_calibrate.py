@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from xanes_live.evaluation.fitting import MEASURED_SHARE, weights_of
 from xanes_live.evaluation.measured import Reference, read_measured, read_references
 from xanes_live.evaluation.report import Report
 from xanes_live.evaluation.spoiled import SPOILED, spoiled
-from xanes_live.evaluation.unseen import COMPUTED, Unseen, examine_folds
+from xanes_live.evaluation.unseen import COMPUTED, Unseen, _fingerprint, examine_folds
 
 HEADS = '["first_shell", "first_shell_error", "coordination", "soft", "carbon", "metal"]'
 
@@ -114,6 +115,73 @@ def test_folds_of_another_training_are_not_taken_up(folder, scores):
     said = []
     examine_folds(data, shorter, None, n_folds=2, work=folder / "work", say=said.append)
     assert said == ["fold 1 of 2: done", "fold 2 of 2: done"]
+
+
+def test_folds_are_of_another_calibration_once_the_table_or_the_names_have_changed(folder):
+    ensemble = Ensemble.load(folder / "as-trained", "cpu")
+    recipe = stored_recipe(ensemble.model.description, folder / "as-trained")
+    data = read_training_set(folder / "toy.npz", ensemble.model.grid)
+    wide = np.arange(7100.0, 7175.0, 0.5)
+    measured = read_measured(
+        read_references(folder / "measured.csv"), wide, "flattened", ensemble.model.grid
+    )
+    first, *rest = measured.references
+
+    def told(**change):
+        return replace(measured, references=(replace(first, **change), *rest))
+
+    ids, parents = data.id.copy(), data.parent.copy()
+    ids[0], parents[0] = "another", "p9"
+    given = [
+        (data, measured), (data, None), (replace(data, id=ids), measured),
+        (replace(data, parent=parents), measured), (data, told(leave_out=("p1", "p4"))),
+        (data, told(leave_out=("p4",))), (data, told(compound="two")), (data, told(quality="C")),
+        (data, told(id="first")), (data, replace(measured, g2=np.zeros_like(measured.g2))),
+    ]  # fmt: skip
+    keys = [_fingerprint(d, recipe, m) for d, m in given]
+    assert len(set(keys)) == len(given)
+    assert _fingerprint(data, recipe, told()) == keys[0]
+
+
+def test_more_folds_than_structures_are_refused_before_anything_is_trained(folder, tmp_path):
+    with pytest.raises(ConfigurationError, match="41 folds of spectra that come from 40 struct"):
+        calibrate(
+            folder / "as-trained", folder / "toy.npz", references=None, folds=41, work=tmp_path,
+            device="cpu", say=pytest.fail,
+        )  # fmt: skip
+
+
+def test_a_compound_whose_words_find_nothing_is_named_first(folder, tmp_path, monkeypatch):
+    table = (folder / "measured.csv").read_text().replace(",p2", ",unobtainium")
+    (tmp_path / "table.csv").write_text(table)
+    said = []
+
+    def begun(*_, **__):
+        raise InterruptedError
+
+    monkeypatch.setattr("xanes_live.evaluation.calibrate.examine_folds", begun)
+    with pytest.raises(InterruptedError):
+        calibrate(
+            folder / "as-trained", folder / "toy.npz", references=tmp_path / "table.csv",
+            root=folder, device="cpu", say=said.append,
+        )  # fmt: skip
+    assert said == [
+        "no computed spectrum is left out with two: its leave_out words match no parent"
+    ]
+
+
+def test_a_fold_is_there_whole_or_not_at_all(folder, scores, tmp_path, monkeypatch):
+    table, path = Unseen.load(folder / "work" / "unseen.npz"), tmp_path / "fold.npz"
+    table.save(path)
+
+    def breaks_off(where, **columns):
+        Path(where).write_bytes(b"PK")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(np, "savez_compressed", breaks_off)
+    with pytest.raises(OSError, match="no space"):
+        table.take(table.scored).save(path)
+    assert len(Unseen.load(path)) == len(table)
 
 
 def test_the_report_then_says_how_far_to_trust_it(folder, scores):

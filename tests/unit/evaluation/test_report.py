@@ -8,8 +8,11 @@ import ase.io
 import numpy as np
 import pytest
 from ase.build import bulk
+from typer.testing import CliRunner
 
 from tests.unit.evaluation.toy import ENERGY, RECIPE, spectrum, write_data
+from xanes_live.cli import app
+from xanes_live.confidence import Judge
 from xanes_live.descriptor import G2Grid, g2
 from xanes_live.ensemble.data_files import (
     read_measured_set,
@@ -60,10 +63,6 @@ def test_spectra_of_another_edge_are_refused(folder, tmp_path):
 
 
 def test_the_command_line_makes_a_measured_set(folder, tmp_path):
-    from typer.testing import CliRunner
-
-    from xanes_live.cli import app
-
     command = ["measured", str(folder / "measured.csv"), "-o", str(tmp_path / "set.npz")]
     made = CliRunner().invoke(app, [*command, "--form", "normalised", "--element", "Fe"])
     assert made.exit_code == 0, made.output
@@ -90,6 +89,14 @@ def test_the_command_line_makes_a_measured_set(folder, tmp_path):
     bad = CliRunner().invoke(app, [*command, "--form", "flat"])
     assert bad.exit_code == 2
     assert "'flat' is not one of" in bad.output
+
+
+@pytest.mark.parametrize("option", [("--members", "1"), ("--epochs", "0")])
+def test_folds_of_too_few_members_or_epochs_are_refused(tmp_path, option):
+    command = ["evaluate", "none", str(tmp_path / "none.npz"), "--report", str(tmp_path)]
+    refused = CliRunner().invoke(app, [*command, *option])
+    assert refused.exit_code == 2
+    assert option[0] in refused.output
 
 
 class Links(HTMLParser):
@@ -122,6 +129,8 @@ def test_one_page_without_outside_references(made):
     assert links.found == []
     assert links.images == len(list((report / "figures").glob("*.png"))) >= 10
     assert any("fold 2 of 2" in text for text in said)
+    told = "no computed spectrum is left out with four: its leave_out words match no parent"
+    assert said[0] == told
 
 
 def test_every_number_of_the_paper_is_there(made):
@@ -181,11 +190,38 @@ def test_a_table_that_lacks_a_column(tmp_path):
         read_references(tmp_path / "table.csv")
     with pytest.raises(ConfigurationError, match="No such file"):
         read_references(tmp_path / "none.csv")
+    (tmp_path / "table.csv").write_text("id,file,compound,first_shell,quality,amcsd,leave_out\n")
+    with pytest.raises(ConfigurationError, match="names no spectrum"):
+        read_references(tmp_path / "table.csv")
+    (tmp_path / "table.csv").write_text("")
+    with pytest.raises(ConfigurationError, match="lacks amcsd"):
+        read_references(tmp_path / "table.csv")
+
+
+@pytest.mark.parametrize("option", ["references", "elsewhere"])
+def test_tables_without_a_scored_spectrum_are_refused_before_training_again(
+    folder, tmp_path, option, monkeypatch
+):
+    table = (folder / "measured.csv").read_text().replace(",A,", ",C,")
+    (tmp_path / "table.csv").write_text(table)
+    monkeypatch.setattr(Judge, "of", lambda ensemble: ensemble)  # asked of calibrated models only
+    said = []
+    with pytest.raises(ConfigurationError, match="no spectrum of quality A or B"):
+        evaluate(
+            folder / "model", folder / "toy.npz", tmp_path, root=folder, say=said.append,
+            options=Options(device="cpu"), **{option: tmp_path / "table.csv"},
+        )  # fmt: skip
+    assert said == []
 
 
 @pytest.mark.parametrize(
     ("row", "word"),
-    [("a,f,c,two,A,,", "row 2: first_shell is 'two'"), ("a,f,c,2.0,A", "row 2: lacks amcsd")],
+    [
+        ("a,f,c,two,A,,", "row 2: first_shell is 'two'"),
+        ("a,f,c,2.0,A", "row 2: lacks amcsd"),
+        ("a,f,c,2.0,a,,", "row 2: quality is 'a', not A, B, C or X"),
+        ("a,f,c,2.0,,,", "row 2: quality is ''"),
+    ],
 )
 def test_a_wrong_row_is_named(tmp_path, row, word):
     head = "\ufeffid,file,compound,first_shell,quality,amcsd,leave_out"  # as spreadsheets write

@@ -89,12 +89,15 @@ def test_the_command_writes_what_a_recipe_reads(tmp_path):
     np.savetxt(tmp_path / "one.dat", np.c_[energy, spectrum(2.0, energy)], header="energy mu")
     (tmp_path / "m.csv").write_text(
         "id,file,compound,first_shell,quality,amcsd,leave_out\none,one.dat,one,2.0,A,,p1\n"
+        "two,one.dat,two,2.0,B,,unobtainium\nthree,one.dat,three,2.0,A,,\n"
+        "four,one.dat,four,2.0,C,,unobtainium\n"
     )
     output = tmp_path / "residuals.npz"
     given = [str(tmp_path / "recipe.toml"), "--measured", str(tmp_path / "m.csv")]
     result = CliRunner().invoke(app, ["transfer", *given, "-o", str(output)])
     assert result.exit_code == 0, result.output
     assert "1 spectra of 1 compounds" in result.output
+    assert "left out with three, two: their leave_out words match no parent" in result.output
     assert Discrepancies.load(output).compound.tolist() == ["one"]
     nowhere = str(tmp_path / "none" / "residuals.npz")
     result = CliRunner().invoke(app, ["transfer", *given, "-o", nowhere])

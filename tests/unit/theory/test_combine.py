@@ -5,7 +5,9 @@ import pytest
 
 from xanes_live.ensemble.data_files import read_training_set
 from xanes_live.errors import ConfigurationError, ReadError
+from xanes_live.theory import store
 from xanes_live.theory.combine import combine, ids_of
+from xanes_live.theory.tasks import Settings
 
 ENERGY = np.arange(7090.0, 7200.1, 0.5)
 
@@ -27,9 +29,12 @@ def theirs(path):
     xyz = np.full((4, 5, 3), 9.9)
     xyz[:, 0] = 0.0
     xyz[:, 1] = [2.2, 0, 0]
+    xyz[0, 1:3] = [[2.0, 0, 0], [0, 3.5, 0]]  # what ours() makes of the same site
+    z = np.tile([26, 16, 0, 0, 0], (4, 1))
+    z[0, 1:3] = [8, 16]
     np.savez(
         path, energy=np.arange(7100.0, 7176.1, 1.0), mu=np.full((4, 77), 0.5, dtype=np.float16),
-        xyz=xyz, z=np.tile([26, 16, 0, 0, 0], (4, 1)), natoms=np.full(4, 2),
+        xyz=xyz, z=z, natoms=np.array([3, 2, 2, 2]),
         emu=np.full(4, 7115.0), formula=np.array(["Fe O", "Fe S2", "", ""]),
         source=np.array(["amcsd", "amcsd", "kulik", "tmqm"]),
         id=np.array(["amcsd7_s0", "amcsd8_s1", "fe_2_x", "ABCDEF"]),
@@ -109,3 +114,66 @@ def test_what_was_combined_can_be_combined_again(tmp_path):
     both = read_training_set(tmp_path / "both.npz")
     assert both.shell == pytest.approx([2.0, 2.1, 2.2, 2.2, 2.2], abs=1e-3)
     assert ids_of([first, tmp_path / "both.npz"]) == set(both.id)
+
+
+def computed(path, positions, mu):
+    """A data set as xanes-live theory writes it, with one spectrum."""
+    store.create(path, Settings().energy(), {"settings": Settings().as_dict()})
+    curves = dict.fromkeys(store.CURVES, np.asarray(mu, dtype="f4"))
+    row = dict.fromkeys(store.NUMBERS, 0.0) | dict.fromkeys(store.TEXT, "") | curves
+    row |= {"id": "a", "ok": True, "edge_energy": 7112.0, "numbers": np.array([26, 8, 8], "u1")}
+    store.append(path, row | {"positions": np.asarray(positions, "f4")})
+    store.consolidate(path)
+    return path
+
+
+def test_what_was_computed_is_packed_as_exactly_as_it_can_be(tmp_path):
+    far = [[0, 0, 0], [2.0313, 0, 0], [0, 4.7519, 2.1011]]
+    mu = np.linspace(0, 1.4142, len(Settings().energy()))
+    combine([computed(tmp_path / "d.h5", far, mu)], tmp_path / "packed.npz")
+    found = read_training_set(tmp_path / "packed.npz")
+    assert np.abs(found.mu[0] - mu).max() < 2.6e-4
+    assert found.shell == pytest.approx([2.0313], abs=2.6e-4)
+    with np.load(tmp_path / "packed.npz") as file:
+        unit = float(file["distance_unit"])
+        distance = unit * file["distance_step"].sum()
+    assert distance == pytest.approx(np.hypot(4.7519, 2.1011), abs=2.6e-4)
+
+
+def test_a_set_without_a_spectrum_cannot_be_combined(tmp_path):
+    path = tmp_path / "d.h5"
+    store.create(path, Settings().energy(), {"settings": Settings().as_dict()})
+    store.append(path, {"id": "a", "ok": False, "error": "pot: no"})
+    with pytest.raises(ConfigurationError, match="holds no spectrum; 1 failed"):
+        combine([path], tmp_path / "packed.npz")
+    assert ids_of([path]) == set()
+
+
+def test_different_structures_of_one_id_are_not_taken_for_one(tmp_path):
+    first = ours(tmp_path / "first.npz", ["a", "b", "c"])
+    other = ours(tmp_path / "other.npz", ["d", "b", "c"], first=2.1)
+    again = ours(tmp_path / "again.npz", ["a", "c"], first=2.04)  # b was at 2.1, c is at 2.14 Å
+    with pytest.raises(
+        ReadError, match=r"other\.npz and .*first\.npz hold .* called b and 1 more: "
+    ):
+        combine([first, other], tmp_path / "both.npz")
+    with pytest.raises(ReadError, match=r"again\.npz and .*first\.npz hold .* called c: .*rename"):
+        combine([first, first, again], tmp_path / "both.npz")
+    assert not (tmp_path / "both.npz").exists()
+    near = ours(tmp_path / "near.npz", ["a", "b"], first=2.04)
+    assert combine([first, near], tmp_path / "both.npz")[0] == {"mineral": 3}
+
+
+def test_a_neighbour_more_is_another_structure(tmp_path):
+    first, more = ours(tmp_path / "first.npz", ["a"]), tmp_path / "more.npz"
+    with np.load(first) as file:
+        columns = dict(file)
+    columns["atom_number"] = np.array([26, 8, 16, 8])
+    columns["atom_offset"] = np.array([0, 4])
+    positions = np.array([[0, 0, 0], [2.0, 0, 0], [0, 3.5, 0], [0, 0, 5.2]])
+    np.savez(more, **columns | {"atom_position": positions})
+    combine([first, more], tmp_path / "both.npz")  # data sets may end at different distances
+    positions[-1, -1] = 4.0
+    np.savez(more, **columns | {"atom_position": positions})
+    with pytest.raises(ReadError, match="different structures called a:"):
+        combine([first, more], tmp_path / "both.npz")

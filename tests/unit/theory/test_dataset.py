@@ -7,7 +7,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Self
 
 import ase.io
 import h5py
@@ -20,9 +23,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from xanes_live.ensemble.data_files import read_training_set
-from xanes_live.errors import ConfigurationError
+from xanes_live.errors import ConfigurationError, ReadError
 from xanes_live.theory import dataset, store, tasks
 from xanes_live.theory.cli_theory import theory_command
+from xanes_live.theory.cluster import make_cluster
 from xanes_live.theory.display import Display
 from xanes_live.theory.tasks import Settings, Task, run_task, scf_radius
 
@@ -67,6 +71,7 @@ def test_what_is_there_is_not_computed_again(tmp_path: Path, quick: Settings, fe
         assert mu[:20].max() < 0.05
         assert 0.8 < mu[-50:].mean() < 1.2
         assert file["vint"][0] < -5
+        assert file["solid"][0] == 0
         assert "xraylarch=" in file.attrs["software"]
 
 
@@ -91,24 +96,22 @@ def test_a_structure_file_that_has_changed_is_not_taken_for_the_old_one(
     assert isinstance(runner.invoke(app, command).exception, ConfigurationError)
 
 
+def pretended(item: Task, settings: Settings) -> store.Record:
+    """A record with the structure of a task, and a spectrum of zeros."""
+    cluster = make_cluster(item.atoms, item.absorber, solid=item.solid)
+    arrays = {
+        "numbers": cluster.numbers.astype("u1"),
+        "positions": cluster.positions.astype("f4"),
+    }
+    curves = dict.fromkeys(store.CURVES, np.zeros(551, "f4"))
+    columns = dict.fromkeys(store.NUMBERS, 0.0) | item.meta | arrays | curves
+    return {**columns, "element": "Fe", "id": item.id, "ok": True}
+
+
 def test_limit_is_what_the_file_is_to_hold(
     tmp_path: Path, quick: Settings, monkeypatch: pytest.MonkeyPatch, feff: None
 ) -> None:
-    def pretend(item: Task, settings: Settings) -> store.Record:
-        arrays = {"numbers": np.zeros(1, "u1"), "positions": np.zeros((1, 3), "f4")}
-        curves = dict.fromkeys(store.CURVES, np.zeros(551, "f4"))
-        columns = dict.fromkeys(store.NUMBERS, 0.0)
-        return {
-            **columns,
-            **item.meta,
-            **arrays,
-            **curves,
-            "element": "Fe",
-            "id": item.id,
-            "ok": True,
-        }
-
-    monkeypatch.setattr(dataset, "run_task", pretend)
+    monkeypatch.setattr(dataset, "run_task", pretended)
     tasks = [task(i) for i in range(9)]
     path = tmp_path / "d.h5"
     assert dataset.build(tasks, path, quick, limit=3).computed == 3
@@ -123,7 +126,6 @@ def test_a_worker_that_dies_costs_its_task_only(
         """An executor whose workers die of one task."""
 
         def submit(self, function, item, settings):
-            from concurrent.futures import Future
             from concurrent.futures.process import BrokenProcessPool
 
             future: Future = Future()
@@ -146,6 +148,62 @@ def test_a_worker_that_dies_costs_its_task_only(
         reasons = dict(zip(file["failed/id"].asstr(), file["failed/reason"].asstr(), strict=True))
     assert len(reasons) == 9
     assert reasons["t1"] == "the worker process died twice"
+
+
+class Cluster:
+    """A dask client and its executor in one, of workers that one task kills."""
+
+    threads = iter(())
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def nthreads(self) -> dict[str, int]:
+        return next(Cluster.threads)
+
+    def get_executor(self, *, pure: bool) -> Cluster:
+        return self
+
+    def submit(self, function, item, settings):
+        return Future()
+
+    def shutdown(self, *, wait: bool) -> None:
+        return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error) -> None:
+        return None
+
+
+def test_a_cluster_is_kept_busy_as_it_grows_and_survives_its_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, feff: None
+) -> None:
+    distributed = pytest.importorskip("distributed", reason="extra `dask`")
+    handed_out = []
+
+    def finish(pending: dict[Future, Task], return_when: str) -> tuple[set[Future], set[Future]]:
+        handed_out.append(len(pending))
+        for future, item in pending.items():
+            if item.id == "t1":
+                last = SimpleNamespace(address="tcp://node7:8786")
+                future.set_exception(distributed.KilledWorker("run_task-1", last, 3))
+            else:
+                future.set_result({"id": item.id, "ok": False, "error": "done"})
+        return set(pending), set()
+
+    monkeypatch.setattr(dataset, "wait", finish)
+    monkeypatch.setattr(distributed, "Client", Cluster)
+    monkeypatch.setattr(Cluster, "threads", iter([{}, {"a": 30}, {"a": 30, "b": 60}, {}]))
+    path = tmp_path / "d.h5"
+    done = dataset.build([task(i) for i in range(200)], path, Settings(), dask="tcp://nowhere")
+    assert handed_out == [3, 90, 107]  # three for each thread, and what is left
+    assert done.failed == 200
+    with h5py.File(path) as file:
+        reasons = dict(zip(file["failed/id"].asstr(), file["failed/reason"].asstr(), strict=True))
+    assert "on 4 different workers, but all those workers died" in reasons.pop("t1")
+    assert set(reasons.values()) == {"done"}
 
 
 def command() -> typer.Typer:
@@ -190,6 +248,25 @@ def test_a_known_set_that_is_not_there_is_said(tmp_path: Path, feff: None) -> No
     ase.io.write(tmp_path / "c.xyz", carbonyl())
     result = run_command(tmp_path / "c.xyz", "-o", tmp_path / "d.h5", "--known", tmp_path / "x.npz")
     assert "no such data set" in str(result.exception)
+
+
+def test_what_another_set_knows_is_the_structure_itself(
+    tmp_path: Path, quick: Settings, feff: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "run_task", pretended)
+    structure, known = tmp_path / "c.xyz", tmp_path / "known.h5"
+    given = [structure, "--copies", "2"]
+    ase.io.write(structure, carbonyl())
+    assert run_command(*given, "-o", known).exit_code == 0
+    again = ["-o", tmp_path / "more.h5", "--known", known]
+    assert "0 spectra in" in run_command(*given, *again).output
+    other = run_command(*given, *again, "--seed", "2").exception
+    assert isinstance(other, ReadError)
+    assert "different structures called c:0~" in str(other)
+    ase.io.write(structure, carbonyl(1.9))
+    assert isinstance(run_command(structure, *again).exception, ReadError)
+    ase.io.write(tmp_path / "d.xyz", carbonyl(1.9))
+    assert "1 spectra in" in run_command(tmp_path / "d.xyz", *again).output
 
 
 @pytest.mark.parametrize(

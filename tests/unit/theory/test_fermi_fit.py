@@ -72,7 +72,7 @@ def test_too_few_structures_are_refused():
         fit_fermi(known(19, solid=True))
 
 
-def data_set(path: Path, scf: int, element: str = "Fe") -> Path:
+def data_set(path: Path, scf: int, element: str = "Fe", solid: int = 0) -> Path:
     """Water complexes of several sizes, as a self-consistent run would have left them."""
     store.create(path, Settings().energy(), {"settings": Settings(mode="scf").as_dict()})
     octahedron = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]])
@@ -82,6 +82,7 @@ def data_set(path: Path, scf: int, element: str = "Fe") -> Path:
         atoms = Atoms(element) + oxygen + hydrogen
         row = dict.fromkeys(store.NUMBERS, 0.0) | dict.fromkeys(store.TEXT, "")
         row |= {"id": f"{k}", "parent": f"p{k}", "element": element, "ok": True, "scf": scf}
+        row["solid"] = solid
         row |= {"fermi_potential": -8.0 - k, "edge_energy": 7112.0}
         row |= {c: np.zeros(len(Settings().energy()), "f4") for c in store.CURVES}
         row |= {"numbers": atoms.numbers, "positions": atoms.positions}
@@ -104,6 +105,14 @@ def test_from_a_data_set_to_a_file_that_theory_takes(tmp_path, feff, monkeypatch
     assert [k.level for k in found] == [-8.0, -9.0, -10.0]
     assert all(k.overlapped.fermi > 0 for k in found)  # 12 to 21 eV too high
     assert not np.isnan(mean_error(model, found))
+
+
+@pytest.mark.parametrize(("solid", "kind"), [(1, "solid"), (0, "molecule"), (-1, "molecule")])
+def test_a_crystal_stays_one_however_few_atoms_are_around(tmp_path, monkeypatch, solid, kind):
+    summary = PotentialSummary(5.0, -15.0, 8333.0, 0.1, 2.0)
+    monkeypatch.setattr(fermi_fit, "run_feff", lambda cluster: (None, summary))
+    path = data_set(tmp_path / "scf.h5", scf=1, solid=solid)
+    assert {k.kind for k in fermi_fit.known_levels(path)} == {kind}
 
 
 @pytest.mark.parametrize(("scf", "word"), [(0, "no such spectrum")])

@@ -99,6 +99,20 @@ def test_what_failed_and_is_computed_later_is_kept(path: Path, between) -> None:
         assert list(file["failed/reason"].asstr()[()]) == ["xsph: no"]
 
 
+def test_a_set_made_before_a_column_was_kept_is_gone_on_with(path: Path) -> None:
+    old = {name: value for name, value in record("a").items() if name != "solid"}
+    store.append(path, record("b"))
+    store.consolidate(path)
+    with h5py.File(path, "r+") as file:
+        del file["solid"]
+    store.append(path, old)
+    assert [r["solid"] for r in records(path)] == [-1, -1]
+    store.append(path, record("c") | {"solid": 1})
+    assert export_npz(path, path.with_suffix(".npz")) == 3
+    store.consolidate(path)
+    assert [r["solid"] for r in records(path)] == [-1, -1, 1]
+
+
 def test_other_settings_are_refused(path: Path) -> None:
     other = {"settings": Settings(mode="scf").as_dict()}
     with pytest.raises(ConfigurationError, match="scf"):
@@ -147,3 +161,15 @@ def test_spectra_of_two_edges_are_not_exported(path):
     store.append(path, record("b") | {"edge_energy": 8333.0})
     with pytest.raises(ConfigurationError, match="several edges"):
         export_npz(path, path.with_suffix(".npz"))
+
+
+def test_a_set_without_a_spectrum_is_not_exported(path):
+    store.append(path, {"id": "a", "ok": False, "error": "pot: no"})
+    store.consolidate(path)
+    for structure in (False, True):
+        with pytest.raises(ConfigurationError, match="holds no spectrum; 1 failed"):
+            export_npz(path, path.with_suffix(".npz"), structure=structure)
+    store.append(path, record("b"))
+    with pytest.raises(ConfigurationError, match="holds no self-consistent spectrum"):
+        export_npz(path, path.with_suffix(".npz"), scf=True)
+    assert not path.with_suffix(".npz").exists()

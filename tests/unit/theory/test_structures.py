@@ -117,6 +117,29 @@ def test_made_metals_hold_the_absorber_and_differ() -> None:
     assert len({name for name, _ in found}) > 8
 
 
+def test_the_metals_of_iron_are_drawn_as_they_always_were() -> None:
+    expected = [
+        ("Fe-bcc", 24.347), ("Fe-fcc", 42.671), ("Fe-hcp", 18.936), ("FeV-B2", 29.043),
+        ("Fe3V-L12", 49.917), ("FeS-rocksalt", 137.768), ("FeO-zincblende", 105.206),
+        ("FeAs-B8", 61.845), ("Fe-bcc", 25.936), ("Fe-fcc", 39.713), ("Fe-hcp", 23.529),
+        ("FeTi-B2", 25.999), ("Fe3Ti-L12", 46.265), ("FeS-rocksalt", 125.853),
+        ("FeN-zincblende", 76.750), ("FeS-B8", 66.327),
+    ]  # fmt: skip
+    drawn = make.alloys("Fe", np.random.default_rng(0))
+    for (name, volume), (found, metal) in zip(expected, drawn, strict=False):
+        assert found == name
+        assert metal.cell.volume == pytest.approx(volume, abs=1e-3)
+
+
+@pytest.mark.parametrize("element", ["Cu", "Zn"])
+def test_alloys_of_another_element_are_with_iron_too_and_not_with_itself(element: str) -> None:
+    found = list(itertools.islice(make.alloys(element, np.random.default_rng(0)), 800))
+    partners = {name[len(element) : -3] for name, _ in found if name.endswith("-B2")}
+    assert "Fe" in partners
+    assert element not in partners
+    assert all(len(set(c.symbols)) == 2 for name, c in found if name.endswith(("-B2", "-L12")))
+
+
 def nearest(crystal: Atoms) -> float:
     return float(crystal.repeat(3).get_all_distances(mic=True)[0, 1:].min())
 
