@@ -139,8 +139,12 @@ def _sample(result: Result, spectrum: NormalisedSpectrum) -> _Sample:
 
 
 def _usable(result: Result) -> list[_Kept]:
-    """Return the spectra of a run that may be merged, evenly chosen where there are very many."""
-    if any(flag.severity is Severity.ERROR for flag in result.scan.flags):
+    """Return the spectra of a run that may be merged, evenly chosen where there are very many.
+
+    Places of a map are no repeats, of each other or of another run: what changes from one to the
+    next is no drift, and their mean is that of no place.
+    """
+    if result.scan.places or any(flag.severity is Severity.ERROR for flag in result.scan.flags):
         return []
     good = [
         _Kept(

@@ -161,6 +161,15 @@ def test_sweeps_of_one_run_are_repeats_even_without_a_name():
     assert [(r.scan_id, r.index) for r in repeats.of] == [(5, 0), (5, 1), (5, 2)]
 
 
+def test_places_of_a_map_are_no_repeats():
+    gradient = run(1, n=6, reduced=0.2, places=True)
+    assert add_all([gradient, run(2), replace(gradient, scan=replace(gradient.scan, uid="b"))]) == [
+        None,
+        None,
+        None,
+    ]
+
+
 def test_a_replay_in_order_gives_the_same():
     runs = [run(i, change=0.01 * (i == 3)) for i in range(6)]
     first, again = add_all(runs), add_all(runs)
