@@ -89,7 +89,7 @@ def judge(
     """
     together = _on_grid(spectra)
     trend, odd = _compared(together)
-    used = _used(len(of), trend, {*(one.position for one in odd), *_short(spectra, predictor)})
+    used = _used(len(of), trend, {*(one.position for one in odd), *_unfit(spectra, predictor)})
     kept = [spectra[i] for i in used]
     said, gain = _predicted(merge(kept), kept, predictor)
     of = tuple(replace(repeat, used=position in used) for position, repeat in enumerate(of))
@@ -157,14 +157,16 @@ def _counted_with(trend: Drift | None, left_out: int) -> Drift | None:
     return replace(trend, keep=trend.keep + 1)
 
 
-def _short(spectra: Sequence[NormalisedSpectrum], predictor: Predictor) -> set[int]:
-    """Return the repeats that do not reach over the model's energies, if any does.
+def _unfit(spectra: Sequence[NormalisedSpectrum], predictor: Predictor) -> set[int]:
+    """Return the repeats that are short or coarse, where any others remain.
 
-    Merged are only energies that all have: an interrupted repeat would cut the merge short.
+    Merged are only energies that all have: an interrupted repeat would cut the merge short. A quick
+    scan with wide steps would blur it.
     """
     low, high = float(predictor.energy[0]), float(predictor.energy[-1])
     short = {i for i, s in enumerate(spectra) if s.energy[0] > low or s.energy[-1] < high}
-    return short if len(short) < len(spectra) else set()
+    coarse = {i for i, s in enumerate(spectra) if any(f.code == "coarse_grid" for f in s.flags)}
+    return next((bad for bad in (short | coarse, short) if len(bad) < len(spectra)), set())
 
 
 def _used(n: int, trend: Drift | None, left_out: set[int]) -> list[int]:
@@ -214,16 +216,17 @@ def _shell_and_noise(
 
 
 def _as_first(merged: Merged, first: NormalisedSpectrum) -> NormalisedSpectrum:
-    """Return the merge as a spectrum with edge step and ranges of the first, on its energies."""
-    inside = np.isin(first.energy, merged.energy)
+    """Return the merge as a spectrum with edge step and ranges of the first."""
+    curves = {
+        name: np.interp(merged.energy, first.energy, getattr(first, name))
+        for name in ("mu", "pre_edge", "post_edge")
+    }
     return replace(
         first,
         energy=merged.energy,
-        mu=first.mu[inside],
         normalised=merged.normalised,
         flattened=merged.flattened,
-        pre_edge=first.pre_edge[inside],
-        post_edge=first.post_edge[inside],
+        **curves,
     )
 
 

@@ -246,6 +246,27 @@ def test_a_short_repeat_does_not_cut_the_merge_short():
     assert [r.used for r in alone.of] == [True, True]
 
 
+def thinned(result, every):
+    """Return the run with every n-th point, flagged as coarse."""
+    names = ("energy", "mu", "normalised", "flattened", "pre_edge", "post_edge")
+    spectra = []
+    for made in result.spectra:
+        old = made.normalised
+        curves = {name: getattr(old, name)[::every] for name in names}
+        spectra.append(
+            replace(made, normalised=replace(old, **curves, flags=(factories.flag("coarse_grid"),)))
+        )
+    return replace(result, spectra=tuple(spectra))
+
+
+def test_a_coarse_first_repeat_neither_joins_nor_sets_the_grid_of_the_merge():
+    *_, repeats = add_all([thinned(run(0), 3), run(1), run(2)])
+    assert [r.used for r in repeats.of] == [False, True, True]
+    assert repeats.merged.energy.size == 245
+    *_, alone = add_all([thinned(run(i), 3) for i in range(2)])
+    assert [r.used for r in alone.of] == [True, True]
+
+
 @pytest.mark.parametrize("key", ["fe3o4", "fes2", "fen"])
 def test_what_noise_does_to_the_normalisation_is_neither_drift_nor_odd(key):
     """The error of the edge step is shared by all points and no mean over them makes it smaller."""
