@@ -81,12 +81,14 @@ def _common(spectra: Sequence[NormalisedSpectrum]) -> list[Array]:
     high = min(float(s.energy[-1]) for s in spectra)
     inside = [s.energy[(s.energy >= low) & (s.energy <= high)] for s in spectra]
     near = spectra[0].e0 + np.array(NEAR)
-    # reversed, so that the first of equals comes last
-    found = sorted(reversed(inside), key=lambda energy: (_within(energy, near), energy.size))
-    found = [energy for energy in found if energy.size > 1]
-    if not found:
+    # the first of equals comes last
+    order = sorted(
+        (i for i, energy in enumerate(inside) if energy.size > 1),
+        key=lambda i: (_within(inside[i], near), inside[i].size, -i),
+    )
+    if not order:
         raise ValueError("the spectra have no energies in common")
-    return found
+    return [inside[i] for i in order]
 
 
 def _within(energy: Array, limits: Array) -> int:

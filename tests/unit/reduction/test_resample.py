@@ -290,7 +290,7 @@ def test_noise_is_compared_on_common_energies():
 def test_a_coarse_repeat_does_not_set_the_grid_of_the_others(order):
     """The merge has the finest energies there are, and what is interpolated gains no weight."""
     fine, second = repeats(2, noise=0.01)
-    kept = fine.energy[:: 4]
+    kept = fine.energy[::4]
     curves = {
         name: getattr(second, name)[::4]
         for name in ("normalised", "flattened", "mu", "pre_edge", "post_edge")
