@@ -118,7 +118,8 @@ def test_repeats_say_what_was_merged_and_what_drifts(page):
     shows(page, "repeats", "narrow the interval by about 0.01 Å")
     shows(page, "repeats-merged", "2 repeats merged: 2.01 Å, 95 % between 1.96–2.06 Å")
     shows(page, "repeats-drift", "▲ The edge position drifts by −0.42 eV")
-    shows(page, "repeats-drift", "the first 2 are still good")
+    shows(page, "repeats-drift", "from scan 11 to the last")
+    shows(page, "repeats-drift", "up to scan 12 they are still good")
     shows(page, "repeats", "scan 12 ▲ does not agree with the others, left out of the merge")
     page.wait_for_selector("[data-testid=repeats-plot] canvas")
 

@@ -202,19 +202,15 @@ def outlier(stack: Stack, trend: Drift | None = None) -> Outlier | None:
     Parameters
     ----------
     stack
-        Two repeats or more; of two the later one is named.
+        Repeats; of fewer than three none can be told to be the wrong one.
     trend
         A drift found before, which is taken out first: its ends are not outliers.
     """
-    n = len(stack.mu)
-    if n < 2:
+    if len(stack.mu) < 3:
         return None
     mu, expected = _comparable(stack)
     if trend is not None:
         mu = _without_trend(mu)
-    if n == 2:
-        distance, usual = float(rms(mu[1] - mu[0])), float(np.sqrt((expected**2).sum()))
-        return _judged(1, distance, usual)
     distances = _from_others(mu)
     worst = int(np.argmax(distances))
     usual = float(np.median(_from_others(np.delete(mu, worst, axis=0))))
@@ -225,16 +221,20 @@ def outlier(stack: Stack, trend: Drift | None = None) -> Outlier | None:
 def scatter(stack: Stack) -> float | None:
     """Return how many times more than noise explains the repeats differ; None if they do not.
 
-    Where none is odd, since half of them are of another kind, or each is.
+    Where none is odd, since half of them are of another kind, or each is, or there are but two.
 
     Parameters
     ----------
     stack
         Repeats without odd ones and without a drift.
     """
-    if len(stack.mu) < 3:
+    if len(stack.mu) < 2:
         return None
     mu, expected = _comparable(stack)
+    if len(mu) == 2:
+        usual = float(np.sqrt((expected**2).sum()))
+        two = _judged(1, float(rms(mu[1] - mu[0])), usual)
+        return None if two is None else two.times
     distances = _from_others(mu)
     times = distances / _between(expected)
     apart = (times > _OUTLYING) & (distances > _MATTERS)

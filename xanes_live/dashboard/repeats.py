@@ -35,6 +35,7 @@ def repeats(value: object) -> dict[str, Any] | None:
     return {
         "n": integer(section.get("n")) or len(of),
         "of": of,
+        "from_first": section.get("from_first") is not False,
         "drift": _drift(mapping(section.get("drift"))),
         "outlier": integer(mapping(section.get("outlier")).get("position")),
         "merged": _merged(mapping(section.get("merged"))),
@@ -49,6 +50,7 @@ def _repeat(repeat: Mapping[str, Any]) -> dict[str, Any]:
         "scan_id": integer(repeat.get("scan_id")),
         "index": integer(repeat.get("index")) or 0,
         "used": repeat.get("used") is not False,
+        "why": text(repeat.get("why"), 20),
     }
 
 

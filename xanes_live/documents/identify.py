@@ -16,7 +16,7 @@ from xanes_live.documents.channels import Roles
 from xanes_live.documents.external import read_external
 from xanes_live.documents.leaves import number_of, sample
 from xanes_live.documents.names import channel_points, energy_points
-from xanes_live.documents.reading import Reading, dark, read, sweeps, uneven
+from xanes_live.documents.reading import Reading, dark, of_places, read, sweeps, uneven
 from xanes_live.documents.run import Problem, ProblemKind, RunRecord, announced_events
 from xanes_live.domain import Channels, Declined, Flag, Scan
 from xanes_live.edges import Edge
@@ -89,6 +89,7 @@ def _scan(
         metadata=context.start,
         source=record.source,
         flags=tuple(dict.fromkeys(_flags(record, reading))),
+        places=len(channels) > 1 and of_places(reading, context),
     )
 
 

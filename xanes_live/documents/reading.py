@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +109,23 @@ def sweeps(reading: Reading, context: Context) -> tuple[Channels, ...]:
             cut = {key: column[..., :n] for key, column in columns.items()}
             found += [_channels(energy[p], cut, roles, p) for p in split(energy[:n])]
     return tuple(found[:_MAX_SWEEPS])
+
+
+def of_places(reading: Reading, context: Context) -> bool:
+    """Whether the sweeps are places of a map: one axis of a grid is the energy, another is not."""
+    axis = reading.axis
+    if axis is None or axis.energy.ndim != 1:
+        return False
+    return bool(_grid(axis.energy, context)) or _is_line_by_line(axis.energy.size, context)
+
+
+def _is_line_by_line(points: int, context: Context) -> bool:
+    """Whether a second motor stands still while the energy, the fast axis, is scanned."""
+    shape, motors = context.start.get("shape"), context.start.get("motors")
+    if not isinstance(shape, list | tuple) or not all(isinstance(n, int) for n in shape):
+        return False
+    several = isinstance(motors, list | tuple) and len(motors) == len(shape)
+    return several and sum(n > 1 for n in shape) > 1 and points <= prod(shape)
 
 
 def uneven(reading: Reading) -> int:

@@ -61,6 +61,9 @@ class Scan:
     source: str = ""
     """Where the documents came from: 'live', 'replay', a file name."""
     flags: tuple[Flag, ...] = ()
+    places: bool = False
+    """Whether the sweeps are places of a map, or other settings of a second axis of the scan, and
+    so no repeats of each other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from xanes_live.domain.predicted import FirstShell
 from xanes_live.domain.words import Array, Flag
@@ -23,7 +24,8 @@ class Drift:
     chance: float
     """Probability of a drift as large in repeats that do not drift."""
     keep: int
-    """How many repeats, from the first, have not drifted enough to do harm."""
+    """How many repeats, from the first, have not drifted enough to do harm; those that were left
+    out beforehand are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Repeat:
     """Which sweep of the run."""
     used: bool = True
     """Whether it is part of the merge."""
+    why: str = ""
+    """Why it is not: 'short', 'coarse', 'odd', 'drift', or 'two' that do not agree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +79,14 @@ class Repeats:
     outlier: Outlier | None
     """The present run's if it has one, else the worst; further ones are not `used` either."""
     merged: MergedRepeats | None
+    """None where there are but two and they do not agree."""
     one_more_narrows_by: float | None
     """By how much another repeat would narrow the half-width of the interval of the merge, Å."""
     advice: str = ""
     """The same in a sentence."""
     flags: tuple[Flag, ...] = ()
-    """What the present run is flagged with."""
+    """What all sweeps of the present run are flagged with."""
+    own: Mapping[int, Flag] = field(default_factory=dict)
+    """What single sweeps of the present run are flagged with, by their index."""
+    from_first: bool = True
+    """Whether `of` begins with the first of the series; else it has outgrown what is compared."""

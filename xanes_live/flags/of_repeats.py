@@ -10,7 +10,7 @@ REPEATS = (
         WARNING,
         "the repeats drift: {what} by {change} over {count} repeats ({chance})",
         "The beam changes the sample, or it dries, melts, moves or reacts; or the energies drift.",
-        "Use the first repeats only: {keep}. Attenuate or defocus the beam, or move the sample.",
+        "Use {keep}. Attenuate or defocus the beam, or move the sample.",
     ),
     FlagKind(
         "energy_drifts",
@@ -22,9 +22,18 @@ REPEATS = (
     FlagKind(
         "repeat_disagrees",
         WARNING,
-        "repeat {which} does not agree with the other {others}: {times:.1f} times their scatter",
+        "{which} does not agree with the other {others}: {times:.1f} times their scatter",
         "The sample or the beam moved, a glitch, a bubble, or another sample.",
         "Leave it out of the merge; look at its channels.",
+    ),
+    FlagKind(
+        "two_repeats_disagree",
+        WARNING,
+        "the two repeats, {first} and {second}, do not agree: {times:.1f} times what their noise "
+        "explains; one of them is wrong",
+        "The sample or the beam moved, a glitch, a bubble, or another sample; which of them was "
+        "spoiled cannot be told from two.",
+        "Take a third repeat; look at the channels of both.",
     ),
     FlagKind(
         "repeats_scatter",

@@ -19,18 +19,21 @@ def repeats_section(repeats: Repeats | None) -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        `n` repeats; `of`: uid, scan_id, index (which sweep) and whether it was `used` for the
-        merge, in the order they were taken; `scan_ids` without repetition; `drift`; `outlier`;
-        `merged` (energy in eV, mu, sigma, first_shell in Å); `one_more_narrows_by` (Å); `advice`.
+        `n` repeats; `of`: uid, scan_id, index (which sweep), whether it was `used` for the
+        merge and `why` not, in the order they were taken; `from_first`, whether these begin with
+        the first of the series; `scan_ids` without repetition; `drift`; `outlier`; `merged`
+        (energy in eV, mu, sigma, first_shell in Å); `one_more_narrows_by` (Å); `advice`.
     """
     if repeats is None:
         return None
     of = [
-        {"uid": r.uid, "scan_id": r.scan_id, "index": r.index, "used": r.used} for r in repeats.of
+        {"uid": r.uid, "scan_id": r.scan_id, "index": r.index, "used": r.used, "why": r.why}
+        for r in repeats.of
     ]
     return {
         "n": len(of),
         "of": of,
+        "from_first": repeats.from_first,
         "scan_ids": list(dict.fromkeys(r["scan_id"] for r in of if r["scan_id"] is not None)),
         "drift": _drift(repeats.drift),
         "outlier": _outlier(repeats.outlier),

@@ -15,6 +15,8 @@ from xanes_live.reduction.resample import resample_array
 ALIKE = 1.6
 """Noise is known from a few dozen points: repeats whose noise is not further than this factor from
 the usual count alike."""
+NEAR = (-30.0, 80.0)
+"""Where the structure is that steps must be fine for, eV from e0."""
 QUIET = frozenset({"channel_frozen", "channel_saturated"})
 """Flags of spectra with less noise than a good one has."""
 
@@ -52,26 +54,49 @@ class Stacked:
 
 
 def stack(spectra: Sequence[NormalisedSpectrum]) -> Stacked:
-    """Bring spectra to the energies of the first that all of them cover.
+    """Bring spectra to the energies of the finest that all of them cover.
 
     Parameters
     ----------
     spectra
-        At least one; each is taken to the first one's energies, averaged where it is denser.
+        At least one; each is taken to the energies of the one with the most points near the edge,
+        the first of those where several have as many.
 
     Raises
     ------
     ValueError
         If there are none, or they have fewer than two energies in common.
     """
+    return _on_energies(spectra, _common(spectra)[-1])
+
+
+def _common(spectra: Sequence[NormalisedSpectrum]) -> list[Array]:
+    """Return the energies of each that all of them cover, from the coarsest to the finest.
+
+    Errors are those of :func:`stack`.
+    """
     if not spectra:
         raise ValueError("nothing to merge")
     low = max(float(s.energy[0]) for s in spectra)
     high = min(float(s.energy[-1]) for s in spectra)
-    energy = spectra[0].energy
-    energy = energy[(energy >= low) & (energy <= high)]
-    if energy.size < 2:
+    inside = [s.energy[(s.energy >= low) & (s.energy <= high)] for s in spectra]
+    near = spectra[0].e0 + np.array(NEAR)
+    # the first of equals comes last
+    order = sorted(
+        (i for i, energy in enumerate(inside) if energy.size > 1),
+        key=lambda i: (_within(inside[i], near), inside[i].size, -i),
+    )
+    if not order:
         raise ValueError("the spectra have no energies in common")
+    return [inside[i] for i in order]
+
+
+def _within(energy: Array, limits: Array) -> int:
+    return int(np.count_nonzero((energy > limits[0]) & (energy < limits[1])))
+
+
+def _on_energies(spectra: Sequence[NormalisedSpectrum], energy: Array) -> Stacked:
+    """Take spectra to these energies, averaged where they are denser, else interpolated."""
     return Stacked(
         energy,
         np.stack([_on(s.energy, s.normalised, energy) for s in spectra]),
@@ -80,18 +105,20 @@ def stack(spectra: Sequence[NormalisedSpectrum]) -> Stacked:
 
 
 def merge(spectra: Sequence[NormalisedSpectrum]) -> Merged:
-    """Average normalised spectra on the energies of the first that all of them cover.
+    """Average normalised spectra on the energies of the finest that all of them cover.
 
     The mean is weighted by 1/(noise² + :data:`REPEATABLE`²), so that a noisy repeat does not spoil
-    the others. One whose detector hangs or is clipped is quiet for that reason and counts as much
+    the others; the noise is that on the coarsest energies, since interpolated points have less than
+    was measured. One whose detector hangs or is clipped is quiet for that reason and counts as much
     as the noisiest. σ² = Σ w² (μ − mean)²/(1 − w) is unbiased for weights w that fit the noise, and
     the usual standard error for equal ones.
 
     Parameters and errors are those of :func:`stack`.
     """
-    found = stack(spectra)
+    energies = _common(spectra)
+    found = _on_energies(spectra, energies[-1])
     count = len(spectra)
-    share = _shares(found, spectra)
+    share = _shares(_on_energies(spectra, energies[0]), spectra)
     mean = share @ found.normalised
     if count > 1:
         squares = (found.normalised - mean) ** 2

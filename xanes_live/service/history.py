@@ -19,6 +19,7 @@ from xanes_live.config import ConfidenceConfig
 from xanes_live.domain import Flag, Mode, NormalisedSpectrum, Repeat, Repeats, Result, Severity
 from xanes_live.pipeline import Predictor
 from xanes_live.service.repeats import damped, judge
+from xanes_live.service.repeats_words import Series
 
 MOST = 32
 """Repeats of one sample that are kept, and sweeps of one run that are looked at."""
@@ -57,6 +58,8 @@ class History:
     def __init__(self, config: ConfidenceConfig) -> None:
         self._within = config.repeats_within_s
         self._samples: OrderedDict[_Sample, list[_Kept]] = OrderedDict()
+        self._lost: dict[_Sample, float] = {}
+        """When the last of those runs began that are no longer kept."""
 
     def add(self, result: Result, predictor: Predictor) -> Repeats | None:
         """Remember a result and return what the repeats of its sample say; None if it has none.
@@ -88,11 +91,9 @@ class History:
         sample = _sample(result, own[0].spectrum)
         series = self._remember(sample, own)
         weak = self._damped(sample, own)
-        if len(series) < 2 and not weak:
+        if len(series.of) < 2 and not weak:
             return None
-        of = [kept.repeat for kept in series]
-        spectra = [kept.spectrum for kept in series]
-        repeats = judge(of, spectra, result.scan.uid, predictor)
+        repeats = judge(series, result.scan.uid, predictor)
         return replace(repeats, flags=(*weak, *repeats.flags))
 
     def _damped(self, sample: _Sample, own: list[_Kept]) -> tuple[Flag, ...]:
@@ -108,27 +109,37 @@ class History:
         name = "an earlier run" if last.repeat.scan_id is None else f"run {last.repeat.scan_id}"
         return damped(own[-1].spectrum, last.spectrum, name)
 
-    def _remember(self, sample: _Sample, own: list[_Kept]) -> list[_Kept]:
+    def _remember(self, sample: _Sample, own: list[_Kept]) -> Series:
         """Return the series that ends with the spectra `own`, which are kept."""
         now, uid = own[0].time, own[0].repeat.uid
         known = [k for k in self._samples.pop(sample, []) if k.repeat.uid != uid]
         known = sorted([*known, *own], key=lambda kept: kept.order)
+        lost = self._lost.get(sample)
         if sample.name:
             most = min(MOST, max(2, MOST_POINTS // own[0].spectrum.energy.size))
             self._samples[sample] = known[-most:]
-            self._forget()
+            if known[:-most]:
+                self._lost[sample] = known[-most - 1].time
+            self._forget(now)
         before = [k for k in known if k.order < own[0].order] if sample.name else []
-        return [*_unbroken(before, now, self._within), *own][-MOST:]
+        series = [*_unbroken(before, now, self._within), *own]
+        begun = lost is None or series[0].time - lost > self._within
+        kept = series[-MOST:]
+        of, spectra = [k.repeat for k in kept], [k.spectrum for k in kept]
+        return Series(of, spectra, begun and len(series) <= MOST)
 
-    def _forget(self) -> None:
+    def _forget(self, now: float) -> None:
         """Forget the samples not measured for longest while too much is kept."""
         sizes = {
             sample: sum(kept.spectrum.energy.size for kept in series)
             for sample, series in self._samples.items()
         }
         while sum(sizes.values()) > MOST_POINTS and len(sizes) > 1:
-            oldest, _ = self._samples.popitem(last=False)
+            oldest, series = self._samples.popitem(last=False)
+            self._lost[oldest] = series[-1].time
             del sizes[oldest]
+        # what is longer ago than a pause that ends a series matters no more
+        self._lost = {s: at for s, at in self._lost.items() if now - at <= self._within}
 
 
 def _sample(result: Result, spectrum: NormalisedSpectrum) -> _Sample:
@@ -139,8 +150,12 @@ def _sample(result: Result, spectrum: NormalisedSpectrum) -> _Sample:
 
 
 def _usable(result: Result) -> list[_Kept]:
-    """Return the spectra of a run that may be merged, evenly chosen where there are very many."""
-    if any(flag.severity is Severity.ERROR for flag in result.scan.flags):
+    """Return the spectra of a run that may be merged, evenly chosen where there are very many.
+
+    Places of a map are no repeats, of each other or of another run: what changes from one to the
+    next is no drift, and their mean is that of no place.
+    """
+    if result.scan.places or any(flag.severity is Severity.ERROR for flag in result.scan.flags):
         return []
     good = [
         _Kept(

@@ -27,27 +27,28 @@ from xanes_live.domain import (
     MergedRepeats,
     NormalisedSpectrum,
     Outlier,
-    Repeat,
     Repeats,
     Result,
     Severity,
     SpectrumResult,
 )
-from xanes_live.edges import edge_energy
 from xanes_live.flags import by_importance, make
 from xanes_live.pipeline import Predictor, judge_of
 from xanes_live.reduction import Merged, merge, resample_array, stack
 from xanes_live.reduction.absorption import DAMPED, damping
-from xanes_live.reduction.align import foil_energy
 from xanes_live.reduction.doubt import alternatives
 from xanes_live.reduction.uncertainty import range_errors, step_noise
+from xanes_live.service.repeats_words import (
+    WORTH,
+    Series,
+    advice,
+    disagreeing,
+    drifting,
+    scattering,
+)
 
 PAIRS = 4
 """Pairs of noise with which the merge is predicted."""
-WORTH = 0.005
-"""Narrowing of the half-width that is worth another repeat, Å."""
-_FOIL_SHARE = 0.6
-"""Share of an edge's drift from which the foil's explains it."""
 
 
 def damped(
@@ -68,14 +69,12 @@ def damped(
     return (make("over_absorption", reason=reason),)
 
 
-def judge(
-    of: Sequence[Repeat], spectra: Sequence[NormalisedSpectrum], uid: str, predictor: Predictor
-) -> Repeats:
+def judge(series: Series, uid: str, predictor: Predictor) -> Repeats:
     """Judge a series of repeats that ends with those of run `uid`.
 
     Parameters
     ----------
-    of, spectra
+    series
         Which they are and what was measured, in the order they were taken.
     uid
         The present run; only what concerns it is flagged.
@@ -87,24 +86,52 @@ def judge(
     ValueError
         If the spectra have no energies in common.
     """
-    together = _on_grid(spectra)
-    trend, odd = _compared(together)
-    used = _used(len(of), trend, {*(one.position for one in odd), *_short(spectra, predictor)})
-    kept = [spectra[i] for i in used]
-    said, gain = _predicted(merge(kept), kept, predictor)
-    of = tuple(replace(repeat, used=position in used) for position, repeat in enumerate(of))
-    present = {position for position, repeat in enumerate(of) if repeat.uid == uid}
-    named = next((one for one in odd if one.position in present), None)
-    others = len(of) - max(len(odd), 1)
-    apart = _apart(together.take(used)) if trend is None else None
-    flags = (*_drifting(trend, spectra), *_disagreeing(named, others))
-    if apart is not None:
-        flags = (*flags, make("repeats_scatter", times=apart))
-    half = _half_width(said)
+    why = _unfit(series.spectra, predictor)
+    fit = [i for i in range(len(series.of)) if i not in why]
+    compared = series.take(fit)
+    trend, odd, apart, good = _agreement(_on_grid(compared.spectra))
+    why |= {fit[i]: reason for i, reason in _left_out(len(fit), trend, odd, good).items()}
+    used = [i for i in range(len(series.of)) if i not in why]
+    said, gain = _predicted([series.spectra[i] for i in used], predictor)
+    flags = (*drifting(trend, compared), *scattering(apart, compared))
     if trend is None and apart is None and gain is not None and gain >= WORTH:
-        flags = (*flags, make("more_repeats_help", by=gain, half=half))
-    first = odd[0] if odd else None
-    return Repeats(of, trend, named or first, said, gain, _advice(trend, apart, gain), flags)
+        flags = (*flags, make("more_repeats_help", by=gain, half=_half_width(said)))
+    # positions among all, not among those compared
+    places = tuple(replace(one, position=fit[one.position]) for one in odd)
+    return Repeats(
+        of=tuple(replace(r, used=i in used, why=why.get(i, "")) for i, r in enumerate(series.of)),
+        drift=None if trend is None else replace(trend, keep=fit[trend.keep - 1] + 1),
+        outlier=min(places, key=lambda one: series.of[one.position].uid != uid, default=None),
+        merged=said,
+        one_more_narrows_by=gain,
+        advice=advice(trend, apart, gain, len(fit)),
+        flags=flags,
+        own=disagreeing(places, series, uid, len(fit) - len(odd)),
+        from_first=series.from_first,
+    )
+
+
+def _agreement(
+    together: Stack,
+) -> tuple[Drift | None, tuple[Outlier, ...], float | None, list[int]]:
+    """Return drift, odd ones, how far the others are apart, and which may be merged.
+
+    Of two that do not agree one is wrong: neither it nor the mean may be taken for the sample.
+    """
+    trend, odd = _compared(together)
+    agreeing = [i for i in range(len(together.mu)) if i not in {one.position for one in odd}]
+    good = [i for i in agreeing if trend is None or i < trend.keep] or agreeing[:1]
+    apart = _apart(together.take(good)) if trend is None else None
+    return trend, odd, apart, [] if apart is not None and len(together.mu) == 2 else good
+
+
+def _left_out(
+    count: int, trend: Drift | None, odd: Sequence[Outlier], good: Sequence[int]
+) -> dict[int, str]:
+    """Return why those that were compared are not merged."""
+    other = "two" if trend is None else "drift"
+    positions = {one.position for one in odd}
+    return {i: "odd" if i in positions else other for i in range(count) if i not in good}
 
 
 def _apart(merged: Stack) -> float | None:
@@ -157,25 +184,26 @@ def _counted_with(trend: Drift | None, left_out: int) -> Drift | None:
     return replace(trend, keep=trend.keep + 1)
 
 
-def _short(spectra: Sequence[NormalisedSpectrum], predictor: Predictor) -> set[int]:
-    """Return the repeats that do not reach over the model's energies, if any does.
+def _unfit(spectra: Sequence[NormalisedSpectrum], predictor: Predictor) -> dict[int, str]:
+    """Return which repeats are short or coarse, where any others remain.
 
-    Merged are only energies that all have: an interrupted repeat would cut the merge short.
+    An interrupted repeat would cut comparison and merge short, which are of energies that all
+    have; a quick scan with wide steps would blur them.
     """
     low, high = float(predictor.energy[0]), float(predictor.energy[-1])
-    short = {i for i, s in enumerate(spectra) if s.energy[0] > low or s.energy[-1] < high}
-    return short if len(short) < len(spectra) else set()
-
-
-def _used(n: int, trend: Drift | None, left_out: set[int]) -> list[int]:
-    kept = range(n if trend is None else trend.keep)
-    return [i for i in kept if i not in left_out] or [0]
+    short = {i: "short" for i, s in enumerate(spectra) if s.energy[0] > low or s.energy[-1] < high}
+    wide = [any(flag.code == "coarse_grid" for flag in s.flags) for s in spectra]
+    coarse = {i: "coarse" for i in range(len(spectra)) if wide[i]}
+    return next((bad for bad in (coarse | short, short) if len(bad) < len(spectra)), {})
 
 
 def _predicted(
-    merged: Merged, of: Sequence[NormalisedSpectrum], predictor: Predictor
-) -> tuple[MergedRepeats, float | None]:
+    of: Sequence[NormalisedSpectrum], predictor: Predictor
+) -> tuple[MergedRepeats | None, float | None]:
     """Predict the merge, bare and with noise; return also what one more repeat would bring."""
+    if not of:
+        return None, None
+    merged = merge(of)
     shell, by_noise = _shell_and_noise(merged, of, predictor)
     made = MergedRepeats(
         merged.energy, merged.normalised, merged.sigma, merged.count, shell, by_noise
@@ -214,96 +242,39 @@ def _shell_and_noise(
 
 
 def _as_first(merged: Merged, first: NormalisedSpectrum) -> NormalisedSpectrum:
-    """Return the merge as a spectrum with edge step and ranges of the first, on its energies."""
-    inside = np.isin(first.energy, merged.energy)
+    """Return the merge as a spectrum with edge step and ranges of the first."""
+    curves = {
+        name: np.interp(merged.energy, first.energy, getattr(first, name))
+        for name in ("mu", "pre_edge", "post_edge")
+    }
     return replace(
         first,
         energy=merged.energy,
-        mu=first.mu[inside],
         normalised=merged.normalised,
         flattened=merged.flattened,
-        pre_edge=first.pre_edge[inside],
-        post_edge=first.post_edge[inside],
+        **curves,
     )
 
 
-def _half_width(merged: MergedRepeats) -> float:
+def _half_width(merged: MergedRepeats | None) -> float:
     """Return the half-width of the 95 % interval of the merge, its noise included, Å."""
-    shell = merged.first_shell
-    if shell is None:
+    shell = merged.first_shell if merged is not None else None
+    if merged is None or shell is None:
         return float("nan")
     return with_noise((shell.high - shell.low) / 2.0, merged.noise or 0.0)
 
 
-def _drifting(trend: Drift | None, spectra: Sequence[NormalisedSpectrum]) -> tuple[Flag, ...]:
-    if trend is None:
-        return ()
-    count = len(spectra)
-    foil = _foil_moves(spectra) if trend.unit == "eV" else 0.0
-    if foil * np.sign(trend.change) > _FOIL_SHARE * abs(trend.change):
-        return (make("energy_drifts", change=foil, count=count),)
-    chance = "chance below 0.01 %" if trend.chance < 1e-4 else f"chance {trend.chance:.2%}"
-    keep = "the first" if trend.keep == 1 else f"1 to {trend.keep}"
-    change = f"{trend.change:+.2g} {trend.unit}"
-    flag = make("beam_damage", what=trend.measure, change=change, count=count, chance=chance)
-    return (replace(flag, remedy=flag.remedy.format(keep=keep)),)
-
-
-def _foil_moves(spectra: Sequence[NormalisedSpectrum]) -> float:
-    """Return how far the foil's edge moves from the first repeat to the last, eV; 0 if unknown."""
-    places = []
-    for spectrum in (spectra[0], spectra[-1]):
-        source = spectrum.spectrum
-        if source.reference is None:
-            return 0.0
-        try:
-            tabulated = edge_energy(source.element, source.edge)
-        except KeyError:
-            return 0.0
-        place = foil_energy(spectrum.energy, source.reference, tabulated)
-        if isinstance(place, str):
-            return 0.0
-        places.append(place)
-    return places[1] - places[0]
-
-
-def _disagreeing(odd: Outlier | None, others: int) -> tuple[Flag, ...]:
-    """Flag the run the odd repeat belongs to; later ones only leave it out."""
-    if odd is None:
-        return ()
-    them = "one" if others == 1 else others
-    return (make("repeat_disagrees", which=odd.position + 1, others=them, times=odd.times),)
-
-
-def _advice(trend: Drift | None, apart: float | None, gain: float | None) -> str:
-    if trend is not None:
-        return "more repeats of this spot would not help: it changes"
-    if apart is not None:
-        return "more repeats would not help as long as they differ by more than noise"
-    if gain is None:
-        return ""
-    if gain < WORTH:
-        return (
-            "one more repeat would not help: the interval comes from what the model does not know, "
-            "not from noise"
-        )
-    return f"one more repeat would narrow the interval by about {gain:.3f} Å"
-
-
 def joined(result: Result, repeats: Repeats | None) -> Result:
     """Return a result whose spectra carry the flags of the repeats too."""
-    if repeats is None or not repeats.flags:
+    if repeats is None or not (repeats.flags or repeats.own):
         return result
     spectra = tuple(_flagged(spectrum, repeats) for spectrum in result.spectra)
     return replace(result, spectra=spectra)
 
 
 def _flagged(spectrum: SpectrumResult, repeats: Repeats) -> SpectrumResult:
-    flags = repeats.flags
-    odd = repeats.outlier
-    own = next((r for i, r in enumerate(repeats.of) if odd and i == odd.position), None)
-    if own is not None and own.index != spectrum.index:
-        flags = tuple(flag for flag in flags if flag.code != "repeat_disagrees")
+    own = repeats.own.get(spectrum.index)
+    flags = repeats.flags if own is None else (*repeats.flags, own)
     verdict = spectrum.assessment
     colour = verdict.confidence
     if colour is Confidence.GREEN and any(f.severity is Severity.WARNING for f in flags):

@@ -16,6 +16,7 @@ from xanes_live.confidence.history import (
     noise_of_distance,
     outlier,
     rank_correlation,
+    scatter,
     smooth_sigma,
 )
 from xanes_live.reduction import pre_edge
@@ -51,7 +52,7 @@ def test_repeats_of_a_sample_that_keeps_still_are_left_alone(n, noise):
     alarms = [
         stack
         for seed in range(60)
-        if drift(stack := series(n, seed, noise=noise)) or outlier(stack)
+        if drift(stack := series(n, seed, noise=noise)) or outlier(stack) or scatter(stack)
     ]
     assert len(alarms) <= 1
 
@@ -96,11 +97,15 @@ def test_another_normalisation_is_no_disagreement():
     assert outlier(Stack(ENERGY, mu, stack.noise, E0)) is None
 
 
-def test_of_two_the_later_one_is_named():
-    found = outlier(series(2, 0, odd=0))
-    assert found is not None
-    assert found.position == 1
+@pytest.mark.parametrize("odd", [0, 1])
+def test_of_two_that_do_not_agree_none_is_blamed(odd):
+    stack = series(2, 0, odd=odd)
+    assert outlier(stack) is None
+    times = scatter(stack)
+    assert times is not None
+    assert times > 3.5
     assert outlier(series(1, 0)) is None
+    assert scatter(series(1, 0)) is None
 
 
 def test_the_ends_of_a_drift_are_no_outliers():

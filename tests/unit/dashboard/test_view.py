@@ -1,5 +1,6 @@
 """What is shown of a result is what was published, and of anything else nothing harmful."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -164,4 +165,11 @@ def test_repeats_are_shown_as_they_were_published():
     }
     np.testing.assert_allclose(shown["merged"]["energy"], energy)
     assert shown["merged"]["shell"]["r"] == shell.r
+    assert shown["from_first"] is True
+    outgrown = dataclasses.replace(
+        said, from_first=False, of=(dataclasses.replace(of[0], why="short"), *of[1:])
+    )
+    shown = view.detail("k", node(made, Config(), outgrown).metadata)["repeats"]
+    assert shown["from_first"] is False
+    assert [r["why"] for r in shown["of"]] == ["short", "", ""]
     assert view.detail("k", node(made, Config()).metadata)["repeats"] is None

@@ -709,6 +709,16 @@ def test_a_grid_with_the_energy_as_slow_axis_is_one_spectrum_a_place(snaking):
     result = scan(runs.documents(columns, start))
     assert len(result.sweeps) == places
     assert_channels(result.sweeps[1], "i0 it", energy, values[1])
+    assert result.places
+
+
+@pytest.mark.parametrize("motors", [["sample_x", "energy"], ["energy"]])
+def test_only_lines_of_a_map_are_places_and_the_same_scan_again_is_a_repeat(motors):
+    columns = {"energy": np.tile(E, 3), **{k: np.tile(VALUES[k], 3) for k in ("i0", "it")}}
+    shape = [3, len(E)][-len(motors) :]
+    result = scan(runs.documents(columns, {**runs.FE, "shape": shape, "motors": motors}))
+    assert len(result.sweeps) == 3
+    assert result.places == (len(motors) == 2)
 
 
 def test_waveforms_of_a_chamber_are_averaged():

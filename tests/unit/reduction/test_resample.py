@@ -286,6 +286,21 @@ def test_noise_is_compared_on_common_energies():
     assert merged.share[2] > 0.25
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_coarse_repeat_does_not_set_the_grid_of_the_others(order):
+    """The merge has the finest energies there are, and what is interpolated gains no weight."""
+    fine, second = repeats(2, noise=0.01)
+    kept = fine.energy[::4]
+    curves = {
+        name: getattr(second, name)[::4]
+        for name in ("normalised", "flattened", "mu", "pre_edge", "post_edge")
+    }
+    coarse = replace(second, energy=kept, **curves)
+    merged = merge([coarse, fine, fine][::order])
+    np.testing.assert_array_equal(merged.energy, fine.energy[fine.energy <= kept[-1]])
+    assert merged.share[[0, -1][order < 0]] < 0.4
+
+
 def test_repeats_on_other_grids_and_ranges_merge_on_what_they_share():
     first, second = repeats(2, noise=0.0)
     keep = (second.energy > 7000.0) & (second.energy < 7500.0)

@@ -13,7 +13,7 @@ from tests import factories, spoil
 from xanes_live.confidence.history import scatter
 from xanes_live.config import ConfidenceConfig, Config
 from xanes_live.demo import samples
-from xanes_live.domain import Confidence, FirstShell, Mode
+from xanes_live.domain import Confidence, FirstShell, Mode, Repeat, Severity
 from xanes_live.publish.document import node
 from xanes_live.reduction import normalise, spectra_from_scan
 from xanes_live.reduction.doubt import LEARNT
@@ -21,6 +21,7 @@ from xanes_live.service import history as module
 from xanes_live.service import repeats as judging
 from xanes_live.service.history import History
 from xanes_live.service.repeats import joined
+from xanes_live.service.repeats_words import Series
 
 CONFIG = ConfidenceConfig(repeats_within_s=3600.0)
 
@@ -161,6 +162,15 @@ def test_sweeps_of_one_run_are_repeats_even_without_a_name():
     assert [(r.scan_id, r.index) for r in repeats.of] == [(5, 0), (5, 1), (5, 2)]
 
 
+def test_places_of_a_map_are_no_repeats():
+    gradient = run(1, n=6, reduced=0.2, places=True)
+    assert add_all([gradient, run(2), replace(gradient, scan=replace(gradient.scan, uid="b"))]) == [
+        None,
+        None,
+        None,
+    ]
+
+
 def test_a_replay_in_order_gives_the_same():
     runs = [run(i, change=0.01 * (i == 3)) for i in range(6)]
     first, again = add_all(runs), add_all(runs)
@@ -179,24 +189,29 @@ def test_a_drift_is_flagged_and_merges_the_first_repeats_only():
     (flag,) = repeats.flags
     assert flag.code == "beam_damage"
     assert "over 6 repeats" in flag.message
-    assert "{" not in flag.remedy
+    last = (
+        f"up to scan 1 sweep {repeats.drift.keep}." if repeats.drift.keep > 1 else "scan 1 sweep 1."
+    )
+    assert last in flag.remedy
     assert [r.used for r in repeats.of] == [i < repeats.drift.keep for i in range(6)]
     assert "would not help" in repeats.advice
 
 
 def test_an_odd_run_is_flagged_when_it_comes_and_left_out_later():
     found = add_all([run(i, change=0.2 * (i == 3)) for i in range(6)])
-    assert [f.code for f in found[3].flags] == ["repeat_disagrees"]
-    assert "repeat 4" in found[3].flags[0].message
+    assert found[3].flags == ()
+    assert found[3].own[0].code == "repeat_disagrees"
+    assert found[3].own[0].message.startswith("scan 3 does not agree with the other 3:")
     assert found[5].outlier.position == 3
     assert found[5].flags == ()
+    assert found[5].own == {}
     assert [r.used for r in found[5].of] == [True, True, True, False, True, True]
+    assert found[5].of[3].why == "odd"
 
 
 def test_a_second_odd_run_is_flagged_and_left_out_too():
     found = add_all([run(i, change=0.2 * (i == 2) + 0.3 * (i == 5)) for i in range(7)])
-    assert [f.code for f in found[5].flags] == ["repeat_disagrees"]
-    assert "repeat 6" in found[5].flags[0].message
+    assert found[5].own[0].message.startswith("scan 5 does not agree with the other 4:")
     assert [r.used for r in found[6].of] == [i not in (2, 5) for i in range(7)]
 
 
@@ -234,6 +249,124 @@ def test_a_short_repeat_does_not_cut_the_merge_short():
     assert [r.used for r in repeats.of] == [True, True, False, True]
     assert repeats.merged.energy[-1] > Linear.energy[-1]
     *_, alone = add_all([short, replace(short, scan=replace(short.scan, uid="b", time=1200.0))])
+    assert [r.used for r in alone.of] == [True, True]
+
+
+def cut(result, above):
+    """Return the run without what lies above an energy, eV."""
+    names = ("energy", "mu", "normalised", "flattened", "pre_edge", "post_edge")
+    spectra = []
+    for made in result.spectra:
+        old = made.normalised
+        kept = old.energy < above
+        curves = {name: getattr(old, name)[kept] for name in names}
+        spectra.append(replace(made, normalised=replace(old, **curves)))
+    return replace(result, spectra=tuple(spectra))
+
+
+def test_a_bad_scan_that_was_stopped_is_not_held_against_the_good_one_that_follows():
+    stopped = cut(run(0, change=0.3), factories.E0 + 30.0)
+    _, repeats = add_all([stopped, run(1)])
+    assert [(r.used, r.why) for r in repeats.of] == [(False, "short"), (True, "")]
+    assert repeats.outlier is None
+    assert [f.code for f in repeats.flags if f.severity is Severity.WARNING] == []
+    assert repeats.merged.energy[-1] > Linear.energy[-1]
+
+
+def test_of_two_that_do_not_agree_none_is_blamed_and_none_is_merged():
+    results = [run(0, change=0.3), run(1)]
+    _, repeats = add_all(results)
+    (flag,) = repeats.flags
+    assert flag.code == "two_repeats_disagree"
+    assert "scan 0 and scan 1, do not agree" in flag.message
+    assert "third" in flag.remedy
+    assert repeats.merged is None
+    assert repeats.outlier is None
+    assert [(r.used, r.why) for r in repeats.of] == [(False, "two")] * 2
+    assert "third repeat" in repeats.advice
+    said = node(results[1], Config(), repeats).metadata["repeats"]
+    assert said["merged"] is None
+
+
+def test_a_short_repeat_does_not_hide_where_the_others_differ():
+    """What sets one apart lies above the end of the short one."""
+
+    def late(result):
+        (made,) = result.spectra
+        old = made.normalised
+        mu = old.flattened + 0.3 * np.exp(-(((old.energy - 7165.0) / 8.0) ** 2))
+        curves = replace(old, normalised=mu, flattened=mu)
+        return replace(result, spectra=(replace(made, normalised=curves),))
+
+    short = cut(run(0), factories.E0 + 35.0)
+    *_, repeats = add_all([short, run(1), run(2), late(run(3)), run(4)])
+    assert [r.why for r in repeats.of] == ["short", "", "", "odd", ""]
+    assert repeats.outlier.position == 3
+
+
+def test_sweeps_are_named_by_scan_and_sweep():
+    result = run(1, n=100)
+    kept = np.linspace(0, 99, module.MOST).round().astype(int)[[6, 20]]
+    spectra = list(result.spectra)
+    for index in kept:
+        old = spectra[index].normalised
+        mu = old.flattened + 0.2 * np.exp(-(((old.energy - 7125.0) / 8.0) ** 2))
+        spectra[index] = replace(
+            spectra[index], normalised=replace(old, normalised=mu, flattened=mu)
+        )
+    result = replace(result, spectra=tuple(spectra))
+    (repeats,) = add_all([result])
+    assert sorted(repeats.own) == list(kept)
+    for index, flag in repeats.own.items():
+        assert flag.message.startswith(f"scan 1 sweep {index + 1} does not agree with the other 30")
+    amber = [s.index for s in joined(result, repeats).spectra if s.assessment.flags]
+    assert amber == list(kept)
+
+
+def test_a_scan_without_a_number_is_named_by_its_uid():
+    series = Series([Repeat("3d1f8a52-6c1e", None, 0), Repeat("b", 7, 0)], [])
+    assert [series.name(i) for i in (0, 1)] == ["scan 3d1f8a52", "scan 7"]
+
+
+def test_a_series_that_outgrew_what_is_kept_says_so(monkeypatch):
+    monkeypatch.setattr(module, "MOST", 6)
+    drifting = [run(i, change=-0.03 * i) for i in range(9)]
+    found = [r for r in add_all(drifting) if r is not None]
+    assert [r.from_first for r in found] == [True] * 5 + [False] * 3
+    early = next(f for f in found[4].flags if f.code == "beam_damage")
+    assert "over 6 repeats" in early.message
+    assert "the first repeats only, up to scan" in early.remedy or "scan 0." in early.remedy
+    late = next(f for f in found[-1].flags if f.code == "beam_damage")
+    assert "over the last 6 repeats" in late.message
+    assert "begins with scan 3" in late.remedy
+    assert node(drifting[-1], Config(), found[-1]).metadata["repeats"]["from_first"] is False
+
+
+def test_after_a_pause_a_series_begins_anew(monkeypatch):
+    monkeypatch.setattr(module, "MOST", 3)
+    runs = [run(i) for i in range(5)] + [run(i, at=1e5 + 60.0 * i) for i in range(5, 7)]
+    found = add_all(runs)
+    assert [found[4].from_first, found[6].from_first] == [False, True]
+
+
+def thinned(result, every):
+    """Return the run with every n-th point, flagged as coarse."""
+    names = ("energy", "mu", "normalised", "flattened", "pre_edge", "post_edge")
+    spectra = []
+    for made in result.spectra:
+        old = made.normalised
+        curves = {name: getattr(old, name)[::every] for name in names}
+        spectra.append(
+            replace(made, normalised=replace(old, **curves, flags=(factories.flag("coarse_grid"),)))
+        )
+    return replace(result, spectra=tuple(spectra))
+
+
+def test_a_coarse_first_repeat_neither_joins_nor_sets_the_grid_of_the_merge():
+    *_, repeats = add_all([thinned(run(0), 3), run(1), run(2)])
+    assert [r.used for r in repeats.of] == [False, True, True]
+    assert repeats.merged.energy.size == 245
+    *_, alone = add_all([thinned(run(i), 3) for i in range(2)])
     assert [r.used for r in alone.of] == [True, True]
 
 
@@ -430,7 +563,8 @@ def test_the_document_tells_of_the_repeats():
     said = node(results[2], Config(), repeats).metadata["repeats"]
     assert said["n"] == 3
     assert said["scan_ids"] == [0, 1, 2]
-    assert said["of"][1] == {"uid": "run-1", "scan_id": 1, "index": 0, "used": True}
+    assert said["of"][1] == {"uid": "run-1", "scan_id": 1, "index": 0, "used": True, "why": ""}
+    assert said["from_first"] is True
     assert said["drift"] is None
     assert said["outlier"] is None
     merged = said["merged"]
