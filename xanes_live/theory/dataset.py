@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from xanes_live.theory.feff_run import feff_directory
 from xanes_live.theory.store import Record
 from xanes_live.theory.structures import CUT
 from xanes_live.theory.tasks import Settings, Task, run_task
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["Progress", "build", "consolidate", "export_npz"]
 
@@ -259,13 +262,24 @@ def _cluster(address: str) -> Crews:
         with client:
             executor = client.get_executor(pure=False)
             try:
-                yield Crew(executor, lambda: _threads(client.nthreads()), (KilledWorker,))
+                yield Crew(executor, _threads_of(client), (KilledWorker,))
             finally:
                 executor.shutdown(wait=False)
 
     return crew
 
 
-def _threads(workers: Mapping[str, int]) -> int:
-    """Return the threads of all workers of a cluster, one where they have yet to come."""
-    return max(1, sum(workers.values()))
+def _threads_of(client: Client) -> Callable[[], int]:
+    """Return what counts the threads of all workers, as one where they have yet to come.
+
+    A scheduler too busy to answer leaves it at what it said before.
+    """
+    last = 1
+
+    def count() -> int:
+        nonlocal last
+        with suppress(OSError):
+            last = max(1, sum(client.nthreads().values()))
+        return last
+
+    return count
