@@ -53,6 +53,9 @@ EVIDENCE = {
             "mu": (1.0 + BUMP).tolist(),
             "sigma": np.full(ENERGY.size, 0.01).tolist(),
             "first_shell": {"r": 2.01, "low": 1.96, "high": 2.06, "noise": 0.004},
+            "probability": 0.896,
+            "confidence": "amber",
+            "flag_codes": ["first_shell_uncertain", "novel"],
         },
         "one_more_narrows_by": 0.012,
         "advice": "One more repeat would narrow the interval by about 0.01 Å.",
@@ -73,7 +76,8 @@ def page(local, look):
 def test_the_likeliest_other_distance_stands_beside_the_probability(page):
     shows(
         page, "probability",
-        "right within 0.1 Å with probability 55 %; the network by itself gives 2.35 Å 31 %",
+        "right within 0.1 Å with probability 55 %; next likeliest 2.35 Å "
+        "(the network's own, uncalibrated share: 31 %, not to be added to the former)",
     )  # fmt: skip
 
 
@@ -117,6 +121,9 @@ def test_repeats_say_what_was_merged_and_what_drifts(page):
     page.get_by_test_id("tab-repeats").click()
     shows(page, "repeats", "narrow the interval by about 0.01 Å")
     shows(page, "repeats-merged", "2 repeats merged: 2.01 Å, 95 % between 1.96–2.06 Å")
+    shows(page, "repeats-merged", "with the noise of the merge, by itself σ = 0.004 Å")
+    shows(page, "repeats-merged", "▲ amber Right within 0.1 Å with probability 89 %")
+    shows(page, "repeats-merged", "first shell uncertain, novel")
     shows(page, "repeats-drift", "▲ The edge position drifts by −0.42 eV")
     shows(page, "repeats-drift", "from scan 11 to the last")
     shows(page, "repeats-drift", "up to scan 12 they are still good")

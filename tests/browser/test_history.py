@@ -134,6 +134,7 @@ def test_repeats_are_grouped_with_mean_and_scatter(history):
     merges = history.get_by_test_id("group-merge").all_text_contents()
     assert sorted(m.split()[0] for m in merges) == ["2.00", "2.01", "2.02", "2.03"]
     assert all("± 0.000" in m for m in merges)
+    expect(history.get_by_test_id("group").first).to_contain_text("40 of 50 repeats")
     history.get_by_test_id("list").focus()
     history.keyboard.press("Home")
     history.keyboard.press("Space")

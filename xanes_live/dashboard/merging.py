@@ -7,22 +7,50 @@ from typing import Any
 
 import numpy as np
 
-from xanes_live.domain import Array, Mode, NormalisedSpectrum, Spectrum
+from xanes_live.domain import Array, Flag, Mode, NormalisedSpectrum, Severity, Spectrum
 from xanes_live.reduction import merge
 
 
 def merged(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge results as the page has them (:func:`xanes_live.dashboard.view.detail`).
 
+    Red ones are left out of the distance, and of the spectrum where any others remain; of several
+    results of one run the first counts.
+
     Returns
     -------
     dict
-        `count` spectra merged, their `energy` (eV), `normalised`, `flattened` and `sigma`
-        (standard error), and `first_shell`: mean, standard deviation over the repeats and standard
-        error of the mean (Å), of `count` results; None where there is nothing to merge.
+        `spectrum`: `count` spectra merged, their `energy` (eV), `normalised`, `flattened` and
+        `sigma` (standard error); `first_shell`: mean and standard deviation over the repeats (Å),
+        which leaves out the model's own error, of `count` results; each None where there is nothing
+        to merge. `why` there is no mean distance, in words, and how many were `left_out`.
     """
-    spectra = [s for s in map(_spectrum, results) if s is not None]
-    return {"spectrum": _curves(spectra), "first_shell": _shell(results)}
+    single = list({r["raw_uid"] or r["key"]: r for r in reversed(results)}.values())[::-1]
+    good = [r for r in single if r["colour"] != "red"]
+    spectra = [s for s in map(_spectrum, good or single) if s is not None]
+    why = _mixed([r for r in good if r["r"] is not None])
+    return {
+        "spectrum": _curves(spectra),
+        "first_shell": None if why else _shell(good),
+        "why": why,
+        "left_out": len(results) - len(good),
+    }
+
+
+def _mixed(results: Sequence[Mapping[str, Any]]) -> str:
+    """Return why the distances of results cannot be averaged, '' if they can."""
+    kinds = {
+        "edges": ("element", "edge"),
+        "modes": ("mode",),
+        "models": ("model", "model_hash"),
+        "configurations": ("config",),
+    }
+    found = [word for word, names in kinds.items() if len({_of(r, names) for r in results}) > 1]
+    return f"the results are of different {' and '.join(found)}" if found else ""
+
+
+def _of(result: Mapping[str, Any], names: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(result[name] for name in names)
 
 
 def _curves(spectra: Sequence[NormalisedSpectrum]) -> dict[str, Any] | None:
@@ -49,7 +77,6 @@ def _shell(results: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         "count": int(distances.size),
         "mean": float(distances.mean()),
         "spread": spread,
-        "error": None if spread is None else spread / float(np.sqrt(distances.size)),
     }
 
 
@@ -86,4 +113,8 @@ def _normalised(arrays: Mapping[str, Array], result: Mapping[str, Any]) -> Norma
         energy_shift=0.0,
         ranges={},
         spectrum=spectrum,
+        flags=tuple(
+            Flag(flag["code"], Severity(flag["severity"]), flag["message"], flag["remedy"])
+            for flag in result["flags"]
+        ),
     )

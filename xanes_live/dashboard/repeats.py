@@ -17,6 +17,7 @@ from xanes_live.dashboard.safe import (
 )
 
 MAX_REPEATS = 200
+MAX_CODES = 20
 _CURVES = ("energy", "mu", "sigma")
 
 
@@ -69,9 +70,18 @@ def _merged(merged: Mapping[str, Any]) -> dict[str, Any] | None:
     if not merged:
         return None
     curves = {name: curve(merged.get(name)) for name in _CURVES}
+    known = merged.get("confidence")
     same = len({len(c) for c in curves.values()}) == 1 and None not in curves["energy"]
     return {
         "count": integer(merged.get("count")),
         "shell": numbers(merged.get("first_shell")),
+        "probability": _probability(merged.get("probability")),
+        "colour": known if known in ("green", "amber", "red") else "",
+        "codes": [text(code, 40) for code in items(merged.get("flag_codes"), MAX_CODES)],
         **(curves if same else {}),
     }
+
+
+def _probability(value: object) -> float | None:
+    found = number(value)
+    return found if found is not None and 0.0 <= found <= 1.0 else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from xanes_live.domain.predicted import FirstShell
-from xanes_live.domain.words import Array, Flag
+from xanes_live.domain.words import Array, Confidence, Flag
 
 REPEATABLE = 0.004
 """Scatter of one repeat beyond its counting noise, edge steps: scale and slope of normalisation."""
@@ -65,8 +65,15 @@ class MergedRepeats:
     count: int
     """How many were merged."""
     first_shell: FirstShell | None = None
+    """Its 95 % interval has the noise of the merge in it."""
     noise: float | None = None
     """Standard deviation of the first-shell distance by the noise of the merge, Å."""
+    probability: float | None = None
+    """Probability that the distance is right within 0.1 Å; None for a model without a verdict."""
+    confidence: Confidence | None = None
+    """By the thresholds of the configuration, and no better than a warning allows."""
+    flag_codes: tuple[str, ...] = ()
+    """What keeps it from being green."""
 
 
 @dataclass(frozen=True, slots=True)

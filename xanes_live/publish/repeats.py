@@ -22,7 +22,8 @@ def repeats_section(repeats: Repeats | None) -> dict[str, Any] | None:
         `n` repeats; `of`: uid, scan_id, index (which sweep), whether it was `used` for the
         merge and `why` not, in the order they were taken; `from_first`, whether these begin with
         the first of the series; `scan_ids` without repetition; `drift`; `outlier`; `merged`
-        (energy in eV, mu, sigma, first_shell in Å); `one_more_narrows_by` (Å); `advice`.
+        (energy in eV, mu, sigma, first_shell in Å, its probability, confidence, flag_codes);
+        `one_more_narrows_by` (Å); `advice`.
     """
     if repeats is None:
         return None
@@ -71,6 +72,9 @@ def _merged(merged: MergedRepeats | None) -> dict[str, Any] | None:
         "mu": rounded(merged.mu[::stride], 7),
         "sigma": rounded(merged.sigma[::stride], 5),
         "first_shell": _shell(merged.first_shell, merged.noise),
+        "probability": merged.probability,
+        "confidence": merged.confidence.value if merged.confidence is not None else None,
+        "flag_codes": list(merged.flag_codes),
         "stride": stride,
     }
 

@@ -16,7 +16,16 @@ import numpy as np
 
 from xanes_live import log
 from xanes_live.config import ConfidenceConfig
-from xanes_live.domain import Flag, Mode, NormalisedSpectrum, Repeat, Repeats, Result, Severity
+from xanes_live.domain import (
+    Flag,
+    Mode,
+    NormalisedSpectrum,
+    Repeat,
+    Repeats,
+    Result,
+    Severity,
+    SpectrumResult,
+)
 from xanes_live.pipeline import Predictor
 from xanes_live.service.repeats import damped, judge
 from xanes_live.service.repeats_words import Series
@@ -56,6 +65,7 @@ class History:
     """Recent spectra by sample. Not for use by several threads at a time."""
 
     def __init__(self, config: ConfidenceConfig) -> None:
+        self._config = config
         self._within = config.repeats_within_s
         self._samples: OrderedDict[_Sample, list[_Kept]] = OrderedDict()
         self._lost: dict[_Sample, float] = {}
@@ -93,8 +103,7 @@ class History:
         weak = self._damped(sample, own)
         if len(series.of) < 2 and not weak:
             return None
-        repeats = judge(series, result.scan.uid, predictor)
-        return replace(repeats, flags=(*weak, *repeats.flags))
+        return judge(series, result.scan.uid, predictor, self._config, weak)
 
     def _damped(self, sample: _Sample, own: list[_Kept]) -> tuple[Flag, ...]:
         """Compare fluorescence with earlier transmission of the same sample, if there is any."""
@@ -161,7 +170,7 @@ def _usable(result: Result) -> list[_Kept]:
         _Kept(
             result.scan.time,
             Repeat(result.scan.uid, result.scan.scan_id, s.index),
-            s.normalised,
+            _with_all_flags(result, s, s.normalised),
         )
         for s in result.spectra
         if s.normalised is not None and s.prediction is not None and not _spoiled(s.normalised)
@@ -171,6 +180,14 @@ def _usable(result: Result) -> list[_Kept]:
     if len(good) <= MOST:
         return good
     return [good[i] for i in np.linspace(0, len(good) - 1, MOST).round().astype(int)]
+
+
+def _with_all_flags(
+    result: Result, one: SpectrumResult, spectrum: NormalisedSpectrum
+) -> NormalisedSpectrum:
+    """Return a spectrum with all that was known of it before the model was asked."""
+    given = one.model_input.flags if one.model_input is not None else ()
+    return replace(spectrum, flags=(*result.scan.flags, *spectrum.flags, *given))
 
 
 def _spoiled(spectrum: NormalisedSpectrum) -> bool:

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
 
 import numpy as np
 
-from xanes_live.confidence.history import (
-    Stack,
-    draws,
-    drift,
-    narrower_by,
-    noise_of_distance,
-    outlier,
-    scatter,
-    smooth_sigma,
-    with_noise,
-)
+from xanes_live.confidence.history import Stack, drift, outlier, scatter
+from xanes_live.config import ConfidenceConfig
 from xanes_live.domain import (
     Confidence,
     Drift,
-    FirstShell,
     Flag,
     MergedRepeats,
     NormalisedSpectrum,
@@ -33,11 +22,11 @@ from xanes_live.domain import (
     SpectrumResult,
 )
 from xanes_live.flags import by_importance, make
-from xanes_live.pipeline import Predictor, judge_of
-from xanes_live.reduction import Merged, merge, resample_array, stack
+from xanes_live.pipeline import Predictor
+from xanes_live.reduction import stack
 from xanes_live.reduction.absorption import DAMPED, damping
-from xanes_live.reduction.doubt import alternatives
-from xanes_live.reduction.uncertainty import range_errors, step_noise
+from xanes_live.reduction.uncertainty import step_noise
+from xanes_live.service.merged import predicted
 from xanes_live.service.repeats_words import (
     WORTH,
     Series,
@@ -46,9 +35,6 @@ from xanes_live.service.repeats_words import (
     drifting,
     scattering,
 )
-
-PAIRS = 4
-"""Pairs of noise with which the merge is predicted."""
 
 
 def damped(
@@ -69,7 +55,13 @@ def damped(
     return (make("over_absorption", reason=reason),)
 
 
-def judge(series: Series, uid: str, predictor: Predictor) -> Repeats:
+def judge(
+    series: Series,
+    uid: str,
+    predictor: Predictor,
+    config: ConfidenceConfig,
+    known: Sequence[Flag] = (),
+) -> Repeats:
     """Judge a series of repeats that ends with those of run `uid`.
 
     Parameters
@@ -80,6 +72,10 @@ def judge(series: Series, uid: str, predictor: Predictor) -> Repeats:
         The present run; only what concerns it is flagged.
     predictor
         Predicts the merge.
+    config
+        Thresholds of the colour of the merge.
+    known
+        What else the present run is flagged with.
 
     Raises
     ------
@@ -92,8 +88,9 @@ def judge(series: Series, uid: str, predictor: Predictor) -> Repeats:
     trend, odd, apart, good = _agreement(_on_grid(compared.spectra))
     why |= {fit[i]: reason for i, reason in _left_out(len(fit), trend, odd, good).items()}
     used = [i for i in range(len(series.of)) if i not in why]
-    said, gain = _predicted([series.spectra[i] for i in used], predictor)
-    flags = (*drifting(trend, compared), *scattering(apart, compared))
+    against = (*known, *scattering(apart, compared))
+    said, gain = predicted([series.spectra[i] for i in used], predictor, config, against)
+    flags = (*drifting(trend, compared), *against)
     if trend is None and apart is None and gain is not None and gain >= WORTH:
         flags = (*flags, make("more_repeats_help", by=gain, half=_half_width(said)))
     # positions among all, not among those compared
@@ -197,71 +194,10 @@ def _unfit(spectra: Sequence[NormalisedSpectrum], predictor: Predictor) -> dict[
     return next((bad for bad in (coarse | short, short) if len(bad) < len(spectra)), {})
 
 
-def _predicted(
-    of: Sequence[NormalisedSpectrum], predictor: Predictor
-) -> tuple[MergedRepeats | None, float | None]:
-    """Predict the merge, bare and with noise; return also what one more repeat would bring."""
-    if not of:
-        return None, None
-    merged = merge(of)
-    shell, by_noise = _shell_and_noise(merged, of, predictor)
-    made = MergedRepeats(
-        merged.energy, merged.normalised, merged.sigma, merged.count, shell, by_noise
-    )
-    half = (shell.high - shell.low) / 2.0
-    if not np.isfinite(half) or not np.isfinite(by_noise):
-        return made, None
-    return made, narrower_by(half, by_noise, merged.count)
-
-
-def _shell_and_noise(
-    merged: Merged, of: Sequence[NormalisedSpectrum], predictor: Predictor
-) -> tuple[FirstShell, float]:
-    """Return the first shell of a merge, with its interval, and the σ of it by noise, Å.
-
-    The interval is made as that of a single spectrum is: by the judge if the model has one. What
-    their ranges do to the edge step all repeats share, noise is counted apart.
-    """
-    curve = merged.flattened if predictor.input_form == "flattened" else merged.normalised
-    noisy = curve + draws(smooth_sigma(merged.sigma), PAIRS)
-    judge = judge_of(cast("Hashable", predictor))
-    if judge is None:
-        rows = resample_array(
-            merged.energy, np.concatenate((curve[None], noisy)), predictor.energy
-        ).mu
-        plain, *others = predictor.predict(rows)
-        distances = np.array([said.first_shell.r for said in others])
-        return plain.first_shell, noise_of_distance(distances)
-    wide = resample_array(merged.energy, curve, judge.wide).mu
-    errors = np.sqrt(merged.share @ np.array([range_errors(s.ranges) for s in of]) ** 2)
-    grid, form = predictor.energy, predictor.input_form
-    doubt = alternatives(_as_first(merged, of[0]), grid, form, errors)
-    examined = judge.examine(wide[None], [doubt])[0]
-    rows = resample_array(merged.energy, noisy, predictor.energy).mu
-    return examined.prediction.first_shell, noise_of_distance(judge.model.survey(rows[None]).r[0])
-
-
-def _as_first(merged: Merged, first: NormalisedSpectrum) -> NormalisedSpectrum:
-    """Return the merge as a spectrum with edge step and ranges of the first."""
-    curves = {
-        name: np.interp(merged.energy, first.energy, getattr(first, name))
-        for name in ("mu", "pre_edge", "post_edge")
-    }
-    return replace(
-        first,
-        energy=merged.energy,
-        normalised=merged.normalised,
-        flattened=merged.flattened,
-        **curves,
-    )
-
-
 def _half_width(merged: MergedRepeats | None) -> float:
-    """Return the half-width of the 95 % interval of the merge, its noise included, Å."""
+    """Return the half-width of the 95 % interval of the merge, Å."""
     shell = merged.first_shell if merged is not None else None
-    if merged is None or shell is None:
-        return float("nan")
-    return with_noise((shell.high - shell.low) / 2.0, merged.noise or 0.0)
+    return float("nan") if shell is None else (shell.high - shell.low) / 2.0
 
 
 def joined(result: Result, repeats: Repeats | None) -> Result:

@@ -7,7 +7,7 @@ import pytest
 
 from tests import factories
 from xanes_live.config import Config
-from xanes_live.dashboard.merging import merged
+from xanes_live.dashboard.merging import _spectrum, merged
 from xanes_live.dashboard.view import detail
 from xanes_live.publish.document import node
 
@@ -37,7 +37,8 @@ def test_mean_and_error():
     np.testing.assert_allclose(spectrum["sigma"], 0.1 / np.sqrt(3), rtol=1e-3)
     assert shell["mean"] == pytest.approx(2.02)
     assert shell["spread"] == pytest.approx(0.02)
-    assert shell["error"] == pytest.approx(0.02 / np.sqrt(3))
+    assert "error" not in shell  # the model's own error is not in it
+    assert (result["why"], result["left_out"]) == ("", 0)
 
 
 def test_one_result_has_no_scatter():
@@ -46,8 +47,43 @@ def test_one_result_has_no_scatter():
 
 def test_results_without_spectra_are_passed_over():
     nothing = detail("k", {"status": "complete"})
-    assert merged([nothing]) == {"spectrum": None, "first_shell": None}
+    assert merged([nothing]) == {
+        "spectrum": None,
+        "first_shell": None,
+        "why": "",
+        "left_out": 0,
+    }
     assert merged([nothing, *repeats(2)])["spectrum"]["count"] == 2
+
+
+def test_red_ones_and_a_run_processed_again_do_not_count():
+    first, second, red = repeats(3)
+    twin = {**first, "key": "other", "r": 3.0}
+    red = {**red, "colour": "red"}
+    result = merged([first, second, red, twin])
+    assert result["spectrum"]["count"] == result["first_shell"]["count"] == 2
+    assert result["first_shell"]["mean"] == pytest.approx(2.01)
+    assert result["left_out"] == 2
+    alone = merged([red])
+    assert alone["spectrum"]["count"] == 1
+    assert alone["first_shell"] is None
+
+
+@pytest.mark.parametrize(
+    ("field", "word"), [("mode", "modes"), ("config", "configurations"), ("model_hash", "models")]
+)
+def test_distances_of_different_kinds_are_not_averaged(field, word):
+    first, second = repeats(2)
+    result = merged([first, {**second, field: "other"}])
+    assert result["first_shell"] is None
+    assert word in result["why"]
+    assert result["spectrum"]["count"] == 2
+
+
+def test_a_quiet_hung_detector_is_known_by_its_flag():
+    flag = {"code": "channel_frozen", "severity": "warning", "message": "", "remedy": ""}
+    (found,) = repeats(1)
+    assert [f.code for f in _spectrum({**found, "flags": [flag]}).flags] == ["channel_frozen"]
 
 
 def test_spectra_without_common_energies_are_not_merged():

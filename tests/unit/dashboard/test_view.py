@@ -150,7 +150,9 @@ def test_repeats_are_shown_as_they_were_published():
     of = tuple(Repeat(f"uid{i}", i, 0, used=i != 1) for i in range(3))
     energy = np.linspace(7000.0, 7200.0, 50)
     shell = factories.prediction().first_shell
-    merged = MergedRepeats(energy, np.ones(50), np.full(50, 0.01), 2, shell, 0.004)
+    merged = MergedRepeats(
+        energy, np.ones(50), np.full(50, 0.01), 2, shell, 0.004, 0.896, Confidence.AMBER, ("novel",)
+    )
     drift = Drift("the edge position", "eV", -0.4, 0.003, 2)
     said = Repeats(of, drift, Outlier(1, 5.0), merged, 0.01, "Take another one.")
     shown = view.detail("k", node(made, Config(), said).metadata)["repeats"]
@@ -165,6 +167,8 @@ def test_repeats_are_shown_as_they_were_published():
     }
     np.testing.assert_allclose(shown["merged"]["energy"], energy)
     assert shown["merged"]["shell"]["r"] == shell.r
+    assert shown["merged"]["probability"] == 0.896
+    assert (shown["merged"]["colour"], shown["merged"]["codes"]) == ("amber", ["novel"])
     assert shown["from_first"] is True
     outgrown = dataclasses.replace(
         said, from_first=False, of=(dataclasses.replace(of[0], why="short"), *of[1:])

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 
 from tests import factories, spoil
+from xanes_live.confidence.examined import Examined
 from xanes_live.confidence.history import scatter
+from xanes_live.confidence.limits import Kind
 from xanes_live.config import ConfidenceConfig, Config
 from xanes_live.demo import samples
-from xanes_live.domain import Confidence, FirstShell, Mode, Repeat, Severity
+from xanes_live.domain import Confidence, Evidence, FirstShell, Mode, Repeat, Severity
 from xanes_live.publish.document import node
 from xanes_live.reduction import normalise, spectra_from_scan
 from xanes_live.reduction.doubt import LEARNT
 from xanes_live.service import history as module
+from xanes_live.service import merged as merging
 from xanes_live.service import repeats as judging
 from xanes_live.service.history import History
 from xanes_live.service.repeats import joined
@@ -108,7 +111,7 @@ def test_runs_of_one_sample_are_merged_with_their_error():
 def test_the_ensemble_is_asked_once():
     predictor = Linear()
     add_all([run(1), run(2)], predictor)
-    assert predictor.batches == [1 + 2 * judging.PAIRS]
+    assert predictor.batches == [1 + 2 * merging.PAIRS]
 
 
 @pytest.mark.parametrize(
@@ -488,15 +491,20 @@ def test_a_merge_has_the_interval_of_the_judge_where_there_is_one(monkeypatch):
         assert rows.shape == (1, 81)
         doubts.extend(doubt)
         shell = FirstShell(2.1, 0.01, 2.0, 2.2, np.array([2.1]))
-        return [SimpleNamespace(prediction=replace(factories.prediction(), first_shell=shell))]
+        said = replace(factories.prediction(), first_shell=shell)
+        return [Examined(said, 0.97, {}, {}, (), Kind(), Evidence())]
 
     model = SimpleNamespace(survey=survey)
     judge = SimpleNamespace(wide=wide, examine=examine, model=model)
-    monkeypatch.setattr(judging, "judge_of", lambda model: judge)
+    monkeypatch.setattr(merging, "judge_of", lambda model: judge)
     *_, repeats = add_all([run(i, noise=0.03) for i in range(2)], predictor)
     shell = repeats.merged.first_shell
-    assert (shell.low, shell.r, shell.high) == (2.0, 2.1, 2.2)
+    half = np.hypot(0.1, 1.96 * repeats.merged.noise)
+    assert (shell.low, shell.r, shell.high) == pytest.approx((2.1 - half, 2.1, 2.1 + half))
     assert repeats.merged.noise > 0.05
+    assert 0.4 < repeats.merged.probability < 0.9
+    assert repeats.merged.confidence is Confidence.AMBER
+    assert repeats.merged.flag_codes == ("first_shell_uncertain",)
     assert repeats.one_more_narrows_by > judging.WORTH
     assert predictor.batches == []
     assert doubts == [None]
@@ -513,6 +521,47 @@ def test_a_merge_has_the_interval_of_the_judge_where_there_is_one(monkeypatch):
     assert np.ptp(constant, axis=0)[-40:].mean() == pytest.approx(2.0 * error, rel=0.05)
     turned = 1.0 - (predictor.energy[-40:].mean() - factories.E0) / 117.5
     assert np.ptp(line, axis=0)[-40:].mean() == pytest.approx(2.0 * error * turned, rel=0.05)
+
+
+def test_the_interval_of_a_merge_has_its_noise_in_it():
+    noisy = [run(i, noise=0.05) for i in range(3)]
+    merged = add_all(noisy, Linear(slope=20.0))[-1].merged
+    shell, bare = merged.first_shell, 0.05
+    assert merged.noise > 0.01
+    assert shell.high - shell.r == pytest.approx(np.hypot(bare, 1.96 * merged.noise))
+    assert shell.r - shell.low == pytest.approx(np.hypot(bare, 1.96 * merged.noise))
+
+
+@pytest.mark.parametrize(
+    ("half", "expected"),
+    [(0.05, Confidence.GREEN), (0.4, Confidence.AMBER), (0.9, Confidence.RED)],
+)
+def test_without_a_verdict_the_colour_of_a_merge_follows_the_spread(half, expected):
+    results = [run(i) for i in range(3)]
+    merged = add_all(results, Linear(half=half))[-1].merged
+    assert merged.confidence is expected
+    assert merged.probability is None
+    assert node(results[2], Config()).metadata["repeats"] is None
+
+
+def test_a_merge_is_no_better_than_what_is_merged():
+    def warned(result, code):
+        (made,) = result.spectra
+        flags = (factories.flag(code),)
+        return replace(
+            result, spectra=(replace(made, normalised=replace(made.normalised, flags=flags)),)
+        )
+
+    *_, repeats = add_all([run(0), warned(run(1), "over_absorption"), run(2)])
+    assert repeats.merged.confidence is Confidence.AMBER
+    assert repeats.merged.flag_codes == ("over_absorption",)
+    *_, repeats = add_all([run(i, flags=(factories.flag("scan_incomplete"),)) for i in range(2)])
+    assert repeats.merged.flag_codes == ("scan_incomplete",)
+    *_, repeats = add_all([warned(run(i), "noisy") for i in range(3)])
+    assert repeats.merged.confidence is Confidence.GREEN
+    *_, repeats = add_all([run(i, change=0.2 * (i % 2)) for i in range(4)])
+    assert repeats.merged.confidence is Confidence.AMBER
+    assert "repeats_scatter" in repeats.merged.flag_codes
 
 
 def test_spoiled_and_unpredicted_spectra_are_not_remembered():
@@ -571,6 +620,9 @@ def test_the_document_tells_of_the_repeats():
     assert merged["count"] == 3
     assert len(merged["energy"]) == len(merged["mu"]) == len(merged["sigma"]) == 245
     assert merged["first_shell"]["low"] < merged["first_shell"]["r"]
+    assert merged["probability"] is None
+    assert merged["confidence"] == "green"
+    assert merged["flag_codes"] == []
     assert said["one_more_narrows_by"] >= 0
     assert said["advice"]
     assert node(results[2], Config()).metadata["repeats"] is None

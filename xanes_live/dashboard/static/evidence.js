@@ -39,7 +39,7 @@ export function nearest(r) {
     ? ` They differ by ${num(spread)} Å among themselves: different structures look alike here.`
     : ` They agree within ${num(spread)} Å.`;
   return h("div", { testid: "nearest" }, novelty(r),
-    found.length ? h("p", {}, `Training compounds whose spectra are most like this one, with the first shell that is known of them.${advice}`) : null,
+    found.length ? h("p", {}, `Training compounds whose spectra are most like this one, with the first shell of the computed structure of each that is nearest in spectrum. That may be a distorted copy, or one with the absorber at another element's place, and goes by its parent's name.${advice}`) : null,
     found.length ? h("div", { class: "wide" }, h("table", { class: "plain" },
       h("thead", {}, h("tr", {}, ["compound", "first shell / Å", "to", "as against this result", "difference of the spectra (rms)"].map((t) => h("th", { scope: "col" }, t)))),
       h("tbody", {}, found.map((n) => h("tr", {}, h("td", {}, n.name), h("td", {}, h("b", {}, num(n.r))), h("td", {}, n.ligand || "–"), h("td", {}, against(r, n)), h("td", {}, sig(n.distance, 2))))))) : null);

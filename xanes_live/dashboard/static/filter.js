@@ -35,21 +35,27 @@ export function matcher(f) {
     && words.every((word) => haystack(r).includes(word));
 }
 
-/** Repeats: results of one sample at one edge, newest group first, with mean ± σ of the distance. */
+/**
+ * Repeats: results of one sample, edge, mode, model and configuration, newest group first, with mean
+ * and scatter of the distance. Red ones are listed and do not count; one without a name is by itself.
+ */
 export function groups(rows, open) {
   const found = new Map();
   for (const r of rows) {
-    const key = `${r.sample}\n${r.element} ${r.edge}`;
+    const sample = r.sample.trim();
+    const key = [sample || `\n${r.key}`, r.element, r.edge, r.mode, r.model, r.config].join("\n");
     if (!found.has(key)) found.set(key, []);
     found.get(key).push(r);
   }
   return [...found].map(([key, members]) => {
-    const distances = members.map((r) => r.r).filter(isNumber);
+    const counted = members.filter((r) => r.colour === "green" || r.colour === "amber");
+    const distances = counted.map((r) => r.r).filter(isNumber);
     const mean = distances.length ? distances.reduce((a, b) => a + b, 0) / distances.length : null;
     const spread = distances.length > 1 ? Math.sqrt(distances.reduce((a, d) => a + (d - mean) ** 2, 0) / (distances.length - 1)) : null;
     const colours = {};
     for (const r of members) colours[r.colour] = (colours[r.colour] ?? 0) + 1;
-    return { key, rows: members, mean, spread, colours, open: open.has(key), sample: members[0].sample, edge: `${members[0].element} ${members[0].edge}`, time: members[0].time };
+    const { sample, element, edge, mode, model, config, time } = members[0];
+    return { key, rows: members, mean, spread, colours, counted: counted.length, open: open.has(key), sample: sample.trim(), edge: `${element} ${edge}`, mode, model, config, time };
   });
 }
 

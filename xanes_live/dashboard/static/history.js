@@ -66,10 +66,10 @@ export class HistoryView {
   }
 
   #grouped() {
-    return groups(this.found, this.app.folds).flatMap((group) => [
+    return groups(this.found, this.app.folds).flatMap((group) => (group.sample ? [
       { key: `group ${group.key}`, group },
       ...(group.open ? group.rows.map((row) => ({ key: row.key, row, inside: true })) : []),
-    ]);
+    ] : group.rows.map((row) => ({ key: row.key, row }))));
   }
 
   #fold(item) {

@@ -135,9 +135,9 @@ function groupCells(g) {
   const counts = ["green", "amber", "red", ""].filter((c) => g.colours[c]).map((c) => [mark(c), ` ${g.colours[c]}  `]);
   return [
     h("button", { type: "button", class: "fold", tabindex: "-1", "aria-label": g.open ? "close" : "unfold" }, g.open ? "▾" : "▸"),
-    h("span", { class: "c-sample", title: g.sample }, h("b", {}, g.sample || "no name"), ` ${g.edge}`),
-    h("span", { class: "c-r wide", testid: "group-merge" }, isNumber(g.mean) ? [h("b", {}, num(g.mean)), isNumber(g.spread) ? ` ± ${num(g.spread, 3)} Å` : " Å"] : "–"),
-    h("span", {}, `${g.rows.length} repeat${g.rows.length > 1 ? "s" : ""}`),
+    h("span", { class: "c-sample", title: `${g.sample}: ${g.mode}, ${g.model}, configuration ${g.config}` }, h("b", {}, g.sample), ` ${g.edge} ${g.mode}`),
+    h("span", { class: "c-r wide", testid: "group-merge", title: "mean and scatter of those that are not red; the model's own error is not in it" }, isNumber(g.mean) ? [h("b", {}, num(g.mean)), isNumber(g.spread) ? ` ± ${num(g.spread, 3)} Å` : " Å"] : "–"),
+    h("span", {}, `${g.counted < g.rows.length ? `${g.counted} of ` : ""}${g.rows.length} repeat${g.rows.length > 1 ? "s" : ""}`),
     h("span", { class: "c-counts" }, counts),
     h("span", { class: "c-time" }, shortly(g.time)),
   ];

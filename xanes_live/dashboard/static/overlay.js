@@ -64,7 +64,9 @@ export class Overlay {
     this.spectra.set(overlay(`Spectra of ${found.length} results`, "energy / eV", `${this.form} μ(E)`, found.map((r, i) => curve(r, i, "spectrum", "energy", this.form)), extra));
     this.g2.set(overlay(`G2 of ${found.length} results`, "distance / Å", "G2 (wACSF)", found.map((r, i) => curve(r, i, "g2", "radius", "mean"))));
     const f = this.merge?.first_shell;
+    const out = this.merge?.left_out ? ` ${this.merge.left_out} red or of a run that is there already, left out.` : "";
     fill(this.result, f ? ["first shell of ", h("b", {}, f.count), " results: ", h("b", {}, `${num(f.mean, 3)} Å`),
-      isNumber(f.spread) ? ` ± ${num(f.spread, 3)} Å (σ of one), ± ${num(f.error, 3)} Å (of the mean)` : ""] : null);
+      isNumber(f.spread) ? `, scatter ± ${num(f.spread, 3)} Å (standard deviation of one; the model's own error is not in it).` : ".", out]
+      : this.merge ? `No mean distance: ${this.merge.why || "no distances"}.${out}` : null);
   }
 }

@@ -2,7 +2,7 @@
 
 import { shown } from "./chart.js";
 import { h } from "./dom.js";
-import { interval, isNumber, num, scanName, sig } from "./format.js";
+import { interval, isNumber, mark, num, scanName, sig } from "./format.js";
 
 /** Why a repeat is not in the merge. */
 const WHY = {
@@ -23,14 +23,23 @@ function drifts(drift, of, fromFirst) {
     isNumber(drift.chance) ? ` (chance in repeats that do not drift: ${sig(100 * drift.chance, 2)} %)` : "", kept);
 }
 
+/** Distance and verdict of the merge; its noise is part of the interval. */
+function together(merged, of) {
+  const shell = merged.shell ?? {};
+  const range = interval(shell.low, shell.high);
+  const codes = (merged.codes ?? []).map((c) => c.replaceAll("_", " ")).join(", ");
+  return h("p", { testid: "repeats-merged" }, `${merged.count ?? of.length} repeats merged: `, isNumber(shell.r) ? h("b", {}, `${num(shell.r)} Å`) : "no distance",
+    range ? `, 95 % between ${range} Å` : "", range && isNumber(shell.noise) ? ` (with the noise of the merge, by itself σ = ${num(shell.noise, 3)} Å)` : "", ". ",
+    merged.colour ? mark(merged.colour, "repeats-colour") : null,
+    isNumber(merged.probability) ? ` Right within 0.1 Å with probability ${Math.floor(100 * merged.probability)} %` : merged.colour ? " No probability: the model brings no verdict" : "",
+    codes ? ` (${codes}).` : merged.colour ? "." : "");
+}
+
 export function repeats(r) {
   const { of, drift, outlier, merged, advice, narrows, from_first: fromFirst } = r.repeats;
-  const shell = merged?.shell ?? {};
-  const range = interval(shell.low, shell.high);
   return h("div", { testid: "repeats" },
     advice ? h("p", {}, h("b", {}, advice)) : isNumber(narrows) ? h("p", {}, `One more repeat would narrow the interval by about ${num(narrows, 3)} Å.`) : null,
-    merged ? h("p", { testid: "repeats-merged" }, `${merged.count ?? of.length} repeats merged: `, isNumber(shell.r) ? h("b", {}, `${num(shell.r)} Å`) : "no distance",
-      range ? `, 95 % between ${range} Å` : "", isNumber(shell.noise) ? `, of which ±${num(shell.noise, 3)} Å by noise` : "", ".") : null,
+    merged ? together(merged, of) : null,
     drift ? drifts(drift, of, fromFirst) : null,
     fromFirst ? null : h("p", { testid: "repeats-outgrown" }, `The series has outgrown what is compared: earlier repeats than ${name(of[0], of)} are not looked at.`),
     h("ol", { class: "said" }, of.map((one, i) => h("li", {}, name(one, of), one.uid === r.raw_uid ? " (this one)" : "",

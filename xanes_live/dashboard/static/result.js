@@ -35,7 +35,8 @@ export class Verdict {
     fill(this.number, isNumber(r.r) ? [num(r.r), h("small", {}, " Å")] : "–");
     const range = interval(r.low, r.high);
     say(this.range, range ? `first shell, 95 % between ${range} Å` : isNumber(r.r) ? "first shell, no interval" : "no first-shell distance");
-    say(this.chance, isNumber(r.probability) ? `right within 0.1 Å with probability ${Math.round(100 * r.probability)} %${rival(r)}` : "");
+    // rounded down, as the flags are: 90 % beside amber would contradict a green from 90 % on
+    say(this.chance, isNumber(r.probability) ? `right within 0.1 Å with probability ${Math.floor(100 * r.probability)} %${rival(r)}` : "");
     fill(this.flags, (r.flags ?? []).length ? r.flags.map(flagItem) : h("li", { class: "flag none" }, "No flags."));
   }
 
@@ -50,7 +51,7 @@ export class Verdict {
 /** The likeliest other distance, if the network holds one likely enough to be told. */
 function rival(r) {
   const { r: at, probability } = r.rival ?? {};
-  return isNumber(at) && isNumber(probability) ? `; the network by itself gives ${num(at)} Å ${Math.round(100 * probability)} %` : "";
+  return isNumber(at) && isNumber(probability) ? `; next likeliest ${num(at)} Å (the network's own, uncalibrated share: ${Math.round(100 * probability)} %, not to be added to the former)` : "";
 }
 
 function flagItem(flag) {
