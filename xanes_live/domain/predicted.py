@@ -102,7 +102,8 @@ class Neighbour:
     distance: float
     """Root-mean-square difference of normalised μ."""
     r: float
-    """First-shell distance of the compound, Å."""
+    """First-shell distance of the computed structure nearest in spectrum, Å; it may be a distorted
+    copy, or have the absorber at another element's place, and goes by its parent's name."""
     ligand: str
     """Commonest element of its first shell."""
 
