@@ -492,7 +492,7 @@ def test_a_merge_has_the_interval_of_the_judge_where_there_is_one(monkeypatch):
         doubts.extend(doubt)
         shell = FirstShell(2.1, 0.01, 2.0, 2.2, np.array([2.1]))
         said = replace(factories.prediction(), first_shell=shell)
-        return [Examined(said, 0.97, {}, {}, (), Kind(), Evidence())]
+        return [Examined(said, 0.97, {"peak": 0.0}, {}, (), Kind(), Evidence())]
 
     model = SimpleNamespace(survey=survey)
     judge = SimpleNamespace(wide=wide, examine=examine, model=model)
