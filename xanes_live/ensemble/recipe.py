@@ -165,7 +165,7 @@ class MeasuredSection(Section):
     @field_validator("augmentation")
     @classmethod
     def _not_by_fermi(cls, value: Augmentation) -> Augmentation:
-        """A measured spectrum has no computed Fermi energy to be changed by."""
+        """Refuse changes that go by a computed Fermi energy: measured spectra have none."""
         if value.fermi_pull or value.far_fwhm_min or value.far_fwhm_max:
             raise ValueError("fermi_pull and far_fwhm are of computed spectra alone")
         return value
@@ -275,8 +275,7 @@ def parse_recipe(data: dict[str, Any], origin: str = "recipe") -> Recipe:
 
 
 def near_the_edge(recipe: Recipe) -> Recipe:
-    """Put pivots and Fermi energies that lie off the model's energies, as iron's do for copper,
-    at a usual place.
+    """Put pivots and Fermi energies that lie off the model's energies, as iron's, where usual.
 
     A stretch about a far pivot is a shift by hundreds of eV, and so is the pull to a far Fermi
     energy.

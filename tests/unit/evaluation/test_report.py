@@ -1,6 +1,6 @@
 import csv
-import re
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
