@@ -76,8 +76,8 @@ def page(local, look):
 def test_the_likeliest_other_distance_stands_beside_the_probability(page):
     shows(
         page, "probability",
-        "right within 0.1 Å with probability 55 %; next likeliest 2.35 Å "
-        "(the network's own, uncalibrated share: 31 %, not to be added to the former)",
+        "right within 0.1 Å with probability 55 %; if not, rather 2.35 Å "
+        "(31 % by the network's own count)",
     )  # fmt: skip
 
 

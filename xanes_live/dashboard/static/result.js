@@ -51,7 +51,7 @@ export class Verdict {
 /** The likeliest other distance, if the network holds one likely enough to be told. */
 function rival(r) {
   const { r: at, probability } = r.rival ?? {};
-  return isNumber(at) && isNumber(probability) ? `; next likeliest ${num(at)} Å (the network's own, uncalibrated share: ${Math.round(100 * probability)} %, not to be added to the former)` : "";
+  return isNumber(at) && isNumber(probability) ? `; if not, rather ${num(at)} Å (${Math.round(100 * probability)} % by the network's own count)` : "";
 }
 
 function flagItem(flag) {
