@@ -89,7 +89,7 @@ def assess(
     config: ConfidenceConfig,
 ) -> Assessment:
     """Judge a prediction of a model without a verdict, by flags and the members' spread alone."""
-    own = (*_spread(prediction, config), make("not_calibrated"))
+    own = (*by_spread(prediction, config), make("not_calibrated"))
     collected = (*scan_flags, *normalised.flags, *model_input.flags, *own)
     flags = by_importance(collected)
     lower, upper = calibration.band(prediction)
@@ -192,7 +192,8 @@ def colour(flags: tuple[Flag, ...]) -> Confidence:
     return Confidence.AMBER if Severity.WARNING in severities else Confidence.GREEN
 
 
-def _spread(prediction: Prediction, config: ConfidenceConfig) -> tuple[Flag, ...]:
+def by_spread(prediction: Prediction, config: ConfidenceConfig) -> tuple[Flag, ...]:
+    """Return what speaks against a distance of a model that brings no verdict."""
     shell = prediction.first_shell
     if not np.isfinite(shell.r):
         return (make("no_first_shell", but=""),)

@@ -95,9 +95,12 @@ def _group(
 
 def _fits(
     energy: Array, mu: Array, located: Sequence[Located], config: ReductionConfig
-) -> dict[int, tuple[PreEdge, int]]:
-    """Return fit and row in it by number of the spectrum, for those that have an edge."""
-    fits: dict[int, tuple[PreEdge, int]] = {}
+) -> dict[int, tuple[PreEdge, int, tuple[str, ...]]]:
+    """Return fit, row in it and which configured ranges are not held, for those with an edge.
+
+    By number of the spectrum.
+    """
+    fits: dict[int, tuple[PreEdge, int, tuple[str, ...]]] = {}
     together: dict[tuple[str, ...], list[int]] = {}
     for i, at in enumerate(located):
         if not np.isfinite(at.e0):
@@ -106,11 +109,11 @@ def _fits(
         if at.other is None:
             together.setdefault(missing, []).append(i)
         else:
-            fits[i] = _fit(energy, mu[i : i + 1], [at], without(config, missing)), 0
+            fits[i] = _fit(energy, mu[i : i + 1], [at], without(config, missing)), 0, missing
     for missing, members in together.items():
         places = [located[i] for i in members]
         fit = _fit(energy, mu[members], places, without(config, missing))
-        fits.update({i: (fit, row) for row, i in enumerate(members)})
+        fits.update({i: (fit, row, missing) for row, i in enumerate(members)})
     return fits
 
 
@@ -153,6 +156,7 @@ def _result(
     spectrum: Spectrum,
     fits: PreEdge,
     row: int,
+    missing: tuple[str, ...],
     shift: Shift,
     flags: tuple[Flag, ...],
     config: ReductionConfig,
@@ -186,7 +190,7 @@ def _result(
         ranges=ranges,
         spectrum=spectrum,
         flags=(*flags, *_range_flags(ranges),
-               *replaced_flags(not_held(energy, e0, config), config, ranges),
+               *replaced_flags(missing, config, ranges),
                *_signal_flags(spectrum, fits, row, noise),
                *_grid_flags(energy - e0),
                *stability_flags(energy - e0, spectrum.mu, ranges, step, sigma),

@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from xanes_live.confidence.assess import colour, opinion
+from xanes_live.confidence.assess import by_spread, colour, opinion
 from xanes_live.confidence.history import (
     draws,
     narrower_by,
@@ -20,7 +20,7 @@ from xanes_live.confidence.judge import Judge
 from xanes_live.confidence.verdict import less_certain
 from xanes_live.config import ConfidenceConfig
 from xanes_live.domain import Array, FirstShell, Flag, MergedRepeats, NormalisedSpectrum, Severity
-from xanes_live.flags import by_importance, make
+from xanes_live.flags import by_importance
 from xanes_live.pipeline import Predictor, judge_of
 from xanes_live.reduction import Merged, merge, resample_array
 from xanes_live.reduction.doubt import alternatives
@@ -124,7 +124,8 @@ def _said(
     plain, *others = predictor.predict(rows)
     by_noise = noise_of_distance(np.array([said.first_shell.r for said in others]))
     shell = plain.first_shell
-    return _Said(shell, by_noise, None, _by_spread(_widened(shell, by_noise), config))
+    noisy_too = replace(plain, first_shell=_widened(shell, by_noise))
+    return _Said(shell, by_noise, None, by_spread(noisy_too, config))
 
 
 def _judged(
@@ -149,16 +150,6 @@ def _judged(
     chance = float(less_certain(np.array([examined.probability]), np.array([by_noise]))[0])
     examined = replace(examined, probability=chance)
     return _Said(examined.prediction.first_shell, by_noise, chance, opinion(examined, config))
-
-
-def _by_spread(shell: FirstShell, config: ConfidenceConfig) -> tuple[Flag, ...]:
-    """Return what the spread of the members says, for a model that brings no verdict."""
-    half = (shell.high - shell.low) / 2.0
-    if not np.isfinite(shell.r):
-        return (make("no_first_shell"),)
-    if not half < config.red_half_width:
-        return (make("ensemble_spread_large", half=half),)
-    return (make("ensemble_spread", half=half),) if half >= config.amber_half_width else ()
 
 
 def _as_first(merged: Merged, first: NormalisedSpectrum) -> NormalisedSpectrum:

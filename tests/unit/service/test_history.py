@@ -523,6 +523,13 @@ def test_a_merge_has_the_interval_of_the_judge_where_there_is_one(monkeypatch):
     assert np.ptp(line, axis=0)[-40:].mean() == pytest.approx(2.0 * error * turned, rel=0.05)
 
 
+def test_a_merge_without_a_distance_is_red_and_says_so():
+    *_, repeats = add_all([run(i) for i in range(2)], Linear(slope=np.nan))
+    assert repeats.merged.confidence is Confidence.RED
+    assert repeats.merged.flag_codes == ("no_first_shell",)
+    assert repeats.one_more_narrows_by is None
+
+
 def test_the_interval_of_a_merge_has_its_noise_in_it():
     noisy = [run(i, noise=0.05) for i in range(3)]
     merged = add_all(noisy, Linear(slope=20.0))[-1].merged
