@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from xanes_live.errors import ConfigurationError
+from xanes_live.whole import written_whole
 
 if TYPE_CHECKING:
     from xanes_live.ensemble.training import Trainer
@@ -26,9 +27,8 @@ def write_checkpoint(trainer: Trainer, path: Path) -> None:
     tensors["losses"] = torch.tensor(trainer.losses, dtype=torch.float64)
     position = {"epoch": str(trainer.epoch), "step": str(trainer.step), "of": trainer.fingerprint}
     data = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, position)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    with written_whole(path) as part:
+        part.write_bytes(data)
 
 
 def read_checkpoint(trainer: Trainer, path: Path) -> None:

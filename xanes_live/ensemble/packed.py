@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from xanes_live.domain import Array
 from xanes_live.errors import ConfigurationError
+from xanes_live.whole import written_whole
 
 Columns = dict[str, NDArray[Any]]
 NAMES = ("parent", "source", "id")
@@ -64,12 +65,10 @@ def write_packed(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
         "atom_number": number.astype(np.uint8),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".new")
-    with ZipFile(part, "w", ZIP_BZIP2) as file:
+    with written_whole(path) as part, ZipFile(part, "w", ZIP_BZIP2) as file:
         for name, values in arrays.items():
             with file.open(f"{name}.npy", "w") as stream:
                 np.lib.format.write_array(stream, values, allow_pickle=False)
-    part.replace(path)
 
 
 def unpacked(columns: Mapping[str, NDArray[Any]]) -> Columns:

@@ -21,6 +21,7 @@ from xanes_live.ensemble.forward_file import FORWARD, write_forward
 from xanes_live.ensemble.recipe import Recipe
 from xanes_live.ensemble.registry import DESCRIPTION, FORMAT, WEIGHTS, weights_hash
 from xanes_live.ensemble.stacked import Stacked
+from xanes_live.whole import write_whole
 
 STORED = {"float16": torch.float16, "float32": torch.float32}
 
@@ -87,7 +88,7 @@ def write_model(
     if recipe.discrepancy is not None:  # what calibrate and evaluate train again with
         _keep(recipe.discrepancy.path, folder)
         description["discrepancy"] = {"sha256": file_hash(recipe.discrepancy.path)}
-    (folder / DESCRIPTION).write_text(tomli_w.dumps(description), encoding="utf-8")
+    write_whole(folder / DESCRIPTION, tomli_w.dumps(description))
 
 
 def _keep(path: Path, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from xanes_live.ensemble.recipe import (
 )
 from xanes_live.ensemble.save import describe_data, write_model
 from xanes_live.ensemble.training import Progress, Trained, Trainer, draws_hash
+from xanes_live.whole import update_json
 
 LEAST_UNSEEN = 2
 """Members that must not have seen a spectrum for it to count as out of bag."""
@@ -98,7 +98,7 @@ def train(
     write_model(
         output, trained.network, recipe, data=about, calibration=calibration, forward=forward
     )
-    _update_metrics(output / "metrics.json", {"out_of_bag": scores, "loss": trained.losses[-1]})
+    update_json(output / "metrics.json", {"out_of_bag": scores, "loss": trained.losses[-1]})
     return output
 
 
@@ -228,9 +228,3 @@ def _scores(
         shell = np.abs(mean[:, shell_column] - data.shell[index])
         scores |= {"shell_error_median": np.median(shell), "shell_error_mean": shell.mean()}
     return {name: round(float(value), 4) for name, value in scores.items()}
-
-
-def _update_metrics(path: Path, values: dict[str, Any]) -> None:
-    """Replace some entries of metrics.json, keeping the others."""
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    path.write_text(json.dumps(known | values, indent=2) + "\n", encoding="utf-8")

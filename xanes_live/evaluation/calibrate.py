@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from xanes_live.evaluation.measured import (
     say_what_is_not_left_out,
 )
 from xanes_live.evaluation.unseen import Say, Unseen, examine_folds, library_of
+from xanes_live.whole import update_json, write_whole
 
 MARGIN = 30.0
 """Energies read of measured spectra beyond the model's, eV."""
@@ -110,7 +110,7 @@ def calibrate(
     learnt = data_without(known, recipe, measured, set())
     write(ensemble.model.path, calibration, learnt, recipe, ensemble.energy, experience)
     unseen.save(ensemble.model.path / UNSEEN if work is None else work / UNSEEN)
-    _merge(ensemble.model.path / "metrics.json", {"confidence": scores})
+    update_json(ensemble.model.path / "metrics.json", {"confidence": scores})
     return scores
 
 
@@ -185,9 +185,4 @@ def write(
     }  # fmt: skip
     words = {"names": list(library.names), "elements": [str(e) for e in elements]}
     description["library"] = write_library(folder, arrays, words) | {"spectra": len(data)}
-    (folder / DESCRIPTION).write_text(tomli_w.dumps(description), encoding="utf-8")
-
-
-def _merge(path: Path, values: dict[str, Any]) -> None:
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    path.write_text(json.dumps(known | values, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / DESCRIPTION, tomli_w.dumps(description))

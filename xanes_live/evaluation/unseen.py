@@ -42,6 +42,7 @@ from xanes_live.evaluation.folds import compound_folds, data_without
 from xanes_live.evaluation.measured import MeasuredSet
 from xanes_live.evaluation.spoiled import SPOILED, spoiled
 from xanes_live.processes import each
+from xanes_live.whole import written_whole
 
 N_COMPONENTS = 24
 """Principal components of the library."""
@@ -113,9 +114,8 @@ class Unseen:
 
     def save(self, path: Path) -> None:
         """Write the table as a NumPy archive (.npz), which is there whole or not at all."""
-        part = path.with_name(path.name + ".new.npz")
-        np.savez_compressed(part, **{f.name: getattr(self, f.name) for f in fields(self)})
-        part.replace(path)
+        with written_whole(path) as part, part.open("wb") as file:
+            np.savez_compressed(file, **{f.name: getattr(self, f.name) for f in fields(self)})
 
     @classmethod
     def load(cls, path: Path) -> Unseen:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from xanes_live.publish.document import Node
+from xanes_live.whole import written_whole
 
 
 def write_file(directory: Path, node: Node) -> Path:
@@ -24,14 +24,7 @@ def write_file(directory: Path, node: Node) -> Path:
     folder = directory.resolve() / node.key[:2]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{node.key}.h5"
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        with h5py.File(part, "w") as file:
-            for name, values in node.arrays.items():
-                file.create_dataset(name, data=values).attrs["units"] = node.units.get(name, "")
-        with part.open("rb+") as written:
-            os.fsync(written.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with written_whole(path) as part, h5py.File(part, "w") as file:
+        for name, values in node.arrays.items():
+            file.create_dataset(name, data=values).attrs["units"] = node.units.get(name, "")
     return path

@@ -11,6 +11,7 @@ import numpy as np
 from xanes_live.descriptor.g2 import G2Grid, g2_from_distances
 from xanes_live.errors import ConfigurationError
 from xanes_live.theory.store import LACKING, NUMBERS, TEXT, Record, known_ids, opened, read_journal
+from xanes_live.whole import written_whole
 
 _KINDS = {None: "", True: "self-consistent ", False: "cheap "}
 
@@ -96,9 +97,8 @@ def export_npz(
     if structure:
         columns |= neighbours(rows)
         columns["atom_position"] = columns["atom_position"].astype(np.float16)
-    part = npz.with_name(npz.name + ".new.npz")
-    np.savez_compressed(part, allow_pickle=False, **columns)
-    part.replace(npz)
+    with written_whole(npz) as part, part.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **columns)
     return len(rows)
 
 

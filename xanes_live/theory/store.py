@@ -21,6 +21,7 @@ import msgpack
 import numpy as np
 
 from xanes_live.errors import ConfigurationError, ReadError
+from xanes_live.whole import written_whole
 
 Record = dict[str, Any]
 """One result: 'id', 'ok', then either 'error' or columns and arrays."""
@@ -143,14 +144,12 @@ def create(path: Path, energy: np.ndarray, attributes: Mapping[str, Any]) -> Non
         _check_same(path, settings, attributes.get("element"))
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".new")
-    with h5py.File(part, "w") as file:
+    with written_whole(path) as part, h5py.File(part, "w") as file:
         for key, value in attributes.items():
             file.attrs[key] = settings if key == "settings" else value
         file["energy"] = energy
         file["energy"].attrs["units"] = "eV relative to edge_energy"
         _make_columns(file, len(energy))
-    part.replace(path)
 
 
 def _check_same(path: Path, settings: str, element: str | None) -> None:
@@ -234,11 +233,10 @@ def consolidate(path: Path) -> int:
     """Move the journal into the HDF5 file; returns how many records were moved."""
     if not journal_path(path).exists():
         return 0
-    part = path.with_name(path.name + ".new")
-    shutil.copyfile(path, part)
-    with h5py.File(part, "r+") as file:
-        count = _take_in(file, read_journal(path))
-    part.replace(path)
+    with written_whole(path) as part:
+        shutil.copyfile(path, part)
+        with h5py.File(part, "r+") as file:
+            count = _take_in(file, read_journal(path))
     journal_path(path).unlink()
     return count
 

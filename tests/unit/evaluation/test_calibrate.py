@@ -174,8 +174,8 @@ def test_a_fold_is_there_whole_or_not_at_all(folder, scores, tmp_path, monkeypat
     table, path = Unseen.load(folder / "work" / "unseen.npz"), tmp_path / "fold.npz"
     table.save(path)
 
-    def breaks_off(where, **columns):
-        Path(where).write_bytes(b"PK")
+    def breaks_off(file, **columns):
+        file.write(b"PK")
         raise OSError("no space left")
 
     monkeypatch.setattr(np, "savez_compressed", breaks_off)
