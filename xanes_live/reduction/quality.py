@@ -126,13 +126,19 @@ def quality_flag(name: str, quality: Quality, readings: Array, fraction: float) 
         From :func:`saturated_fraction`.
     """
     if quality is Quality.SATURATED:
-        return make("channel_saturated", channel=name, fraction=fraction)
+        return saturated_flag(name, readings, fraction)
     if quality is Quality.LOW_AMPLITUDE:
         return make("channel_low", channel=name)
     if quality is Quality.INVALID_VALUES:
         bad = int(np.sum(~(np.isfinite(readings) & (readings > 0))))
         return make("channel_invalid", channel=name, count=bad)
     return None
+
+
+def saturated_flag(name: str, readings: Array, fraction: float) -> Flag:
+    """Return the flag of a channel that is clipped at `fraction` of its points."""
+    top = float(np.nanmax(readings))
+    return make("channel_saturated", channel=name, fraction=fraction, top=top)
 
 
 def frozen_flag(name: str, energy: Array, readings: Array, quality: Quality) -> Flag | None:
