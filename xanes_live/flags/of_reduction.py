@@ -10,7 +10,7 @@ MEASUREMENT = (
         WARNING,
         "{channel} is saturated at {fraction:.0%} of its points",
         "Too much gain or too much beam.",
-        "Lower the gain or attenuate at least by half, and repeat: readings end at {top:.3g}, the "
+        "Lower the gain or attenuate at least by half, and repeat: readings end at {top}, the "
         "highest should be no more than half of that.",
     ),
     FlagKind(

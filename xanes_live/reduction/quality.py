@@ -137,7 +137,8 @@ def quality_flag(name: str, quality: Quality, readings: Array, fraction: float) 
 
 def saturated_flag(name: str, readings: Array, fraction: float) -> Flag:
     """Return the flag of a channel that is clipped at `fraction` of its points."""
-    top = float(np.nanmax(readings))
+    highest = float(np.nanmax(readings))
+    top = f"{highest:.0f}" if highest >= _CLIPPABLE else f"{highest:.3g}"
     return make("channel_saturated", channel=name, fraction=fraction, top=top)
 
 
