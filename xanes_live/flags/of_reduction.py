@@ -123,8 +123,8 @@ MEASUREMENT = (
         WARNING,
         "e0 {e0:.1f} eV is {offset:+.1f} eV from the tabulated edge",
         "The energy scale is off, or the sample is unusual.",
-        "Measure a reference foil: if its edge is not within 3 eV of the tabulated one, calibrate "
-        "the monochromator; if it is, the sample is unusual.",
+        "Measure a reference foil: if its edge is off, too, calibrate the monochromator; if it is "
+        "in its place, the sample is unusual.",
     ),
     FlagKind(
         "short_pre_edge",

@@ -111,6 +111,13 @@ def follows_energy(readings: Array) -> bool:
     return float(np.mean(np.diff(finite) ** 2)) / variance < _WHITE
 
 
+def saturated_flag(name: str, readings: Array, fraction: float) -> Flag:
+    """Return the flag of a channel that is clipped at `fraction` of its points."""
+    highest = float(np.nanmax(readings))
+    top = f"{highest:.0f}" if highest >= _CLIPPABLE else f"{highest:.3g}"
+    return make("channel_saturated", channel=name, fraction=fraction, top=top)
+
+
 def quality_flag(name: str, quality: Quality, readings: Array, fraction: float) -> Flag | None:
     """Return the flag for a channel that is not good.
 
@@ -133,13 +140,6 @@ def quality_flag(name: str, quality: Quality, readings: Array, fraction: float) 
         bad = int(np.sum(~(np.isfinite(readings) & (readings > 0))))
         return make("channel_invalid", channel=name, count=bad)
     return None
-
-
-def saturated_flag(name: str, readings: Array, fraction: float) -> Flag:
-    """Return the flag of a channel that is clipped at `fraction` of its points."""
-    highest = float(np.nanmax(readings))
-    top = f"{highest:.0f}" if highest >= _CLIPPABLE else f"{highest:.3g}"
-    return make("channel_saturated", channel=name, fraction=fraction, top=top)
 
 
 def frozen_flag(name: str, energy: Array, readings: Array, quality: Quality) -> Flag | None:
