@@ -15,13 +15,12 @@ from xanes_live.evaluation.confidence_scores import Coverage, Ranking, Reliabili
 from xanes_live.evaluation.confidence_summary import add_summary
 from xanes_live.evaluation.judged import Judged, Mask, by_source
 from xanes_live.evaluation.report import Report, with_ends
-from xanes_live.evaluation.unseen import EXACT
+from xanes_live.evaluation.unseen import EXACT, MEASURED
 
 HEADING = "How far to trust it"
 BASELINES = ("spread", scores.PEAK)
 """What the verdict is held against: σ of the members' first-shell distances, as the heads for them
 give them, and as the first peaks of G2 do."""
-MEASURED = "measured"
 MOST = 40
 """Confidently wrong spectra shown; metrics.json names them all."""
 RANKED = ("theory", "spoiled")

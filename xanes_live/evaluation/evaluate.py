@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from xanes_live.evaluation.sections import (
     map_section,
     theory_section,
 )
+from xanes_live.evaluation.unseen import MEASURED, Unseen
 from xanes_live.publish.jsonable import clean
 
 SHARES = (0.0625, 0.125, 0.25, 0.5, 1.0)
@@ -55,8 +56,8 @@ NOTE = (
     "Each spectrum was examined by an ensemble trained without its structure or compound, and "
     "judged by a verdict, an interval and a band fitted without them, too. Computed spectra have "
     "random errors of measurement, and on top of them what theory gets wrong (theory) or not "
-    "(exact). None was reduced, so flags of scans and of their reduction are not among the "
-    "reasons: on a beamline there are more."
+    "(exact). Measured spectra have the flags of their scan and its reduction, too, as on a "
+    "beamline{but}; computed and spoiled ones were not reduced: there would be more reasons."
 )
 
 OTHER_FILE = "on another file than the one learnt from: what both hold flatters"
@@ -189,12 +190,20 @@ def evaluate(
         page.heading(HEADING, HOW_TO)
     else:
         say("confidence")
-        judged = judge_unseen(confidence, subject.ensemble.radius, ConfidenceConfig())
-        metrics["confidence"] = add_confidence(page, judged, note=NOTE)
+        told = {} if subject.measured is None else subject.measured.told
+        judged = judge_unseen(confidence, subject.ensemble.radius, ConfidenceConfig(), told)
+        metrics["confidence"] = add_confidence(page, judged, note=_note(confidence, told))
     page.write(report)
     text = json.dumps(clean(metrics), indent=2, allow_nan=False)  # what is not known is null
     (report / "metrics.json").write_text(text + "\n", encoding="utf-8")
     return metrics
+
+
+def _note(unseen: Unseen, told: Container[str]) -> str:
+    """Return what was left out of training and which flags are known."""
+    missing = [name for name in unseen.of(MEASURED).id.tolist() if name not in told]
+    but = f", but for {len(missing)} whose files were not given (--measured)" if missing else ""
+    return NOTE.format(but=but)
 
 
 def prepare(
@@ -217,7 +226,7 @@ def prepare(
         wide = np.arange(low, high, 0.1)
         measured = read_measured(
             table, wide, ensemble.input_form, ensemble.model.grid, structures,
-            element=ensemble.info.element, edge=ensemble.info.edge,
+            element=ensemble.info.element, edge=ensemble.info.edge, needed=ensemble.energy,
         )  # fmt: skip
     own = ensemble.model.description["data"]["sha256"] == file_hash(data)
     index, predictions, how = _unseen(ensemble, known, recipe, own=own)

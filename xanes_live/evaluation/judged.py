@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from xanes_live.descriptor import RIGHT
 from xanes_live.domain import Array
-from xanes_live.evaluation.unseen import COMPUTED
+from xanes_live.evaluation.unseen import COMPUTED, MEASURED
 
 FEWEST = 5
 """Structures or compounds a stratum needs to be listed."""
-SOURCES = (*COMPUTED, "measured", "spoiled")
+SOURCES = (*COMPUTED, MEASURED, "spoiled")
 """In the order they are reported."""
 
 Z95 = 1.96

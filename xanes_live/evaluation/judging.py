@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from xanes_live.domain import Array, Evidence, FirstShell, Flag, Prediction
 from xanes_live.errors import ConfigurationError
 from xanes_live.evaluation.fitting import CrossFitted, cross_fitted
 from xanes_live.evaluation.judged import Judged
-from xanes_live.evaluation.unseen import DAMAGED, Unseen
+from xanes_live.evaluation.unseen import DAMAGED, MEASURED, Unseen
 from xanes_live.flags import by_importance
 
 _NOTHING = np.empty(0)
@@ -40,7 +41,12 @@ def read_unseen(path: Path, n_g2: int) -> Unseen:
     return unseen
 
 
-def judge_unseen(unseen: Unseen, radius: Array, config: ConfidenceConfig) -> Judged:
+def judge_unseen(
+    unseen: Unseen,
+    radius: Array,
+    config: ConfidenceConfig,
+    told: Mapping[str, tuple[Flag, ...]] | None = None,
+) -> Judged:
     """Judge each spectrum by a calibration not fitted to its structure or compound.
 
     Parameters
@@ -51,16 +57,25 @@ def judge_unseen(unseen: Unseen, radius: Array, config: ConfidenceConfig) -> Jud
         Centres of the G2 functions, Å, shape (n_g2,).
     config
         Thresholds of the colours.
+    told
+        Flags of measured scans and of their reduction, by id of the spectrum; see
+        :attr:`.MeasuredSet.told`.
 
     Returns
     -------
     Judged
-        Colours and flags are those of prediction and theory alone: these spectra were never
-        reduced, so no flag of a scan or of its reduction can be among them.
+        Measured spectra have the colours and flags that an operator gets, computed and spoiled ones
+        those of prediction and theory alone: they were never reduced. What the range of a scan
+        leaves open (:data:`.IN_DOUBT`) was not examined and lowers no probability here.
     """
+    told = told or {}
     unseen = unseen.take(unseen.source != DAMAGED)
     found = cross_fitted(unseen)
-    flags = [_flags(unseen, found, i, config) for i in range(len(unseen))]
+    measured = unseen.source == MEASURED
+    known = [told.get(str(unseen.id[i]), ()) if measured[i] else () for i in range(len(unseen))]
+    flags = [
+        by_importance((*known[i], *_opinion(unseen, found, i, config))) for i in range(len(unseen))
+    ]
     source, detail = _sources(unseen)
     return Judged(
         id=unseen.id,
@@ -92,10 +107,10 @@ def _sources(unseen: Unseen) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     return np.array([p[0] for p in parts]), np.array([p[2].strip() for p in parts])
 
 
-def _flags(
+def _opinion(
     unseen: Unseen, found: CrossFitted, i: int, config: ConfidenceConfig
 ) -> tuple[Flag, ...]:
-    """Return the flags of one spectrum, most important first."""
+    """Return the flags of what is predicted from one spectrum."""
     r, half = float(unseen.r[i]), float(found.half_width[i])
     shell = FirstShell(r, float(unseen.signals[i, 0]), r - half, r + half, _NOTHING)
     examined = Examined(
@@ -107,7 +122,7 @@ def _flags(
         kind=_kind(unseen.heads[i]),
         evidence=Evidence(),
     )
-    return by_importance(opinion(examined, config))
+    return opinion(examined, config)
 
 
 def _kind(heads: Array) -> Kind:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xanes_live.config import BeamlineConfig, ReductionConfig
 from xanes_live.descriptor import G2Grid, g2
 from xanes_live.documents.files import read_file
-from xanes_live.domain import Array, NormalisedSpectrum, Unusable
+from xanes_live.domain import Array, Flag, NormalisedSpectrum, Unusable
 from xanes_live.edges import edge_energy
 from xanes_live.ensemble.data import TrainingSet, measured_parents
 from xanes_live.errors import ConfigurationError, ReadError
@@ -64,6 +64,13 @@ class MeasuredSet:
     g2: Array
     """G2 of the known structures, mean over sites, shape (n, n_g2); NaN where unknown."""
     grid: G2Grid
+    flags: tuple[tuple[Flag, ...], ...] = ()
+    """What an operator is told of each scan and its reduction, whatever is predicted from it."""
+
+    @property
+    def told(self) -> dict[str, tuple[Flag, ...]]:
+        """:attr:`flags` by the id of the spectrum."""
+        return {r.id: flags for r, flags in zip(self.references, self.flags, strict=False)}
 
     @property
     def shell(self) -> Array:
@@ -209,6 +216,7 @@ def read_measured(
     *,
     element: str = "Fe",
     edge: str = "K",
+    needed: Array | None = None,
 ) -> MeasuredSet:
     """Reduce measured spectra as the live path would.
 
@@ -230,6 +238,9 @@ def read_measured(
         The absorber, around whose sites the expected G2 is.
     edge
         Its edge, and that of the other elements.
+    needed
+        The energies of `energy` that a scan has to hold not to be flagged, eV, shape (n_needed,);
+        None for all.
 
     Raises
     ------
@@ -240,11 +251,15 @@ def read_measured(
         If a spectrum cannot be read or reduced, or lies elsewhere than the energies asked for; a
         reference that fails is no reference.
     """
-    spectra = [_reduced(reference) for reference in references]
-    moved = [energy + _from_edge_to_edge(element, r.element, edge) for r in references]
-    mu = [_on(s, e, form, r.file.name) for s, e, r in zip(spectra, moved, references, strict=True)]
+    needed = energy if needed is None else needed
+    mu, told = [], []
+    for reference in references:
+        by = _from_edge_to_edge(element, reference.element, edge)
+        spectrum, flags = _reduced(reference)
+        mu.append(_on(spectrum, energy + by, form, reference.file.name))
+        told.append((*flags, *resample(spectrum, needed + by, form).flags))
     known = _expected(references, grid, structures, element)
-    return MeasuredSet(references, energy, np.array(mu), known, grid)
+    return MeasuredSet(references, energy, np.array(mu), known, grid, tuple(told))
 
 
 def _from_edge_to_edge(element: str, other: str, edge: str) -> float:
@@ -268,8 +283,8 @@ def _on(spectrum: NormalisedSpectrum, energy: Array, form: str, name: str) -> Ar
     return found.mu
 
 
-def _reduced(reference: Reference) -> NormalisedSpectrum:
-    """Read and normalise one file: its first usable sweep."""
+def _reduced(reference: Reference) -> tuple[NormalisedSpectrum, tuple[Flag, ...]]:
+    """Read and normalise one file: its first usable sweep, and what is to be said of it."""
     scans = read_file(reference.file)
     reduction = ReductionConfig()
     for scan in scans:
@@ -277,7 +292,7 @@ def _reduced(reference: Reference) -> NormalisedSpectrum:
         usable = [s for s in sweeps if not isinstance(s, Unusable)]
         for item in normalise(usable, reduction):
             if not isinstance(item, Unusable):
-                return item
+                return item, (*scan.flags, *item.flags)
     raise ReadError(f"{reference.file.name}: no usable spectrum")
 
 

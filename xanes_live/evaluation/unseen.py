@@ -53,6 +53,8 @@ the same spectra as if theory, transferred as it is on average, were exact: what
 samples (damping) and laboratories (energy scale, resolution, edge step, slope, noise)."""
 DAMAGED = "damaged"
 """The latter, each spoiled in one of the ways of :data:`.SPOILED`: for experience to learn from."""
+MEASURED = "measured"
+"""Measured spectra as they are."""
 LAB_SHIFT, LAB_STRETCH = 1.0, 0.01
 """Standard deviations of energy scales of laboratories: eV, and of distances from the edge. Iron
 foils of the reference libraries have their first inflections within 1.3 eV of each other."""
@@ -320,7 +322,7 @@ def _measured(
         found = _examined(ensemble, library, wide, spoiled(wide, mu, name) if name else mu)
         part = Unseen(
             id=ids, parent=measured_parents(measured.compound[own]),
-            source=np.full(n, f"spoiled: {name}" if name else "measured"),
+            source=np.full(n, f"spoiled: {name}" if name else MEASURED),
             ligand=np.full(n, ""), coordination=np.full(n, np.nan), truth=measured.shell[own],
             g2_truth=measured.g2[own], scored=measured.scored[own], **found,
         )  # fmt: skip

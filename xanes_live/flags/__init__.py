@@ -1,7 +1,8 @@
 """Every flag there is: one table from which flags are made and the reference page is generated.
 
-A flag's *message* says what was seen in this scan, with its numbers; its *meaning*, *cause* and
-*remedy* are the same for every scan. Codes are part of the published interface: add, never rename.
+A flag's *message* says what was seen in this scan and its *remedy* what to do about it, both with
+its numbers; the *cause* is the same for every scan. Codes are part of the published interface:
+add, never rename.
 """
 
 from xanes_live.flags.kind import FlagKind

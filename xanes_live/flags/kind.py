@@ -11,7 +11,7 @@ INFO, WARNING, ERROR = Severity.INFO, Severity.WARNING, Severity.ERROR
 
 @dataclass(frozen=True, slots=True)
 class FlagKind:
-    """One row of the table; `message` is a :meth:`str.format` template."""
+    """One row of the table; `message` and `remedy` are :meth:`str.format` templates."""
 
     code: str
     severity: Severity

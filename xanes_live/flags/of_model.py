@@ -66,15 +66,16 @@ MODEL = (
         WARNING,
         "the distance moves by {value:.2f} Å within what the range of the scan leaves open",
         "The scan begins too shortly before the edge, ends too soon after it, or is noisy.",
-        "Scan from 100 eV below to 150 eV above the edge; after the fact, nnorm = 0 in the "
-        "configuration fits scans that end 40 to 100 eV above it better.",
+        "Scan from 100 eV below to 150 eV above the edge. Scans that end 40 to 100 eV above it are "
+        "better processed with the order of the post-edge (nnorm in [reduction]) set to 0.",
     ),
     FlagKind(
         "sensitive_to_shift",
         WARNING,
         "the distance moves by {value:.2f} Å when the energies are shifted by 1 to 2 eV",
         "The prediction hangs on the energy scale.",
-        "Calibrate with a foil; trust differences between scans of one session only.",
+        "Calibrate with a foil to within 0.5 eV; trust differences between scans of one session "
+        "only.",
     ),
     FlagKind(
         "g2_sensitive",

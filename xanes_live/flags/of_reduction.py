@@ -10,7 +10,8 @@ MEASUREMENT = (
         WARNING,
         "{channel} is saturated at {fraction:.0%} of its points",
         "Too much gain or too much beam.",
-        "Lower the gain or attenuate, and repeat.",
+        "Lower the gain or attenuate at least by half, and repeat: readings end at {top}, the "
+        "highest should be no more than half of that.",
     ),
     FlagKind(
         "channel_low",
@@ -115,29 +116,30 @@ MEASUREMENT = (
         WARNING,
         "the energy scale seems wrong: {reason}",
         "The monochromator lost its calibration, or a wrong crystal or offset is set.",
-        "Calibrate with a foil, or set reduction.align to 'foil' or 'fixed', and process again.",
+        "Correct the energies: {correct}. Calibrate the monochromator before the next scan.",
     ),
     FlagKind(
         "edge_far",
         WARNING,
         "e0 {e0:.1f} eV is {offset:+.1f} eV from the tabulated edge",
         "The energy scale is off, or the sample is unusual.",
-        "Measure a reference foil; calibrate the monochromator.",
+        "Measure a reference foil: if its edge is off, too, calibrate the monochromator; if it is "
+        "in its place, the sample is unusual.",
     ),
     FlagKind(
         "short_pre_edge",
         WARNING,
-        "only {available:.0f} eV of pre-edge",
+        "only {available:.0f} eV of pre-edge: the edge step is uncertain by {percent:.0f} %",
         "The scan starts too near the edge to fix the baseline.",
-        "Start at least 50 eV below the edge.",
+        "Start at {start:.0f} eV or below, which is 50 eV below the edge: that leaves "
+        "{then:.0f} %.",
     ),
     FlagKind(
         "short_post_edge",
         WARNING,
         "only {available:.0f} eV above the edge: the edge step is uncertain by {percent:.0f} %",
         "The scan ends too early to fix the normalisation.",
-        "Scan to 200 eV above the edge. Where a scan ends 50 to 100 eV above it, nnorm = 0 in "
-        "[reduction] errs three to six times less than larch's line does.",
+        "Scan to {end:.0f} eV, which is 200 eV above the edge. {otherwise}",
     ),
     FlagKind(
         "range_replaced",
@@ -159,7 +161,7 @@ MEASUREMENT = (
         WARNING,
         "edge step {step:.3g} is small",
         "Dilute or thin sample, or a large background.",
-        "Longer counting, or fluorescence.",
+        "Make the step larger or count longer: {more}.",
     ),
     FlagKind(
         "edge_step_unstable",
@@ -180,7 +182,8 @@ MEASUREMENT = (
         WARNING,
         "noise is {percent:.1f} % of the edge step",
         "Few counts.",
-        "Longer counting or more repeats.",
+        "About {times:.0f} times the counts would bring it to {wanted:.0f} %: {times:.0f} repeats "
+        "merged, or {times:.0f} times the counting time.",
     ),
     FlagKind(
         "aligned",
@@ -201,7 +204,7 @@ MEASUREMENT = (
         WARNING,
         "the model needs {low:.1f}–{high:.1f} eV, {missing:.0f} % of it is not measured",
         "The scan is shorter than the model's range.",
-        "Scan the whole range of the model.",
+        "Scan from {low:.0f} to {high:.0f} eV at least.",
     ),
     FlagKind(
         "coarse_grid",

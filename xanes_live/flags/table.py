@@ -29,13 +29,15 @@ _SEVERAL = re.compile(r"(?<![\d.,])1 ((?:\w+ )?(?:event|point|value))s\b")
 
 
 def make(code: str, **values: object) -> Flag:
-    """Make the flag `code`, its message filled with `values`.
+    """Make the flag `code`, its message and its remedy filled with `values`.
 
     Raises
     ------
     KeyError
-        If the code is not in the table or a value of its message is missing.
+        If the code is not in the table or a value of either is missing.
     """
     kind = FLAGS[code]
-    message = _SEVERAL.sub(r"1 \1", kind.message.format(**values))
-    return Flag(kind.code, kind.severity, message, kind.remedy)
+    message, remedy = (
+        _SEVERAL.sub(r"1 \1", text.format(**values)) for text in (kind.message, kind.remedy)
+    )
+    return Flag(kind.code, kind.severity, message, remedy)

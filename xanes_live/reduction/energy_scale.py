@@ -16,6 +16,7 @@ from xanes_live.flags import make
 from xanes_live.median import median
 from xanes_live.reduction.align import foil_energy
 from xanes_live.reduction.background import pre_edge
+from xanes_live.reduction.remedies import CALIBRATE, shift_by
 
 FOIL_OFF = 3.0
 """Distance of a foil from where it should be that is no matter of tables or of taste, eV: measured
@@ -80,18 +81,19 @@ def scale_flags(
     target = tabulated if config.foil_e0 is None else config.foil_e0
     foil = target if aligned else _foil(energy, spectrum.reference, config, target)
     off = 0.0 if foil is None else foil - target
-    reason = ""
+    reason, correct = "", CALIBRATE
     if foil is not None and abs(off) >= FOIL_OFF and _is_metal(energy, spectrum.reference, foil):
         reason = (
             f"the reference foil's edge is at {foil:.1f} eV, {off:+.1f} eV from where it belongs"
         )
+        correct = shift_by(off, config)
     usual = BEGINS.get((spectrum.element, spectrum.edge))
     if not reason and usual is not None and errors[0] < _NOISY and errors[1] < _UNSURE:
         low, high = tabulated + usual[0], tabulated + usual[1]
         reason = _against_table(energy, flattened, spectrum.element, (low, high))
         if reason and foil is not None and _is_metal(energy, spectrum.reference, foil):
             return ()  # it is in its place
-    return (make("energy_scale_off", reason=reason),) if reason else ()
+    return (make("energy_scale_off", reason=reason, correct=correct),) if reason else ()
 
 
 def _foil(

@@ -20,11 +20,12 @@ from xanes_live.reduction.edge import find_e0
 from xanes_live.reduction.energy_scale import scale_flags
 from xanes_live.reduction.held import not_held, replaced_flags, without
 from xanes_live.reduction.locate import Located, locate_edge, too_short
+from xanes_live.reduction.remedies import longer_or_else, more_signal, times_the_counts
 from xanes_live.reduction.stability import stability_flags
 from xanes_live.reduction.uncertainty import (
     edge_step_error,
-    post_edge_error,
     pre_edge_error,
+    range_errors,
     step_noise,
 )
 
@@ -34,6 +35,8 @@ LEAST_PRE, LEAST_POST = 3.0, 20.0
 """Data below and above e0 without which there is nothing to normalise to, eV."""
 _SHORT_PRE, _SHORT_POST = 0.06, 0.08
 """Relative error of the edge step from which a range is called short."""
+_LONG_PRE, _LONG_POST = 50.0, 200.0
+"""How far from the edge a scan should begin and end, eV."""
 _NOISY = 0.02
 _SMALL = 0.03
 """Edge step in transmission, or relative to the background in fluorescence, that is small."""
@@ -189,7 +192,7 @@ def _result(
         energy_shift=shift.energy,
         ranges=ranges,
         spectrum=spectrum,
-        flags=(*flags, *_range_flags(ranges),
+        flags=(*flags, *_range_flags(e0, ranges),
                *replaced_flags(missing, config, ranges),
                *_signal_flags(spectrum, fits, row, noise),
                *_grid_flags(energy - e0),
@@ -200,13 +203,17 @@ def _result(
     )  # fmt: skip
 
 
-def _range_flags(ranges: dict[str, float]) -> tuple[Flag, ...]:
+def _range_flags(e0: float, ranges: dict[str, float]) -> tuple[Flag, ...]:
     flags: list[Flag] = []
-    if pre_edge_error(-ranges["pre1"]) > _SHORT_PRE:
-        flags.append(make("short_pre_edge", available=-ranges["pre1"]))
-    error = post_edge_error(ranges["norm2"], int(ranges["nnorm"]))
-    if error > _SHORT_POST:
-        flags.append(make("short_post_edge", available=ranges["norm2"], percent=100.0 * error))
+    below, above = range_errors(ranges).tolist()
+    if below > _SHORT_PRE:
+        given = {"available": -ranges["pre1"], "percent": 100.0 * below}
+        then = 100.0 * pre_edge_error(_LONG_PRE)
+        flags.append(make("short_pre_edge", **given, start=e0 - _LONG_PRE, then=then))
+    if above > _SHORT_POST:
+        given = {"available": ranges["norm2"], "percent": 100.0 * above}
+        otherwise = longer_or_else(ranges["norm2"], above)
+        flags.append(make("short_post_edge", **given, end=e0 + _LONG_POST, otherwise=otherwise))
     return tuple(flags)
 
 
@@ -217,9 +224,12 @@ def _signal_flags(spectrum: Spectrum, fits: PreEdge, row: int, noise: float) -> 
     if spectrum.mode is Mode.FLUORESCENCE:
         scale = max(float(np.abs(fits.pre_edge[row]).mean()), step)
     if spectrum.mode is not Mode.GIVEN and step < _SMALL * scale:
-        flags.append(make("small_edge_step", step=step))
+        flags.append(
+            make("small_edge_step", step=step, more=more_signal(spectrum.mode, step, scale))
+        )
     if noise > _NOISY:
-        flags.append(make("noisy", percent=100.0 * noise))
+        times = times_the_counts(noise, _NOISY)
+        flags.append(make("noisy", percent=100.0 * noise, times=times, wanted=100.0 * _NOISY))
     return tuple(flags)
 
 

@@ -111,6 +111,13 @@ def follows_energy(readings: Array) -> bool:
     return float(np.mean(np.diff(finite) ** 2)) / variance < _WHITE
 
 
+def saturated_flag(name: str, readings: Array, fraction: float) -> Flag:
+    """Return the flag of a channel that is clipped at `fraction` of its points."""
+    highest = float(np.nanmax(readings))
+    top = f"{highest:.0f}" if highest >= _CLIPPABLE else f"{highest:.3g}"
+    return make("channel_saturated", channel=name, fraction=fraction, top=top)
+
+
 def quality_flag(name: str, quality: Quality, readings: Array, fraction: float) -> Flag | None:
     """Return the flag for a channel that is not good.
 
@@ -126,7 +133,7 @@ def quality_flag(name: str, quality: Quality, readings: Array, fraction: float) 
         From :func:`saturated_fraction`.
     """
     if quality is Quality.SATURATED:
-        return make("channel_saturated", channel=name, fraction=fraction)
+        return saturated_flag(name, readings, fraction)
     if quality is Quality.LOW_AMPLITUDE:
         return make("channel_low", channel=name)
     if quality is Quality.INVALID_VALUES:

@@ -20,6 +20,7 @@ from xanes_live.reduction.quality import (
     channel_quality,
     frozen_flag,
     quality_flag,
+    saturated_flag,
     saturated_fraction,
 )
 from xanes_live.reduction.sweep import Order
@@ -172,8 +173,9 @@ def _why_none(left_out: Mapping[int, str], counts: Array) -> Flag | None:
 def _spoiled(energy: Array, counts: Array, raw: Array, beamline: BeamlineConfig) -> list[Flag]:
     """Return what is to be said of a detector none of whose elements is as it should be."""
     name, level = NAMES["fluorescence"], beamline.saturation.get("fluorescence")
-    worst = max((saturated_fraction(element, level) for element in raw), default=0.0)
-    told = [make("channel_saturated", channel=name, fraction=worst)] if worst > 0.0 else []
+    shares = [saturated_fraction(element, level) for element in raw]
+    k = int(np.argmax(shares)) if shares else 0
+    told = [saturated_flag(name, counts[k], shares[k])] if any(shares) else []
     hung = [frozen_flag(name, energy, element, Quality.GOOD) for element in counts]
     return told + [flag for flag in hung if flag is not None][:1]
 

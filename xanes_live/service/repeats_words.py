@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -50,8 +49,12 @@ def drifting(trend: Drift | None, series: Series) -> tuple[Flag, ...]:
         return (make("energy_drifts", change=foil, count=count),)
     chance = "chance below 0.01 %" if trend.chance < 1e-4 else f"chance {trend.chance:.2%}"
     change = f"{trend.change:+.2g} {trend.unit}"
-    flag = make("beam_damage", what=trend.measure, change=change, count=count, chance=chance)
-    return (replace(flag, remedy=flag.remedy.format(keep=_keep(trend.keep, series))),)
+    keep = _keep(trend.keep, series)
+    return (
+        make(
+            "beam_damage", what=trend.measure, change=change, count=count, chance=chance, keep=keep
+        ),
+    )
 
 
 def _keep(count: int, series: Series) -> str:

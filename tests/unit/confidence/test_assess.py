@@ -62,7 +62,7 @@ def test_a_distance_without_a_peak_of_g2_is_red():
 
 
 def test_flags_of_every_stage_count_and_the_worst_comes_first():
-    noisy = make("noisy", percent=4.0)
+    noisy = factories.flag("noisy")
     normalised = factories.normalised(flags=(make("not_sorted"), noisy))
     verdict = judged(with_half_width(0.01), make("scan_aborted", points=80), normalised=normalised)
     expected = ["scan_aborted", "noisy", "not_sorted", "not_calibrated"]

@@ -29,7 +29,7 @@ from xanes_live.confidence.verdict import (
 from xanes_live.config import ConfidenceConfig
 from xanes_live.domain import Confidence, Evidence, Others, Rival, Survey
 from xanes_live.ensemble.forward_training import principal
-from xanes_live.flags import FLAGS, make
+from xanes_live.flags import FLAGS
 
 GRID = np.linspace(7112.5, 7160.0, 96)
 WIDE = wide_grid(GRID)
@@ -322,7 +322,7 @@ def test_an_improbable_one_says_so_and_why(chance, colour, code):
 
 
 def test_what_can_be_acted_upon_comes_first():
-    said = judged(examined(0.2, spread=0.3), make("noisy", percent=9.0))
+    said = judged(examined(0.2, spread=0.3), factories.flag("noisy"))
     assert said.flags[0].code == "noisy"
 
 

@@ -24,6 +24,7 @@ from xanes_live.ensemble.train import train
 from xanes_live.errors import ConfigurationError
 from xanes_live.evaluation.calibrate import calibrate
 from xanes_live.evaluation.elsewhere import Elsewhere, add_elsewhere, ask_elsewhere
+from xanes_live.evaluation.evaluate import Options, evaluate
 from xanes_live.evaluation.fitting import MEASURED_SHARE, weights_of
 from xanes_live.evaluation.measured import Reference, read_measured, read_references
 from xanes_live.evaluation.report import Report
@@ -194,6 +195,7 @@ def test_the_report_then_says_how_far_to_trust_it(folder, scores):
     assert runner.invoke(app, [*command, *table], catch_exceptions=False).exit_code == 0
     page = (folder / "report" / "report.html").read_text()
     assert "How far to trust it" in page
+    assert "but for 3 whose files were not given" in page
     found = json.loads((folder / "report" / "metrics.json").read_text())["confidence"]
     assert {row["id"] for row in found["measured"]} == {"one", "two", "three"}
     assert not {row["source"] for row in found["coverage"]} - {
@@ -207,6 +209,25 @@ def test_the_report_then_says_how_far_to_trust_it(folder, scores):
     assert set(found["verdict"]["spoiled"]["green_by_detail"]) == set(SPOILED)
     bad = runner.invoke(app, [*command, "--unseen", str(folder / "measured.csv")])
     assert bad.exit_code != 0
+
+
+def test_the_report_lists_what_an_operator_would_be_told_of_a_measured_scan(
+    folder, scores, tmp_path
+):
+    energy = np.concatenate([np.arange(7000.0, 7090.0, 4.0), np.arange(7090.0, 7400.0, 2.0)])
+    coarse = np.c_[energy, spectrum(1.95, energy)]
+    for name in ("two", "three"):
+        shutil.copy(folder / f"{name}.dat", tmp_path)
+    np.savetxt(tmp_path / "one.dat", coarse, header="energy mu")
+    options = Options(folds=0, learning_curve=False, limit=40, device="cpu")
+    metrics = evaluate(
+        folder / "model", folder / "toy.npz", tmp_path / "report", options=options,
+        references=folder / "measured.csv", root=tmp_path, unseen=folder / "work" / "unseen.npz",
+    )  # fmt: skip
+    rows = {row["id"]: row for row in metrics["confidence"]["measured"]}
+    assert [name for name, row in rows.items() if "coarse_grid" in row["flags"]] == ["one"]
+    assert rows["one"]["colour"] != "green"
+    assert "files were not given" not in (tmp_path / "report" / "report.html").read_text()
 
 
 def test_a_live_scan_is_asked_about_as_the_spectra_learnt_from_were(folder, scores):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests import factories
 from xanes_live.confidence.signals import EXPERIENCE, NAMES
 from xanes_live.config import ConfidenceConfig
 from xanes_live.errors import ConfigurationError
@@ -108,6 +109,22 @@ def test_without_further_outputs_and_without_a_distance():
     assert (judged.colour == "green").any()
     assert judged.colour[3] == "red"
     assert judged.flags[3] == ("no_first_shell",)
+
+
+def test_what_is_known_of_a_measured_scan_counts_as_it_does_live(table, judged):
+    again = unseen()
+    again.id[again.source != "theory"] = "one"
+    known = (factories.flag("glitch"), factories.flag("not_sorted"))
+    told = judge_unseen(again, RADIUS, ConfidenceConfig(), {"one": known, "s3": known})
+    own = judged.source == "measured"
+    assert (judged.colour[own] == "green").any()
+    expected = np.where(judged.colour[own] == "green", "amber", judged.colour[own])
+    np.testing.assert_array_equal(told.colour[own], expected)
+    for before, after in zip(judged.take(own).flags, told.take(own).flags, strict=True):
+        assert set(after) == {*before, "glitch", "not_sorted"}
+        assert after[-1] == "not_sorted"
+    assert judged.take(~own).flags == told.take(~own).flags
+    np.testing.assert_array_equal(judged.probability, told.probability)
 
 
 def test_what_is_strange_is_not_green(table):

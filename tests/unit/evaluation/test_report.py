@@ -247,6 +247,23 @@ def test_spectra_of_another_element_are_moved_by_the_difference_of_the_edges(fol
         read_measured((replace(one, element="Xx"),), ENERGY, "flattened", G2Grid())
 
 
+def test_flags_of_a_measured_scan_are_those_an_operator_gets(folder, tmp_path):
+    (one, *_) = read_references(folder / "measured.csv")
+    assert read_measured((one,), ENERGY, "flattened", G2Grid()).told == {one.id: ()}
+    energy = np.concatenate([np.arange(7000.0, 7090.0, 4.0), np.arange(7090.0, 7160.0, 2.0)])
+    columns = np.c_[energy, spectrum(2.0, energy)][::-1]  # scanned downwards
+    np.savetxt(tmp_path / "short.dat", columns, header="energy mu")
+    short = replace(one, id="short", file=tmp_path / "short.dat")
+    wide = read_measured((one, short), ENERGY, "flattened", G2Grid())
+    narrow = read_measured(
+        (one, short), ENERGY, "flattened", G2Grid(), needed=ENERGY[ENERGY < 7150.0]
+    )
+    codes = {flag.code for flag in wide.told["short"]}
+    assert codes >= {"not_sorted", "coarse_grid", "grid_not_covered"}
+    assert {flag.code for flag in narrow.told["short"]} == codes - {"grid_not_covered"}
+    np.testing.assert_array_equal(wide.mu, narrow.mu)
+
+
 def test_expected_g2_is_that_of_the_absorber(folder, tmp_path):
     alloy = bulk("FeCu", "cesiumchloride", a=2.9, cubic=True)
     alloy.info["amcsd"] = 7
