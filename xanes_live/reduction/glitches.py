@@ -103,7 +103,7 @@ def find_excursions(
     if energy.size < 2 * _SIDE + 2 or not step > 0:
         return ()
     counters = counters or {}
-    lost = losses(counters, energy.size)
+    lost = losses(counters, mu)
     noise = _local_noise(energy, mu)
     found: list[Excursion] = []
     taken = np.zeros(energy.size, dtype=bool)
