@@ -32,6 +32,8 @@ _MANY_LOST = 0.1
 """Fraction of the points whose loss spoils a spectrum wherever it is."""
 _FEW_INVALID = 0.02
 """Fraction of invalid readings up to which dropping them is worth no warning."""
+_BY_CHANCE = 0.1
+"""Number of gaps of one length, expected of readings lost at random, that are no loss of beam."""
 _FEW_MISSING = 0.02
 """Fraction of the announced points that may be missing."""
 _EXPLAIN = {"scan_aborted", "scan_failed", "no_stop", "data_missing", "data_truncated"}
@@ -179,11 +181,16 @@ def _rough_step(energy: Array, mu: Array, edge: float | None) -> float:
 
 
 def _gaps(valid: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
-    """Return runs of two or more invalid points between valid ones."""
+    """Return runs of two or more invalid points between valid ones.
+
+    None that are no longer than readings lost here and there make by chance.
+    """
     inner = np.flatnonzero(valid)
-    if inner.size == 0:
+    if inner.size in {0, valid.size}:
         return []
-    wide = np.flatnonzero(np.diff(inner) > 2)
+    share = 1.0 - inner.size / valid.size
+    by_chance = np.log(_BY_CHANCE / inner.size) / np.log(share)
+    wide = np.flatnonzero(np.diff(inner) - 1 > max(1.0, by_chance))
     return [np.arange(inner[k] + 1, inner[k + 1]) for k in wide]
 
 
