@@ -89,6 +89,8 @@ def frozen(readings: Array, *, clips: bool = True) -> tuple[slice, ...]:
     steps = np.abs(np.diff(readings))
     same = [slice(run.start, run.stop + 1) for run in runs(steps == 0.0)]
     same = [run for run in same if run.stop - run.start >= _FROZEN]
+    if not same:
+        return ()
     hung = np.zeros(readings.size, dtype=bool)
     for run in same:
         hung[run] = True

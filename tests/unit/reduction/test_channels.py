@@ -419,6 +419,15 @@ def test_a_detector_that_hangs_on_the_white_line_is_told_whatever_its_reading(ro
     assert flag.message.startswith(("It" if role == "it" else "μ") + " gives the same reading at 1")
 
 
+@pytest.mark.parametrize("offset", [-5.0, 0.0, 5.0])
+def test_a_mu_of_any_offset_hangs(offset):
+    energy = factories.energies()
+    mu = factories.white_line(energy) + 1e-4 * np.random.default_rng(0).standard_normal(245)
+    mu[90:110] = mu[90]
+    assert codes(reduce(scan_of(Channels(energy=energy, mu=mu + offset)))) == ["channel_frozen"]
+    assert isinstance(reduce(scan_of(Channels(energy=energy, mu=np.full(245, np.nan)))), Unusable)
+
+
 def test_a_floor_below_the_edge_does_not_hang():
     norm = np.maximum(factories.white_line(factories.energies()) - 0.03, 0.0)
     assert (norm == 0.0).sum() > 30
