@@ -22,6 +22,7 @@ from xanes_live.reduction.glitches import Excursion, find_excursions
 from xanes_live.reduction.locate import expected_energy
 from xanes_live.reduction.noise import noise_level
 from xanes_live.reduction.signals import NAMES, Readings, Signal, read_channels, signals
+from xanes_live.reduction.steps import find_jump
 from xanes_live.reduction.sweep import Order, put_in_order
 
 MIN_POINTS = 10
@@ -92,6 +93,8 @@ def _reduce(
         return Unusable(index, (*flags, make("too_few_points", count=energy.size, where="")))
     mu = signal.mu[cleaned.kept]
     noise = float(noise_level(energy, mu, cleaned.edge))
+    i0 = _kept(readings.counts.get("i0"), cleaned.kept)
+    flags = (*flags, *_jump_flags(energy, mu, i0, signal.mode, cleaned.edge, noise))
     return Spectrum(
         energy=energy,
         mu=mu,
@@ -100,7 +103,7 @@ def _reduce(
         edge=scan.edge,
         index=index,
         reference=_reference(found, readings.energy, signal.mode, cleaned.kept),
-        i0=_kept(readings.counts.get("i0"), cleaned.kept),
+        i0=i0,
         noise=noise if np.isfinite(noise) else None,
         quality=readings.quality,
         e0_announced=scan.e0_announced,
@@ -230,6 +233,26 @@ def _glitch_flags(energy: Array, glitches: list[Excursion], *, removed: bool) ->
     count = sum(run.stop - run.start for run in glitches)
     code = "glitch" if removed else "glitch_kept"
     return (make(code, count=count, energy=float(energy[largest.start])),)
+
+
+def _jump_flags(
+    energy: Array, mu: Array, i0: Array | None, mode: Mode, edge: float | None, noise: float
+) -> tuple[Flag, ...]:
+    """Flag a jump of μ to another level, on the scale of the edge step without it."""
+    found = find_jump(
+        energy,
+        mu,
+        mode=mode,
+        edge=edge,
+        step=_rough_step(energy, mu, edge),
+        noise=noise,
+        i0=None if mode is Mode.GIVEN else i0,
+    )
+    if found is None:
+        return ()
+    at, jump = found
+    step = _rough_step(energy, mu - jump * (energy >= at), edge)
+    return (make("signal_steps", energy=at, size=jump / step),) if step > 0 else ()
 
 
 def _reference(
