@@ -1,10 +1,14 @@
-"""Loss of intensity, told from the counters themselves: it goes at once and comes back at once."""
+"""Loss of intensity, told from the counters themselves: it goes at once and comes back at once.
+
+So do spikes of a counter, the other way.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xanes_live.domain import Array
 from xanes_live.median import median
@@ -62,6 +66,46 @@ def losses(counters: Mapping[str, Array], mu: Array) -> list[slice]:
             if not _harmless(run, readings, mu):
                 lost[run] = True
     return runs(lost)
+
+
+def spikes(counters: Mapping[str, Array], mu: Array, taken: NDArray[np.bool_]) -> list[slice]:
+    """Return runs of up to three points at which a counter of the beam reads far too much.
+
+    Parameters
+    ----------
+    counters
+        As for :func:`losses`. Those that read more together were counted for longer; fluorescence
+        alone does so at sharp lines.
+    mu
+        What was computed from them, shape (n_points,): where it shows nothing, nothing is spoiled.
+    taken
+        Points that are lost, shape (n_points,): what is left between two losses is no spike.
+    """
+    found = np.zeros(mu.size, dtype=bool)
+    for role in counters.keys() - {"fluorescence"}:
+        readings, ratio = counters[role], _LOST if role == "i0" else _LOST * _LOST
+        if not np.any(ratio * readings[1:] > readings[:-1]):
+            continue
+        others = [values for other, values in counters.items() if other != role]
+        for length in range(1, min(_SIDE, mu.size - 2) + 1):
+            factor = _raised(readings, length)
+            alone = [_raised(values, length) < 0.5 * factor for values in others]
+            high = np.logical_and.reduce([factor * ratio > 1.0, *alone])
+            for start in (np.flatnonzero(high) + 1).tolist():
+                run = slice(start, start + length)
+                lost = taken[start - 1 : start + length + 1].any()
+                found[run] |= not (lost or _harmless(run, readings, mu))
+    return runs(found)
+
+
+def _raised(readings: Array, length: int) -> Array:
+    """Return by what factor runs read more than the points beside them, 0 where those read nothing.
+
+    Shape (n_points − length − 1,): runs that begin at point 1, 2, ….
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(readings, length + 2)
+    beside = np.maximum(windows[:, 0], windows[:, -1])
+    return np.where(beside > 0.0, windows[:, 1:-1].min(axis=1) / np.where(beside > 0, beside, 1), 0)
 
 
 def _lost_runs(readings: Array, ratio: float) -> list[slice]:

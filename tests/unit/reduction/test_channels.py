@@ -287,6 +287,17 @@ def test_a_dropout_near_the_edge_is_flagged_and_its_points_are_gone():
     assert spectrum.energy.size == c.energy.size - 3
 
 
+@pytest.mark.parametrize("role", ["i0", "it"])
+@pytest.mark.parametrize("at", [7072.0, 7092.0, 7117.0, 7152.0])
+def test_a_spike_of_a_counter_costs_its_own_point(role, at):
+    c = sweep(fluorescence=None, ir=None)
+    spiked = getattr(c, role).copy()
+    spiked[np.argmin(np.abs(c.energy - at))] *= 5.0
+    spectrum = reduce(scan_of(replace(c, **{role: spiked}), mode=Mode.TRANSMISSION))
+    assert codes(spectrum) == ["glitch"]
+    assert spectrum.energy.size == c.energy.size - 1
+
+
 def test_a_dropout_to_exactly_zero_is_the_same():
     c = sweep()
     i0 = c.i0.copy()

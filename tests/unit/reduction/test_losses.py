@@ -7,7 +7,7 @@ import pytest
 
 from tests import factories, measured
 from xanes_live.reduction import pre_edge
-from xanes_live.reduction.losses import losses
+from xanes_live.reduction.losses import losses, spikes
 
 I0 = 1e6
 
@@ -42,6 +42,32 @@ def test_what_follows_a_spike_is_not_lost(role, length, factor, at):
     counters = transmission(0.4 + spectrum()[1])
     counters[role][at : at + length] *= factor
     assert in_transmission(counters) == []
+
+
+def spikes_in(counters):
+    mu = np.log(counters["i0"] / counters["it"])
+    taken = np.zeros(mu.size, dtype=bool)
+    for run in losses(counters, mu):
+        taken[run] = True
+    return spikes(counters, mu, taken)
+
+
+@pytest.mark.parametrize("role", ["i0", "it"])
+@pytest.mark.parametrize("length", [1, 2, 3])
+@pytest.mark.parametrize("at", [15, 40, 60, 120, 180])
+def test_a_spike_of_the_beam_is_one_wherever_it_is(role, length, at):
+    counters = transmission(0.4 + spectrum()[1])
+    counters[role][at : at + length] *= 10.0
+    assert spikes_in(counters) == [slice(at, at + length)]
+    counters["it" if role == "i0" else "i0"][at : at + length] *= 10.0  # counted for longer
+    assert spikes_in(counters) == []
+
+
+def test_what_is_left_between_two_losses_is_no_spike():
+    counters = transmission(0.4 + spectrum()[1])
+    counters["i0"][100:105] *= 0.1
+    counters["i0"][106:112] *= 0.1
+    assert spikes_in(counters) == []
 
 
 def test_what_lies_between_two_spikes_is_not_lost():
@@ -107,13 +133,15 @@ def test_too_little_beam_to_measure_is_a_loss_whatever_is_read():
 
 
 @pytest.mark.parametrize("thickness", [0.5, 1.0, 2.0])
-def test_nothing_is_lost_in_measured_spectra_however_thick_the_sample(thickness):
+def test_nothing_is_lost_or_a_spike_in_measured_spectra_however_thick_the_sample(thickness):
     """Not the sharp pre-edge line of a chromate either, which halves It for a few points."""
     for s in measured.spectra():
         if s.name.startswith("cr2o3_ssrl4_1_rt_003"):
             continue  # has a glitch
         flat = pre_edge(s.energy, s.mu).norm
-        assert in_transmission(transmission(thickness * (flat - flat.min() + 0.4))) == [], s.name
+        counters = transmission(thickness * (flat - flat.min() + 0.4))
+        assert in_transmission(counters) == [], s.name
+        assert spikes_in(counters) == [], s.name
         counts = 1e4 * (0.02 + np.maximum(flat, 0.0))
         assert in_fluorescence(counts) == [], s.name
 
