@@ -10,7 +10,7 @@ from xanes_live.median import median
 
 _SIDE = 3
 """Changes from point to point on each side of a jump that it is compared with."""
-_STRUCTURE = (-15.0, 40.0)
+_STRUCTURE = (-15.0, 25.0)
 """Where absorption itself may rise within one step, eV relative to the edge."""
 _CALM, _LEAST, _SIGMAS = 0.2, 0.1, 12.0
 """How far what is beside a jump may be from one slope, relative to it; its least size in edge

@@ -36,7 +36,7 @@ def changed(channels, role, at, factor):
 
 
 @pytest.mark.parametrize("factor", [0.7, 0.8, 1.2, 1.3])
-@pytest.mark.parametrize("at", [7092.0, 7160.0, 7200.0])
+@pytest.mark.parametrize("at", [7092.0, 7142.0, 7160.0, 7200.0])
 @pytest.mark.parametrize("role", ["i0", "it"])
 def test_a_change_of_gain_is_told_where_it_was(role, at, factor):
     flags = flags_of(changed(sweep(Mode.TRANSMISSION), role, at, factor), Mode.TRANSMISSION)
