@@ -39,6 +39,8 @@ _FEW_MISSING = 0.02
 """Fraction of the announced points that may be missing."""
 _EXPLAIN = {"scan_aborted", "scan_failed", "no_stop", "data_missing", "data_truncated"}
 """Flags of a run that already say why points are missing."""
+_OVER_I0 = {Mode.TRANSMISSION, Mode.FLUORESCENCE}
+"""Modes in which μ is made of I0."""
 _REFERENCE_GAPS = 0.05
 """Fraction of invalid points up to which the reference is interpolated."""
 
@@ -246,7 +248,7 @@ def _jump_flags(
         edge=edge,
         step=_rough_step(energy, mu, edge),
         noise=noise,
-        i0=None if mode is Mode.GIVEN else i0,
+        i0=i0 if mode in _OVER_I0 else None,
     )
     if found is None:
         return ()
