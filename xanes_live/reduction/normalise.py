@@ -12,6 +12,7 @@ import numpy as np
 
 from xanes_live.config import ReductionConfig
 from xanes_live.domain import Array, Flag, Mode, NormalisedSpectrum, Spectrum, Unusable
+from xanes_live.edges import edge_energy
 from xanes_live.flags import make
 from xanes_live.reduction.absorption import without_white_line
 from xanes_live.reduction.align import Shift, find_shift
@@ -19,9 +20,10 @@ from xanes_live.reduction.background import PreEdge, pre_edge
 from xanes_live.reduction.edge import find_e0
 from xanes_live.reduction.energy_scale import scale_flags
 from xanes_live.reduction.held import not_held, replaced_flags, without
-from xanes_live.reduction.locate import Located, locate_edge, too_short
+from xanes_live.reduction.locate import USUAL, Located, locate_edge, too_short
 from xanes_live.reduction.remedies import longer_or_else, more_signal, times_the_counts
 from xanes_live.reduction.stability import stability_flags
+from xanes_live.reduction.steady import steadied
 from xanes_live.reduction.uncertainty import (
     edge_step_error,
     pre_edge_error,
@@ -42,8 +44,12 @@ _SMALL = 0.03
 """Edge step in transmission, or relative to the background in fluorescence, that is small."""
 _CLEARANCE = 60.0
 """Distance kept from another edge in the same data, eV."""
-_COARSE = ((-12.0, 15.0, 1.3), (-12.0, 50.0, 3.2))
-"""From, to (eV relative to e0) and the largest step there that still resolves the XANES, eV."""
+_COARSE = ((-4.0, 20.0, 1.3), (-4.0, 50.0, 3.2))
+"""From, to and the largest step there that still resolves the XANES, eV. Relative to the tabulated
+edge and not to e0, which chemistry moves by 20 eV and noise by some: scans of one grid are to be
+told alike."""
+_USUALLY = 8.0
+"""How far e0 lies above the tabulated energy, eV, as a rule."""
 
 
 def normalise(
@@ -80,7 +86,9 @@ def _group(
     """Normalise spectra on one grid with one shift."""
     energy = spectra[0].energy + shifts[0].energy
     mu = np.stack([spectrum.mu for spectrum in spectra])
-    guesses = find_e0(energy, mu) if config.e0 is None else np.full(len(mu), config.e0)
+    guesses = np.full(len(mu), config.e0)
+    if config.e0 is None:
+        guesses = steadied(energy, mu, find_e0(energy, mu))
     located = [
         _locate(energy, spectrum, float(guess), config)
         for spectrum, guess in zip(spectra, guesses, strict=True)
@@ -195,7 +203,7 @@ def _result(
         flags=(*flags, *_range_flags(e0, ranges),
                *replaced_flags(missing, config, ranges),
                *_signal_flags(spectrum, fits, row, noise),
-               *_grid_flags(energy - e0),
+               *_grid_flags(energy - _anchor(spectrum, e0)),
                *stability_flags(energy - e0, spectrum.mu, ranges, step, sigma),
                *without_white_line(energy, fits.flat[row], e0, noise, spectrum),
                *scale_flags(energy, fits.flat[row], spectrum, (noise, sigma / step), config,
@@ -231,6 +239,15 @@ def _signal_flags(spectrum: Spectrum, fits: PreEdge, row: int, noise: float) -> 
         times = times_the_counts(noise, _NOISY)
         flags.append(make("noisy", percent=100.0 * noise, times=times, wanted=100.0 * _NOISY))
     return tuple(flags)
+
+
+def _anchor(spectrum: Spectrum, e0: float) -> float:
+    """Return from where the steps of a scan are judged, eV: the table, or e0 where it is far."""
+    try:
+        tabulated = edge_energy(spectrum.element, spectrum.edge)
+    except KeyError:
+        return e0 - _USUALLY
+    return tabulated if USUAL[0] <= e0 - tabulated <= USUAL[1] else e0 - _USUALLY
 
 
 def _grid_flags(x: Array) -> tuple[Flag, ...]:

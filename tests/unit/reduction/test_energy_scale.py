@@ -10,8 +10,8 @@ import pytest
 from tests import measured, spoil
 from xanes_live.config import ReductionConfig
 from xanes_live.domain import Mode, Spectrum
-from xanes_live.reduction import normalise
-from xanes_live.reduction.energy_scale import absorption_begins
+from xanes_live.reduction import normalise, pre_edge
+from xanes_live.reduction.foot import find_foot
 
 IRON = [s for s in measured.spectra() if s.scan.element == "Fe"]
 CONFIG = ReductionConfig()
@@ -26,6 +26,11 @@ def spectrum(s, **changes) -> Spectrum:
 def moved(s, by: float, **changes) -> Spectrum:
     source = spectrum(s, **changes)
     return replace(source, energy=source.energy + by)
+
+
+def absorption_begins(energy, mu, level) -> float:
+    foot = find_foot(energy, mu)
+    return np.nan if foot is None else foot.begins(level)
 
 
 def reason(source, config=CONFIG) -> str:
@@ -106,6 +111,43 @@ def test_noise_and_short_scans_are_not_judged():
     assert reason(replace(far, noise=0.03 * 1.3)) == ""
     kept = far.energy < 7150.0
     assert reason(replace(far, energy=far.energy[kept], mu=far.mu[kept])) == ""
+
+
+@pytest.mark.parametrize("sd", [0.008, 0.012])
+def test_noise_makes_absorption_begin_neither_early_nor_late(sd):
+    for s in IRON:
+        source = spectrum(s)
+        step = float(pre_edge(source.energy, source.mu).edge_step)
+        for seed in range(6):
+            noise = sd * step * np.random.default_rng(seed).standard_normal(source.mu.size)
+            assert reason(replace(source, mu=source.mu + noise, noise=sd * step)) == "", s.name
+
+
+def test_a_shift_is_seen_through_noise():
+    s = measured.spectrum("Fe2O3")
+    for shift, word in ((5.0, "later"), (-5.0, "earlier")):
+        source = moved(s, shift)
+        step = float(pre_edge(source.energy, source.mu).edge_step)
+        noise = 0.005 * step * np.random.default_rng(0).standard_normal(source.mu.size)
+        assert word in reason(replace(source, mu=source.mu + noise, noise=0.005 * step))
+
+
+@pytest.mark.parametrize("shift", [-3.0, -2.5, 2.5, 3.0])
+def test_a_foil_that_is_off_by_more_than_laboratories_differ_is_seen(shift):
+    s = measured.spectrum("Fe2O3")
+    source = moved(s, shift)
+    source = replace(source, reference=spoil.foil(source.energy - shift))
+    assert "the reference foil's edge" in reason(source)
+    assert f"{shift:+.1f} eV from" in reason(source, ReductionConfig(foil_e0=7112.0))
+
+
+def test_measured_foils_are_in_their_place():
+    foils = [s for s in measured.spectra() if "foil" in s.name.lower()]
+    assert {s.scan.element for s in foils} >= {"Fe", "Cu"}
+    for s in foils:
+        order = np.argsort(s.energy)
+        source = replace(spectrum(s), element=s.scan.element, reference=s.mu[order])
+        assert "foil" not in reason(source), s.name
 
 
 def test_one_bad_point_is_not_the_beginning():

@@ -13,7 +13,9 @@ from xanes_live.config import BeamlineConfig, ReductionConfig
 from xanes_live.domain import Mode, NormalisedSpectrum, Severity, Spectrum, Unusable
 from xanes_live.edges import edge_energy
 from xanes_live.reduction import normalise, pre_edge, spectra_from_scan
+from xanes_live.reduction.edge import find_e0
 from xanes_live.reduction.locate import locate_edge, rise_at
+from xanes_live.reduction.steady import steadied
 from xanes_live.reduction.uncertainty import edge_step_error, post_edge_error, step_noise
 
 CONFIG = ReductionConfig()
@@ -393,3 +395,48 @@ def test_small_steps_are_flagged_where_the_scale_is_known():
     assert codes(one(replace(thin, mode=Mode.FLUORESCENCE))) == []
     on_background = replace(thin, mode=Mode.FLUORESCENCE, mu=thin.mu + 3.0)
     assert codes(one(on_background)) == ["small_edge_step"]
+
+
+# -- noise ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.02, 0.05])
+def test_noise_on_fine_steps_moves_e0_off_no_edge(share):
+    """With steps as at LUCIA the steepest point may be 13 eV too early, far from the table."""
+    s = measured.spectrum("Hedenbergite")
+    parts = ((7040.0, 7104.0, 2.0), (7104.0, 7117.0, 0.05), (7117.0, 7145.0, 0.3))
+    x = np.concatenate([np.arange(*part) for part in (*parts, (7145.0, 7280.0, 1.0))])
+    clean = spectrum_of(x, np.interp(x, s.energy, s.mu))
+    noise = share * one(clean).edge_step
+    for seed in range(20):
+        scatter = noise * np.random.default_rng(seed).standard_normal(x.size)
+        result = one(replace(clean, mu=clean.mu + scatter, noise=noise))
+        assert "edge_far" not in codes(result)
+        assert result.e0 == pytest.approx(one(clean).e0, abs=7.0)
+
+
+def test_e0_of_clean_spectra_stays_where_larch_has_it():
+    for s in measured.spectra():
+        e0 = find_e0(s.energy, s.mu)
+        assert steadied(s.energy, s.mu[None], e0[None]) == e0, s.name
+
+
+def test_steadying_takes_many_spectra_and_leaves_alone_what_has_no_edge():
+    s = measured.spectrum("Gillepsite")
+    at = float(find_e0(s.energy, s.mu))
+    rows = np.stack([s.mu, s.mu, np.zeros(s.mu.size)])
+    found = steadied(s.energy, rows, np.array([at, at - 15.0, np.nan]))
+    assert found[0] == at
+    assert found[1] == pytest.approx(at, abs=2.5)
+    assert np.isnan(found[2])
+
+
+def test_whether_steps_are_coarse_does_not_hang_on_chemistry_or_noise():
+    """One grid, the same word: e0 of the metal is 14 eV below that of an oxide."""
+    s = [measured.spectrum(name) for name in ("Fe_Foil", "Fe2O3", "FeS2_rt", "Fe3O4")]
+    for fine_from, fine_to in ((-10.0, 25.0), (-6.0, 22.0), (-30.0, 10.0), (5.0, 40.0)):
+        x = np.concatenate([np.arange(-80.0, fine_from, 5.0), np.arange(fine_from, fine_to, 0.5),
+                            np.arange(fine_to, 200.0, 2.0)]) + 7112.0  # fmt: skip
+        told = {"coarse_grid" in codes(one(spectrum_of(x, np.interp(x, m.energy, m.mu))))
+                for m in s}  # fmt: skip
+        assert told == {fine_from > 0.0 or fine_to < 20.0}
