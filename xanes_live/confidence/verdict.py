@@ -20,11 +20,6 @@ from scipy.special import expit, ndtr, ndtri
 from xanes_live.descriptor import RIGHT
 from xanes_live.domain import Array
 
-LEAST = 0.003
-"""Added to errors, Å, before their logarithm is taken: distances are known no better."""
-SOFT = 0.1
-"""How far the corner of the loss of a quantile is rounded, in the logarithm of an error."""
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -39,11 +34,11 @@ class Verdict:
     intercept: float
     """Log-odds of being right when every signal is silent."""
     widths: Array
-    """Weights of the scaled signals in the logarithm of the bound of the error, ≥ 0, shape (k,)."""
+    """Weights of the scaled signals in the logarithm of the expected error, ≥ 0, shape (k,)."""
     base: float
-    """Logarithm of that bound, Å, when every signal is silent."""
+    """Logarithm of the expected error, Å, when every signal is silent."""
     quantile: float
-    """Half-width of the 95 % interval in units of the bound."""
+    """Half-width of the 95 % interval in units of the expected error."""
     quantile_ordinary: float | None = None
     """The same for an ordinary first shell, whose measured compounds are known well enough."""
 
@@ -99,10 +94,10 @@ class Verdict:
         quantile: float | Array = self.quantile
         if ordinary is not None and self.quantile_ordinary is not None:
             quantile = np.where(ordinary, self.quantile_ordinary, self.quantile)
-        return quantile * self.bound(signals)
+        return quantile * self.expected_error(signals)
 
-    def bound(self, signals: Array) -> Array:
-        """Return the error that 95 of 100 such spectra do not exceed, as fitted, Å, shape (n,)."""
+    def expected_error(self, signals: Array) -> Array:
+        """Return the error to be expected, Å, shape (n,)."""
         return np.asarray(np.exp(self.base + scaled(signals, self.units) @ self.widths))
 
     def blame(self, signals: Array) -> Array:
@@ -171,14 +166,10 @@ def fit_probability(
     return found[1:], float(found[0])
 
 
-def fit_bound(
-    x: Array, error: Array, weight: Array, ridge: float = 1e-3, level: float = 0.95
+def fit_error(
+    x: Array, error: Array, weight: Array, ridge: float = 1e-3, least: float = 0.003
 ) -> tuple[Array, float]:
-    """Fit the bound of the absolute error: quantile regression of log error = base + x·w, w ≥ 0.
-
-    The quantile wanted is fitted itself, not the error's mean: errors of spectra of which little is
-    known have a long tail that those of the others lack (Koenker and Bassett, Econometrica 46, 33
-    (1978); the corner of the loss is rounded by :data:`SOFT`).
+    """Fit the expected absolute error: log s = base + x·w with w ≥ 0, Laplace-distributed errors.
 
     Parameters
     ----------
@@ -190,25 +181,20 @@ def fit_bound(
         Of each example, shape (n,).
     ridge
         Penalty on the squared weights.
-    level
-        Share of errors within the bound.
-
-    Returns
-    -------
-    weights : Array
-        Shape (k,), ≥ 0.
-    base : float
+    least
+        Added to each error, Å: distances themselves are known no better.
     """
-    size, weight = np.log(error + LEAST), weight / weight.sum()
+    size = error + least
 
     def loss(p: Array) -> tuple[float, Array]:
-        over = size - p[0] - x @ p[1:]
-        value = weight @ (level * over + SOFT * np.logaddexp(0.0, -over / SOFT))
-        slope = -weight * (level - expit(-over / SOFT))
+        log_s = p[0] + x @ p[1:]
+        ratio = size * np.exp(-log_s)
+        value = float((weight * (ratio + log_s)).sum() / weight.sum())
+        slope = weight * (1.0 - ratio) / weight.sum()
         gradient = np.concatenate([[slope.sum()], x.T @ slope + 2.0 * ridge * p[1:]])
-        return float(value) + ridge * float((p[1:] ** 2).sum()), gradient
+        return value + ridge * float((p[1:] ** 2).sum()), gradient
 
-    start = np.concatenate([[np.quantile(size, level)], np.full(x.shape[1], 0.05)])
+    start = np.concatenate([[np.log(np.median(size))], np.full(x.shape[1], 0.05)])
     found = minimize(
         loss, start, jac=True, method="L-BFGS-B",
         bounds=[(None, None)] + [(0.0, None)] * x.shape[1],

@@ -127,6 +127,7 @@ def _read_hdf5(path: Path, grid: G2Grid) -> TrainingSet:
         import h5py  # noqa: PLC0415 - only for this format
     except ImportError as error:
         raise MissingDependencyError("h5py", "theory", "Reading HDF5 data sets") from error
+    _refuse_journal(path)
     try:
         with h5py.File(path, "r") as file:
             _need(path, HDF5, set(file))
@@ -137,6 +138,17 @@ def _read_hdf5(path: Path, grid: G2Grid) -> TrainingSet:
     except OSError as error:
         raise ReadError(f"{path}: {error}") from None
     return _ragged(by_distance(columns), grid)
+
+
+def _refuse_journal(path: Path) -> None:
+    """Raise ReadError if spectra of a run that was broken off wait beside the file."""
+    journal = path.with_name(path.name + ".journal")
+    if journal.exists() and journal.stat().st_size:
+        raise ReadError(
+            f"{path}: spectra of a run that goes on or was broken off are still in {journal.name}: "
+            "run the same xanes-live theory command to its end, or take what there is with "
+            f"xanes-live combine {path} -o all.npz"
+        )
 
 
 def _need(path: Path, wanted: set[str], found: set[str]) -> None:

@@ -18,6 +18,7 @@ from xanes_live import __version__
 from xanes_live.ensemble.data import TrainingSet, file_hash
 from xanes_live.ensemble.forward import Forward
 from xanes_live.ensemble.forward_file import FORWARD, write_forward
+from xanes_live.ensemble.library import LIBRARY
 from xanes_live.ensemble.recipe import Recipe
 from xanes_live.ensemble.registry import DESCRIPTION, FORMAT, WEIGHTS, weights_hash
 from xanes_live.ensemble.stacked import Stacked
@@ -85,6 +86,7 @@ def write_model(
         description["forward"] = write_forward(folder, forward, dtype)
     else:
         (folder / FORWARD).unlink(missing_ok=True)  # an earlier training's: of another model
+    (folder / LIBRARY).unlink(missing_ok=True)  # calibrate writes this one's
     if recipe.discrepancy is not None:  # what calibrate and evaluate train again with
         _keep(recipe.discrepancy.path, folder)
         description["discrepancy"] = {"sha256": file_hash(recipe.discrepancy.path)}

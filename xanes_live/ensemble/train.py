@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from xanes_live.ensemble.recipe import (
 )
 from xanes_live.ensemble.save import describe_data, write_model
 from xanes_live.ensemble.training import Progress, Trained, Trainer, draws_hash
-from xanes_live.whole import update_json
+from xanes_live.whole import write_whole
 
 LEAST_UNSEEN = 2
 """Members that must not have seen a spectrum for it to count as out of bag."""
@@ -98,7 +99,8 @@ def train(
     write_model(
         output, trained.network, recipe, data=about, calibration=calibration, forward=forward
     )
-    update_json(output / "metrics.json", {"out_of_bag": scores, "loss": trained.losses[-1]})
+    found = {"out_of_bag": scores, "loss": trained.losses[-1]}  # of no earlier training
+    write_whole(output / "metrics.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
     return output
 
 
@@ -182,7 +184,7 @@ def out_of_bag(trainer: Trainer, trained: Trained, data: TrainingSet) -> dict[st
 
 def calibrate(
     unseen: dict[str, NDArray[Any]], data: TrainingSet, recipe: Recipe
-) -> tuple[dict[str, Any], dict[str, float]]:
+) -> tuple[dict[str, Any], dict[str, float | None]]:
     """Return calibration and scores from out-of-bag spectra (empty if there are none)."""
     index, size = unseen["index"], data.grid.size
     if not len(index):
@@ -206,7 +208,7 @@ def _scores(
     error: Array,
     calibration: dict[str, Any],
     shell_column: int | None,
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     size, index = data.grid.size, unseen["index"]
     mean, sigma = unseen["mean"], unseen["sigma"][:, :size]
     mse, spread = (error**2).mean(axis=1), (sigma**2).mean(axis=1)
@@ -226,5 +228,5 @@ def _scores(
     }
     if shell_column is not None:
         shell = np.abs(mean[:, shell_column] - data.shell[index])
-        scores |= {"shell_error_median": np.median(shell), "shell_error_mean": shell.mean()}
-    return {name: round(float(value), 4) for name, value in scores.items()}
+        scores |= {"shell_error_median": np.nanmedian(shell), "shell_error_mean": np.nanmean(shell)}
+    return {name: round(float(v), 4) if np.isfinite(v) else None for name, v in scores.items()}

@@ -215,12 +215,24 @@ class Trainer:
         network.output_scale.copy_(spread.clamp(min=1e-3).cpu())
 
     def run(self, progress: Progress | None = None, checkpoint: Path | None = None) -> Trained:
-        """Train to the last epoch; with `checkpoint`, save after each and resume from there."""
+        """Train to the last epoch; with `checkpoint`, save after each and resume from there.
+
+        Raises
+        ------
+        ConfigurationError
+            If the training diverges.
+        """
         if checkpoint is not None and checkpoint.exists():
             self.restore(checkpoint)
         while self.epoch < self.section.epochs:
             self.losses.append(self.one_epoch())
             self.epoch += 1
+            if not np.isfinite(self.losses[-1]):
+                raise ConfigurationError(
+                    f"the training diverged in epoch {self.epoch}: its loss is no number any more; "
+                    f"a lower [training] rate than {self.section.rate:g} may help, and so may more "
+                    "spectra"
+                )
             if checkpoint is not None:
                 self.save(checkpoint)
             if progress is not None:

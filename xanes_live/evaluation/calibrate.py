@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xanes_live.confidence.signals import NAMES
 from xanes_live.descriptor import RIGHT
 from xanes_live.domain import Array
-from xanes_live.ensemble.data import TrainingSet, measured_parents
+from xanes_live.ensemble.data import TrainingSet, file_hash, measured_parents
 from xanes_live.ensemble.data_files import read_training_set
 from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.library import write_library
@@ -86,6 +86,8 @@ def calibrate(
     recipe = stored_recipe(ensemble.model.description, ensemble.model.path)
     known = read_training_set(data, ensemble.model.grid).without(recipe.data.leave_out)
     known.must_cover(float(ensemble.energy[0]), float(ensemble.energy[-1]), data)
+    if ensemble.model.description["data"]["sha256"] != file_hash(data):
+        say(f"{data} is not the file the model was trained on: what is found may not hold for it")
     measured = None
     if references is not None:
         low, high = ensemble.energy[0] - MARGIN, ensemble.energy[-1] + MARGIN
@@ -133,7 +135,7 @@ def judged(unseen: Unseen, found: CrossFitted) -> dict[str, Any]:
                 unseen.take(own), found.probability[own], found.half_width[own]
             )
     both = unseen.scored & np.isfinite(unseen.error)
-    wrong = np.abs(unseen.error) > RIGHT
+    wrong = ~(np.abs(unseen.error) <= RIGHT)
     spread = unseen.signals[:, NAMES.index("spread")]
     scores["auroc"] = _ranked(-found.probability[both], wrong[both])
     scores["auroc_spread_alone"] = _ranked(spread[both], wrong[both])
@@ -142,7 +144,7 @@ def judged(unseen: Unseen, found: CrossFitted) -> dict[str, Any]:
 
 def _scores(part: Unseen, chance: Array, half: Array) -> dict[str, Any]:
     error = np.abs(part.error)
-    wrong = error > RIGHT
+    wrong = ~(error <= RIGHT)  # no distance is no right one
     spread = part.signals[:, NAMES.index("spread")]
     return {
         "spectra": len(part),

@@ -38,6 +38,6 @@ def tsne(values: NDArray[np.floating], *, seed: int = 0) -> Array:
         raise MissingDependencyError("scikit-learn", "plot", "The t-SNE map") from error
     size = min(30, *values.shape)
     reduced = PCA(n_components=size, random_state=seed).fit_transform(values)
-    perplexity = min(30.0, max(2.0, (len(values) - 1) / 4))
+    perplexity = min(30.0, max(2.0, (len(values) - 1) / 4), len(values) - 1.0)
     model: Any = TSNE(perplexity=perplexity, random_state=seed, init="pca")
     return np.asarray(model.fit_transform(reduced), dtype=np.float64)

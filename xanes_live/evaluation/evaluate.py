@@ -156,6 +156,8 @@ def evaluate(
     options, say = options or Options(), say or (lambda _: None)
     options = replace(options, device=str(choose_device(options.device)))
     subject = prepare(model, data, references, root, structures, options)
+    for repeat in range(options.repeats if options.folds else 0):  # not after an hour of training
+        folds.check_folds(subject.data, subject.measured, options.folds, options.seed + repeat)
     if subject.measured is not None:
         say_what_is_not_left_out(subject.data, subject.measured, say)
     size = subject.ensemble.radius.size

@@ -94,9 +94,10 @@ def peak_histograms(near: Array, far: Array) -> Figure:
     """Draw the errors of peak positions in the two regions."""
     figure, axes = new_figure(2)
     for axis, errors, name in zip(axes[0], (near, far), ("1–3.5 Å", "3.5–6 Å"), strict=True):
-        axis.hist(errors, bins=np.linspace(0, 0.8, 41), color=OURS)
+        axis.hist(np.minimum(errors, 0.79), bins=np.linspace(0, 0.8, 41), color=OURS)
         axis.axvline(np.median(errors) if len(errors) else 0, color=TRUE)
-        axis.set(title=name, xlabel="error of the peak position / Å", ylabel="peaks")
+        label = "error of the peak position / Å (the last bin: all above)"
+        axis.set(title=name, xlabel=label, ylabel="peaks")
     return figure
 
 

@@ -12,7 +12,7 @@ from xanes_live.confidence.assess import Calibration, g2_spread
 from xanes_live.confidence.experience import KINDS
 from xanes_live.confidence.limits import ordinary
 from xanes_live.confidence.signals import NAMES, UNITS
-from xanes_live.confidence.verdict import Verdict, fit_bound, fit_probability, scaled
+from xanes_live.confidence.verdict import Verdict, fit_error, fit_probability, scaled
 from xanes_live.descriptor import RIGHT
 from xanes_live.domain import Array
 from xanes_live.ensemble.calibration import band, conformal_quantile
@@ -23,7 +23,7 @@ MEASURED_SHARE, SPOILED_SHARE = 0.05, 0.05
 """Weight of all measured and of all spoiled spectra in the fit, in units of that of computed. More
 makes a verdict too sure: the measured ones are a few dozen well-behaved minerals."""
 WIDTH_SHARE = 0.3
-"""The same of measured spectra in the fit of the bound of errors, which is less easily fooled."""
+"""The same of measured spectra in the fit of the expected error, which is less easily fooled."""
 LEAST_HELD = 0.94
 """The interval of ordinary first shells holds for this share of computed spectra at least: the
 measured compounds are too few to be believed alone."""
@@ -242,17 +242,17 @@ def fit_verdict(unseen: Unseen) -> Verdict:
     error = np.abs(part.error)
     right = np.asarray(error <= RIGHT, dtype=np.float64)
     weights, intercept = fit_probability(x, right, weight)
-    widths, base = fit_bound(x, error, weights_of(unseen, WIDTH_SHARE)[usable])
+    widths, base = fit_error(x, error, weights_of(unseen, WIDTH_SHARE)[usable])
     raw = Verdict(
         names=tuple(np.array(NAMES)[used]), units=UNITS[used], weights=weights,
         intercept=intercept, widths=widths, base=base, quantile=1.0,
     )  # fmt: skip
-    quantile, own = _quantiles(part, error / raw.bound(part.signals[:, used]))
+    quantile, own = _quantiles(part, error / raw.expected_error(part.signals[:, used]))
     return replace(raw, quantile=quantile, quantile_ordinary=own)
 
 
 def _quantiles(part: Unseen, ratio: Array) -> tuple[float, float | None]:
-    """Return half-widths in units of the bound: of any first shell, of ordinary ones.
+    """Return half-widths in units of the expected error: of any first shell, of ordinary ones.
 
     The interval is a statement about measured spectra. Where enough compounds of known structure
     are like it, they say how wide it must be, as long as it holds for most computed spectra;

@@ -15,6 +15,7 @@ from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.recipe import Recipe
 from xanes_live.ensemble.train import shown
 from xanes_live.ensemble.training import Trainer, resample
+from xanes_live.errors import ConfigurationError
 from xanes_live.evaluation.measured import MeasuredSet
 from xanes_live.evaluation.scores import Predictions
 
@@ -90,7 +91,13 @@ def cross_validate(
 
     A compound left out is left out as a whole: its measured spectra (where the recipe mixes in
     measured ones), the computed ones of the same mineral, and their distorted copies.
+
+    Raises
+    ------
+    ConfigurationError
+        If there are too few parents for as many folds.
     """
+    check_folds(data, measured, n_folds, seed)
     fold = folds_by_parent(data, n_folds, seed)
     compounds = compound_folds(measured, n_folds, seed)
     size, grid = data.grid.size, recipe.model.energy
@@ -109,6 +116,25 @@ def cross_validate(
             if own.any():
                 _fill(found, own, ask(ensemble, measured.on(grid)[own]))
     return CrossValidated(computed, found, fold)
+
+
+def check_folds(data: TrainingSet, measured: MeasuredSet | None, n_folds: int, seed: int) -> None:
+    """Raise ConfigurationError where a fold would leave nothing out, or nothing to learn from."""
+    parents = len(np.unique(data.parent))
+    if parents < n_folds:
+        raise ConfigurationError(
+            f"{n_folds} folds of spectra that come from {parents} structures: each fold leaves out "
+            "whole structures, so that there can be at most as many folds"
+        )
+    fold, compounds = folds_by_parent(data, n_folds, seed), compound_folds(measured, n_folds, seed)
+    for k in range(n_folds):
+        left_out = {c for c, f in compounds.items() if f == k}
+        if measured is not None and not len(data.take(fold != k).without(measured.words(left_out))):
+            raise ConfigurationError(
+                f"fold {k + 1} of {n_folds} leaves out {', '.join(sorted(left_out))} and every "
+                f"{n_folds}th structure, and then no computed spectrum is left to learn from: "
+                "more structures are needed, or another number of folds"
+            )
 
 
 def train_without(
@@ -160,13 +186,19 @@ def learning_curve(
     parents = len(np.unique(rest.parent))
     rank = folds_by_parent(rest, parents, seed + 1) / parents  # a fold for each: their order
     curve = []
-    for share in shares:
+    for share in _different(shares, parents):
         part = rest.take(rank < share)
         if report is not None:
             report(f"learning curve: {len(part)} spectra")
         ensemble = train_without(part, recipe, None, set(), device)
         curve.append((len(part), ask(ensemble, shown(data.take(held), recipe, grid)), held))
     return curve
+
+
+def _different(shares: Sequence[float], parents: int) -> list[float]:
+    """Return the shares that hold parents, and other ones than the share before."""
+    count = [int(np.ceil(share * parents)) for share in shares]
+    return [s for i, s in enumerate(shares) if count[i] > (count[i - 1] if i else 0)]
 
 
 def compound_folds(measured: MeasuredSet | None, n_folds: int, seed: int) -> dict[str, int]:

@@ -37,8 +37,7 @@ from xanes_live.ensemble.forward_training import principal
 from xanes_live.ensemble.recipe import Recipe
 from xanes_live.ensemble.train import forward_ensemble, shown
 from xanes_live.ensemble.training import Trainer, targets
-from xanes_live.errors import ConfigurationError
-from xanes_live.evaluation.folds import compound_folds, data_without
+from xanes_live.evaluation.folds import check_folds, compound_folds, data_without
 from xanes_live.evaluation.measured import MeasuredSet
 from xanes_live.evaluation.spoiled import SPOILED, spoiled
 from xanes_live.processes import each
@@ -162,9 +161,9 @@ def examine_folds(
     Raises
     ------
     ConfigurationError
-        If there are fewer parents than folds.
+        If there are too few parents for as many folds.
     """
-    _refuse_more_folds_than_parents(data, n_folds)
+    check_folds(data, measured, n_folds, seed)
     fold = folds_by_parent(data, n_folds, seed)
     compounds = compound_folds(measured, n_folds, seed)
     key = _fingerprint(data, recipe, measured)
@@ -185,16 +184,6 @@ def examine_folds(
             part.save(paths[k])
         parts[k] = part
     return Unseen.joined([parts[k] for k in range(n_folds)])
-
-
-def _refuse_more_folds_than_parents(data: TrainingSet, n_folds: int) -> None:
-    """Raise ConfigurationError where a fold would leave nothing out."""
-    parents = len(np.unique(data.parent))
-    if parents < n_folds:
-        raise ConfigurationError(
-            f"{n_folds} folds of spectra that come from {parents} structures: each fold leaves out "
-            "whole structures, so that there can be at most as many folds"
-        )
 
 
 def _fingerprint(data: TrainingSet, recipe: Recipe, measured: MeasuredSet | None) -> str:

@@ -64,10 +64,13 @@ def theory_command(
     from xanes_live.theory.dataset import build, export_npz
     from xanes_live.theory.display import Display
     from xanes_live.theory.recipe import count_at_most, load_recipe, work_list
+    from xanes_live.theory.store import writing
     from xanes_live.theory.tasks import Settings
 
     if mesh not in {"fast", "fine"}:
         raise typer.BadParameter(f"--mesh {mesh}: 'fast' or 'fine'")
+    if recipe is not None and structures:
+        raise typer.BadParameter("give structure files or --recipe, which names its own")
     if recipe is None and not structures:
         if npz is None:
             raise typer.BadParameter("give structure files or --recipe")
@@ -90,7 +93,7 @@ def theory_command(
             mesh="fine" if mesh == "fine" else "fast",
             fermi=None if scf else _prediction(fermi, plan.element),
         )
-        with _told_what_is_kept(output), Display(limit, count) as display:
+        with writing(output), _told_what_is_kept(output), Display(limit, count) as display:
             done = build(
                 work_list(plan, directory),
                 output,
@@ -107,6 +110,11 @@ def theory_command(
         typer.echo(
             f"{done.held + done.computed} spectra in {output}, {done.computed} of them computed "
             f"now; {done.failed} failed now"
+            + (
+                f". {done.failed_before} failed before: --retry-failed tries them again"
+                if done.failed_before
+                else ""
+            )
         )
     if npz is not None:
         typer.echo(f"{export_npz(output, npz, structure=True)} spectra written to {npz}")
@@ -115,13 +123,14 @@ def theory_command(
 @contextmanager
 def _told_what_is_kept(output: Path) -> Iterator[None]:
     """Say on Ctrl-C and SIGTERM that nothing is lost; SIGTERM ends with status 143."""
-    from xanes_live.theory.store import known_ids
+    from xanes_live.theory.store import consolidate, known_ids
 
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, _stop) if main else None
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
+        consolidate(output)
         kept = len(known_ids(output)[0])
         typer.echo(
             f"Interrupted: {kept} spectra are kept in {output}; the same command goes on.", err=True

@@ -59,6 +59,8 @@ class Progress:
     failed: int = 0
     skipped: int = 0
     """Computed or failed before this run."""
+    failed_before: int = 0
+    """Failed before this run and not tried again."""
     held: int = 0
     """Spectra the file held before this run."""
     started: float = 0.0
@@ -127,8 +129,12 @@ def build(
     feff_directory()
     store.trim_journal(path)
     store.create(path, settings.energy(), _attributes(settings, element))
+    store.consolidate(path)  # what a run that was broken off has left
     done, failed = store.known_ids(path)
-    progress = Progress(skipped=len(done) + len(failed), held=len(done), started=time.monotonic())
+    progress = Progress(
+        skipped=len(done) + len(failed), held=len(done), started=time.monotonic(),
+        failed_before=0 if retry_failed else len(failed),
+    )  # fmt: skip
     known = (done if retry_failed else done | failed).union(elsewhere)
     if compare and done:
         tasks = list(tasks)

@@ -72,6 +72,8 @@ def known_levels(
     MissingDependencyError
         Without FEFF8L.
     """
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: no such file")
     found = [r for r in records(path) if r["scf"]]
     elements = sorted({str(r["element"]) for r in found})
     if len(elements) != 1:

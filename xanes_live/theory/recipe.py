@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -230,6 +230,10 @@ def _labels(files: Iterable[str]) -> dict[str, str]:
     return labels
 
 
+UNTOLD = -9
+"""Oxidation states and spins of which nothing is known."""
+
+
 def _key(atoms: Atoms, stem: str, index: int) -> str:
     info = atoms.info
     if "amcsd" in info:
@@ -246,14 +250,17 @@ def _name(atoms: Atoms) -> str:
 def _parent(atoms: Atoms, key: str) -> str:
     """Return what must never be on both sides of a split: one compound, one set of ligands."""
     info = atoms.info
+    if "parent" in info:  # whoever made the file knows best
+        return str(info["parent"])
     if "amcsd" in info:
         return f"amcsd:{info.get('formula') or atoms.get_chemical_formula(empirical=True)}".replace(
             " ", ""
         )
     if "csd" in info:
         return f"tmqm:{str(info['csd'])[:6]}"
-    if "ox" in info and "spinmult" in info:  # one set of ligands in all its spin states
-        return "ligands:" + "_".join(str(info["name"]).split("_")[2:-1])
+    ligands = str(info.get("name", "")).split("_")[2:-1]
+    if "ox" in info and "spinmult" in info and ligands:  # one set of them in all its spin states
+        return "ligands:" + "_".join(ligands)
     return key
 
 
@@ -265,9 +272,25 @@ def _meta(atoms: Atoms, key: str, source: Source, kind: str) -> dict[str, Any]:
         "name": _name(atoms),
         "kind": kind,
         "formula": str(info.get("formula") or atoms.get_chemical_formula()),
-        "ox": int(info.get("ox", -9)),
-        "spin": int(info.get("spinmult", info.get("spin", -10) + 1 if "spin" in info else -9)),
+        "ox": _integer(info.get("ox")),
+        "spin": _spin(info),
     }
+
+
+def _spin(info: Mapping[str, Any]) -> int:
+    """Return the spin multiplicity that a file tells, or that of the 2S it tells."""
+    if "spinmult" in info:
+        return _integer(info["spinmult"])
+    twice = _integer(info.get("spin"))
+    return UNTOLD if twice == UNTOLD else twice + 1
+
+
+def _integer(value: object) -> int:
+    """Return an integer; :data:`UNTOLD` where a file has none, or means something else by it."""
+    try:
+        return int(value)  # type: ignore[call-overload, no-any-return]
+    except (TypeError, ValueError):
+        return UNTOLD
 
 
 def _rng(seed: int, text: str) -> np.random.Generator:

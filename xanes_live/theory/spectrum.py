@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -198,6 +198,7 @@ def prepare(
     if mesh not in get_args(Mesh):
         raise ConfigurationError(f"no mesh {mesh!r}; there are {', '.join(get_args(Mesh))}")
     _check(atoms, absorber, scf_radius, fms_radius, energies)
+    _check_sites(atoms)
     edge = edge.upper()
     cluster = make_cluster(atoms, absorber, max(cluster_radius, fms_radius), solid=solid)
     if len(cluster.numbers) == 1:
@@ -221,6 +222,17 @@ def prepare(
     }
     problem = scattering_problem(cluster, sampled, fms_radius)
     return Prepared(cluster, phases, summary, sampled, problem, settings)
+
+
+def _check_sites(atoms: Atoms) -> None:
+    """Refuse disorder, of which ASE's readers keep one element on each site and a remark."""
+    occupancy = atoms.info.get("occupancy")
+    for site in occupancy.values() if isinstance(occupancy, Mapping) else ():
+        if len(site) > 1 or sum(site.values()) < 0.999:
+            parts = ", ".join(f"{symbol} {part:g}" for symbol, part in site.items())
+            raise TheoryError(
+                "geometry", f"a site is not one element ({parts}): give an ordered one"
+            )
 
 
 def _check(

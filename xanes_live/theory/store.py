@@ -7,12 +7,14 @@ the journal into the HDF5 file by writing a copy and replacing the file in one s
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,33 @@ def opened(path: Path) -> h5py.File:
     return file
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Keep other processes from writing the data set `path` meanwhile.
+
+    Raises
+    ------
+    ConfigurationError
+        If one is writing it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".lock")
+    with beside.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"{path}: another xanes-live theory is writing it; two would lose spectra. Wait "
+                "for its end, or give another output file"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        try:
+            yield
+        finally:
+            beside.unlink(missing_ok=True)
+
+
 def journal_path(path: Path) -> Path:
     """Return the journal that belongs to a data set."""
     return path.with_name(path.name + ".journal")
@@ -69,10 +98,14 @@ def journal_path(path: Path) -> Path:
 def append(path: Path, record: Record) -> None:
     """Append one record to the journal of data set `path` and sync it to disk."""
     body = msgpack.packb(record, default=_pack)
-    with journal_path(path).open("ab") as file:
-        file.write(struct.pack("<II", len(body), zlib.crc32(body)) + body)
-        file.flush()
-        os.fsync(file.fileno())
+    journal = journal_path(path)
+    try:
+        with journal.open("ab") as file:
+            file.write(struct.pack("<II", len(body), zlib.crc32(body)) + body)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:  # a full disk does not say where
+        raise OSError(error.errno, error.strerror, str(journal)) from None
 
 
 def _pack(value: object) -> object:
@@ -156,14 +189,28 @@ def _check_same(path: Path, settings: str, element: str | None) -> None:
     """Refuse to go on with a file that was made for something else."""
     with opened(path) as file:
         if file.attrs["settings"] != settings:
-            raise ConfigurationError(
-                f"{path} was made with {file.attrs['settings']}, asked for is {settings}"
-            )
+            raise ConfigurationError(f"{path} was made {_other(file.attrs['settings'], settings)}")
         held = file.attrs.get("element", element)  # older files do not say
     if element is not None and held != element:
         raise ConfigurationError(
             f"{path} holds spectra of {held}, asked for is {element}: give another output file"
         )
+
+
+def _other(made: str, asked: str) -> str:
+    """Say in which settings two runs differ, both JSON; a model is named, not written out."""
+    held, wanted = json.loads(made), json.loads(asked)
+    differ = [name for name in sorted({*held, *wanted}) if held.get(name) != wanted.get(name)]
+    told = []
+    for name in differ:
+        values = (held.get(name), wanted.get(name))
+        plain = not any(isinstance(value, (dict, list)) for value in values)
+        told.append(
+            f"with {name} = {values[0]}, asked for is {values[1]}"
+            if plain
+            else f"with another {name} than is asked for"
+        )
+    return "; ".join(told) + ": give another output file, or the options it was made with"
 
 
 def _make_columns(file: h5py.File, n_energy: int) -> None:

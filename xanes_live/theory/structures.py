@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from xanes_live.errors import ConfigurationError
 from xanes_live.theory.cluster import make_cluster
 from xanes_live.theory.harmonics import Array
 from xanes_live.theory.sizes import longer, wider
@@ -48,18 +49,36 @@ longest high-spin Fe²⁺ in structures of the mineral and complex data bases. O
 def inequivalent_sites(atoms: Atoms, element: str) -> list[tuple[int, int]]:
     """Return (index, multiplicity) of the absorbers of one element.
 
-    Crystals: one site of each orbit of the space group (spglib, 0.01 Å). Molecules: the atom named
-    in ``info["absorber"]`` if it is of this element, else all.
+    Crystals: one site of each orbit of the space group (spglib, 0.01 Å). Molecules: all. In either
+    only the atom whose index ``info["absorber"]`` names, if that is of this element.
+
+    Raises
+    ------
+    ConfigurationError
+        If what it names is no index of an atom.
     """
     sites = [i for i, s in enumerate(atoms.symbols) if s == element]
+    named = _named_absorber(atoms)
     if not np.all(atoms.pbc):
-        named = atoms.info.get("absorber")
-        return [(int(named), 1)] if named in sites else [(i, 1) for i in sites]
+        return [(named, 1)] if named in sites else [(i, 1) for i in sites]
     orbit = _orbits(atoms)
+    if named in sites:
+        return [(named, int((orbit == orbit[named]).sum()))]
     found: dict[int, list[int]] = {}
     for site in sites:
         found.setdefault(int(orbit[site]), []).append(site)
     return [(members[0], len(members)) for members in found.values()]
+
+
+def _named_absorber(atoms: Atoms) -> int:
+    """Return the index a file names as that of the absorber, −1 if it names none."""
+    named = atoms.info.get("absorber", -1)
+    if isinstance(named, (int, np.integer)) and -1 <= named < len(atoms):
+        return int(named)
+    raise ConfigurationError(
+        f"{atoms.get_chemical_formula()}: absorber={named} is to be the index of one of its "
+        f"{len(atoms)} atoms, from 0 on"
+    )
 
 
 def _orbits(atoms: Atoms) -> NDArray[np.int_]:

@@ -92,7 +92,6 @@ def run_task(task: Task, settings: Settings) -> Record:
 
 
 def _compute(task: Task, settings: Settings) -> Record:
-    _check_sites(task.atoms)
     element = task.atoms.symbols[task.absorber]
     edge = edge_energy(element, settings.edge)
     energies = edge + settings.energy()
@@ -135,17 +134,6 @@ def _compute(task: Task, settings: Settings) -> Record:
         "numbers": prepared.cluster.numbers.astype(np.uint8),
         "positions": prepared.cluster.positions.astype(np.float32),
     }
-
-
-def _check_sites(atoms: Atoms) -> None:
-    """Refuse disorder, of which ASE's readers keep one element on each site and a remark."""
-    occupancy = atoms.info.get("occupancy")
-    for site in occupancy.values() if isinstance(occupancy, Mapping) else ():
-        if len(site) > 1 or sum(site.values()) < 0.999:
-            parts = ", ".join(f"{symbol} {part:g}" for symbol, part in site.items())
-            raise TheoryError(
-                "geometry", f"a site is not one element ({parts}): give an ordered one"
-            )
 
 
 def _check(mu: Array) -> None:

@@ -21,7 +21,7 @@ from xanes_live.confidence.places import Places
 from xanes_live.confidence.signals import NAMES, SIGNALS, UNITS, measure
 from xanes_live.confidence.verdict import (
     Verdict,
-    fit_bound,
+    fit_error,
     fit_probability,
     less_certain,
     scaled,
@@ -271,15 +271,13 @@ def test_the_fit_finds_the_signal_that_matters_and_is_calibrated():
     assert intercept == pytest.approx(3.0, abs=0.3)
 
 
-def test_the_bound_is_the_quantile_of_the_errors_that_spectra_like_one_another_have():
+def test_the_expected_error_is_the_mean_absolute_error():
     rng = np.random.default_rng(8)
     x = rng.uniform(0, 2, (8000, 2))
-    error = rng.exponential(np.exp(-2.0 + 0.8 * x[:, 1]))
-    widths, base = fit_bound(x, error, np.ones(8000), ridge=1e-6)
-    assert widths == pytest.approx([0.0, 0.8], abs=0.08)
-    bound = np.exp(base + x @ widths)
-    for part in (x[:, 1] < 0.5, x[:, 1] > 1.5):
-        assert np.mean(error[part] <= bound[part]) == pytest.approx(0.95, abs=0.015)
+    error = rng.exponential(np.exp(-3.0 + 0.8 * x[:, 1]))
+    widths, base = fit_error(x, error, np.ones(8000), ridge=1e-6, least=0.0)
+    assert widths == pytest.approx([0.0, 0.8], abs=0.06)
+    assert base == pytest.approx(-3.0, abs=0.06)
 
 
 # -- verdict in words --------------------------------------------------------------------------

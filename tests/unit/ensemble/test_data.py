@@ -159,3 +159,13 @@ def test_a_compound_is_found_by_its_composition_however_its_formula_is_written(t
     assert data.named(["{FeSiO3}"]).tolist() == [False, False, True, False, False]  # reduced
     assert data.named(["{FeO3H3}", "alloy:fe-"]).tolist() == [False, False, False, True, True]
     assert data.named(["{Fe}"]).tolist() == [False] * 5
+
+
+def test_spectra_that_wait_in_a_journal_are_not_passed_over_in_silence(tmp_path):
+    hdf5(tmp_path / "c.h5")
+    journal = tmp_path / "c.h5.journal"
+    journal.write_bytes(b"")
+    assert len(read_training_set(tmp_path / "c.h5"))
+    journal.write_bytes(b"a record")
+    with pytest.raises(ReadError, match=r"still in c\.h5\.journal: .*xanes-live combine"):
+        read_training_set(tmp_path / "c.h5")

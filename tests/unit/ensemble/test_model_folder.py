@@ -247,3 +247,20 @@ def test_command_line_trains_and_mixes_in_measured_spectra(folder, tmp_path, toy
 def test_the_command_line_starts_without_torch():
     code = "import sys, xanes_live.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_training_that_diverges_leaves_the_model_that_is_there(copy):
+    before = {p.name: p.read_bytes() for p in copy.iterdir() if p.is_file()}
+    recipe = RECIPE.replace("batch = 16", "batch = 16\nrate = 1e30")
+    (copy / "wild.toml").write_text(recipe)
+    with pytest.raises(ConfigurationError, match=r"diverged in epoch 1.*lower \[training\] rate"):
+        train(copy / "wild.toml", device="cpu")
+    assert {name: (copy / name).read_bytes() for name in before} == before
+
+
+def test_what_another_training_left_behind_does_not_stay(copy):
+    (copy / "library.safetensors").write_bytes(b"of another model")
+    (copy / "metrics.json").write_text('{"confidence": {"auroc": 1.0}}')
+    train(copy / "recipe.toml", device="cpu")
+    assert not (copy / "library.safetensors").exists()
+    assert set(json.loads((copy / "metrics.json").read_text())) == {"out_of_bag", "loss"}

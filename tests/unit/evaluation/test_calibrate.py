@@ -22,10 +22,10 @@ from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.recipe import stored_recipe
 from xanes_live.ensemble.train import train
 from xanes_live.errors import ConfigurationError
-from xanes_live.evaluation.calibrate import calibrate
+from xanes_live.evaluation.calibrate import calibrate, judged
 from xanes_live.evaluation.elsewhere import Elsewhere, add_elsewhere, ask_elsewhere
 from xanes_live.evaluation.evaluate import Options, evaluate
-from xanes_live.evaluation.fitting import MEASURED_SHARE, weights_of
+from xanes_live.evaluation.fitting import MEASURED_SHARE, cross_fitted, weights_of
 from xanes_live.evaluation.measured import Reference, read_measured, read_references
 from xanes_live.evaluation.report import Report
 from xanes_live.evaluation.spoiled import SPOILED, spoiled
@@ -373,3 +373,23 @@ def test_spoiling_changes_what_it_says_and_nothing_else():
         assert spoiled(energy, mu[:0], name).shape == (0, energy.size)  # of few, none may get it
     shifted = spoiled(energy, mu, "shifted by +5 eV")
     assert np.allclose(shifted[0, 100:], mu[0, 50:-50], atol=1e-6)
+
+
+def test_no_distance_is_no_right_one(folder, scores):
+    table = Unseen.load(folder / "work" / "unseen.npz")
+    found, own = cross_fitted(table), table.source == "theory"
+    r = table.r.copy()
+    r[np.flatnonzero(own)[1:]] = np.nan
+    scored = judged(replace(table, r=r), found)["theory"]
+    assert scored["within_0.1"] <= 1.0 / own.sum()
+
+
+def test_another_data_set_than_that_trained_on_is_named(folder, tmp_path):
+    said = []
+    write_data(tmp_path / "other.npz", n_parents=4)
+    with pytest.raises(ConfigurationError, match="folds"):
+        calibrate(
+            folder / "as-trained", tmp_path / "other.npz", references=None, folds=9, device="cpu",
+            work=tmp_path, say=said.append,
+        )  # fmt: skip
+    assert "other.npz is not the file the model was trained on" in said[0]

@@ -3,6 +3,7 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from xanes_live.evaluation import experiments
+from xanes_live.evaluation.sections import _who_moves_more
 
 ENERGY = np.arange(7095.0, 7180.0, 0.1)
 GRID = np.linspace(7112.5, 7160.0, 475)
@@ -71,3 +72,13 @@ def test_response_is_zero_without_change():
     assert g2.shape == shell.shape == (2, 2)
     assert not g2.any()
     assert not shell.any()
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [((0.0, 2.0, 3.0), "that are bad move more: the"), ((9.0, 0.5, 0.5), "move less here"),
+     ((0.0, 2.0, 0.5), "move more for 1 of 2 changes")],
+)  # fmt: skip
+def test_the_note_says_which_predictions_moved_more(bad, said):
+    sizes, good = np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 1.0])
+    assert said in _who_moves_more({"shift": (sizes, good, np.array(bad))})
