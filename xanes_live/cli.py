@@ -126,7 +126,7 @@ def init(
 def dashboard(
     config: ConfigOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8060,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8060,
     name: Annotated[
         list[str] | None, typer.Option(help="Host name the page is reached under (repeatable).")
     ] = None,

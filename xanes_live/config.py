@@ -19,16 +19,21 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeInt,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from xanes_live.domain import Mode
+from xanes_live.edges import EDGES, ELEMENTS
 from xanes_live.errors import ConfigurationError
 
 API_KEY_VARIABLE = "XANES_LIVE_TILED_API_KEY"
 READER_KEY_VARIABLE = "XANES_LIVE_READER_KEY"
+ROLES = ("i0", "it", "ir", "fluorescence")
+"""Channels of a scan."""
 
 
 class Section(BaseModel):
@@ -100,7 +105,7 @@ class BeamlineConfig(Section):
     """Data key of the intensity behind the reference foil."""
     fluorescence: tuple[str, ...] = ()
     """Data keys of the fluorescence elements (one array-valued key also does)."""
-    exclude_elements: tuple[int, ...] = ()
+    exclude_elements: tuple[NonNegativeInt, ...] = ()
     """Fluorescence elements never used (counted from 0)."""
     mode: Mode | None = None
     """Which μ(E) is predicted from; None takes what the run announces, else the better signal."""
@@ -118,6 +123,28 @@ class BeamlineConfig(Section):
     """Prefixes of detector file paths as the documents name them, and where they are found here."""
     plans: tuple[str, ...] = ()
     """Plan names that are XAS scans; empty lets the data decide."""
+
+    @field_validator("element")
+    @classmethod
+    def _known_element(cls, element: str | None) -> str | None:
+        if element is not None and element.strip().capitalize() not in ELEMENTS:
+            raise ValueError(f"{element}: no element with an edge in the table (Fe, Cu, …)")
+        return element
+
+    @field_validator("edge")
+    @classmethod
+    def _known_edge(cls, edge: str | None) -> str | None:
+        if edge is not None and edge.strip().upper() not in EDGES:
+            raise ValueError(f"{edge}: no edge of the table ({', '.join(EDGES)})")
+        return edge
+
+    @field_validator("dark", "saturation")
+    @classmethod
+    def _known_roles(cls, given: dict[str, float]) -> dict[str, float]:
+        unknown = sorted(set(given) - set(ROLES))
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)}: no channel; there are {', '.join(ROLES)}")
+        return given
 
 
 class ReductionConfig(Section):
@@ -227,10 +254,32 @@ class Config(Section):
 
     def tiled_key(self) -> str | None:
         """Return the service's Tiled key: environment first, then the file."""
-        key = os.environ.get(API_KEY_VARIABLE)
+        key = key_from(API_KEY_VARIABLE)
         if key:
             return key
-        return self.tiled.api_key.get_secret_value() if self.tiled.api_key else None
+        own = self.tiled.api_key
+        return _checked_key(own.get_secret_value(), "[tiled] api_key") if own else None
+
+
+def key_from(variable: str) -> str | None:
+    """Return the key an environment variable holds, if any; ConfigurationError if it is none."""
+    return _checked_key(os.environ.get(variable, ""), variable) or None
+
+
+def _checked_key(key: str, where: str) -> str:
+    """Return a key without the line end that files of secrets have.
+
+    Raises
+    ------
+    ConfigurationError
+        If it cannot be sent: libraries would print it with their own complaint.
+    """
+    key = key.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigurationError(
+            f"{where}: holds characters that no key has (a line end, a letter with an accent, …)"
+        )
+    return key
 
 
 def parse(data: dict[str, Any], origin: str = "configuration") -> Config:
@@ -266,13 +315,23 @@ def load(path: Path | None) -> Config:
         raise ConfigurationError(f"{path}: not a text file in UTF-8") from None
     try:
         data = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: {_yaml_problem(error)}") from None
     if not isinstance(data, dict | None):
         raise ConfigurationError(f"{path}: expected sections, found {type(data).__name__}")
     return parse(data or {}, str(path))
 
 
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    """Say what is wrong and where, without the line itself: it may hold a key."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return "not YAML"
+    mark = error.problem_mark
+    return f"{error.problem} (line {mark.line + 1}, column {mark.column + 1})"
+
+
 def reader_key(config: Config) -> str | None:
     """Return the key with which results are only read; the service's where there is no other."""
-    return os.environ.get(READER_KEY_VARIABLE) or config.tiled_key()
+    return key_from(READER_KEY_VARIABLE) or config.tiled_key()

@@ -63,6 +63,8 @@ _SORTED: Final = tuple(
 )
 ELEMENTS: Final = frozenset(symbol for symbol, _ in _TABLE)
 """Symbols of all elements in the table."""
+EDGES: Final = ("K", "L1", "L2", "L3")
+"""Names of the edges in it."""
 
 
 def edge_energy(element: str, edge: str) -> float:

@@ -93,3 +93,41 @@ def test_an_unknown_log_level_is_one_sentence():
 def test_red_is_worse_than_amber(wrong):
     with pytest.raises(ConfigurationError, match=r"confidence: .* is (above|below)"):
         parse({"confidence": wrong})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"element": "Xx"}, "Xx: no element"), ({"edge": "Q7"}, "Q7: no edge"),
+        ({"dark": {"I0": 5.0}}, "I0: no channel; there are i0"),
+        ({"saturation": {"foo": 1.0}}, "foo: no channel"),
+        ({"exclude_elements": [-1]}, "exclude_elements"),
+    ],
+)  # fmt: skip
+def test_names_that_mean_nothing_are_refused(given, told):
+    with pytest.raises(ConfigurationError, match=told):
+        parse({"beamline": given})
+    assert parse({"beamline": {"element": "fe", "edge": "k", "dark": {"i0": 5.0}}})
+
+
+def test_a_key_may_end_like_the_file_it_is_kept_in(monkeypatch):
+    monkeypatch.setenv(API_KEY_VARIABLE, "SECRET\n")
+    assert Config().tiled_key() == "SECRET"
+    monkeypatch.delenv(API_KEY_VARIABLE)
+    assert parse({"tiled": {"api_key": "SECRET\r\n"}}).tiled_key() == "SECRET"
+
+
+@pytest.mark.parametrize("key", ["SEC\nRET", "SECRÉT"])
+def test_a_key_that_cannot_be_sent_is_refused_without_being_told(monkeypatch, key):
+    monkeypatch.setenv(API_KEY_VARIABLE, key)
+    with pytest.raises(ConfigurationError, match=API_KEY_VARIABLE) as refused:
+        Config().tiled_key()
+    assert "SEC" not in str(refused.value)
+
+
+def test_yaml_that_is_none_is_told_without_its_lines(tmp_path):
+    path = tmp_path / "beamline.yaml"
+    path.write_text('tiled:\n  api_key: "SECRET\n')
+    with pytest.raises(ConfigurationError, match=r"line \d") as refused:
+        load(path)
+    assert "SECRET" not in str(refused.value)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from xanes_live.errors import ConfigurationError, MissingDependencyError, ReadEr
 
 _FULL_UID = 36
 _BROKER = "databroker:"
+_SECRET = re.compile(r"(api_key=|://[^/@\s]*:)[^&@\s'\"]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,14 +188,22 @@ def open_archive(
         client = from_profile(where)
     except Exception as error:
         if unreachable(error):
-            raise ConnectionError(f"{where}: {error!r:.300}") from error
-        raise ConfigurationError(f"archive {where!r}: {error!r:.300}") from error
+            raise ConnectionError(_told(where, error)) from error
+        raise ConfigurationError(f"archive {_told(where, error)}") from error
     try:
         return Archive(_entered(client, raw_path))
     except Exception as error:  # a profile may be of the runs themselves
         if unreachable(error):
-            raise ConnectionError(f"{where}: {error!r:.300}") from error
+            raise ConnectionError(_told(where, error)) from error
         return Archive(client)
+
+
+def _told(where: str, error: Exception) -> str:
+    """Say what went wrong with an archive, without the password or key its address may hold."""
+    parts = urlsplit(where)
+    shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    text = _SECRET.sub(r"\1…", f"{error!r}".replace(where, shown))
+    return f"{shown if '://' in where else where}: {text:.300}"
 
 
 def _broker(name: str) -> Any:  # noqa: ANN401 - no types in these libraries

@@ -23,13 +23,17 @@ from pathlib import Path
 
 import numpy as np
 import orjson
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from xanes_live import log
+from xanes_live.errors import ConfigurationError
 from xanes_live.publish.document import Node
 
 _log = log.get(__name__)
 
+UNREADABLE_S = 86_400.0
+"""A result that cannot be read is looked at again after so long: no sooner than a day."""
 _TABLE = """
 CREATE TABLE IF NOT EXISTS outbox (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -85,6 +89,11 @@ class Outbox:
         The SQLite file; made if absent, together with its folder.
     keep_done
         How many published keys are remembered, the latest ones.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file cannot be opened for writing, or another process keeps it locked.
     """
 
     def __init__(self, path: Path, keep_done: int = 20_000) -> None:
@@ -98,8 +107,8 @@ class Outbox:
         try:
             _prepare(self._db)
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise  # locked, or the disk: not the file's fault
+            if isinstance(error, sqlite3.OperationalError):  # not the fault of what it holds
+                raise ConfigurationError(f"outbox {path}: {error}") from None
             self._drop()
             aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
             path.replace(aside)
@@ -147,12 +156,19 @@ class Outbox:
 
     def next(self, state: State) -> Item | None:
         """Return the oldest result in `state` that may be tried now; None if there is none."""
-        row = self._db.execute(
+        while row := self._db.execute(
             "SELECT key, state, whole, document, arrays, attempts FROM outbox "
             "WHERE state = ? AND not_before <= ? ORDER BY number LIMIT 1",
             (state, time.time()),
-        ).fetchall()
-        return _item(*row[0]) if row else None
+        ).fetchall():
+            try:
+                return _item(*row[0])
+            except (ValueError, TypeError, KeyError, SafetensorError) as error:
+                # one that cannot be read must not keep the others back
+                self.put_off(row[0][0], UNREADABLE_S, repr(error))
+                name = "a result in the outbox cannot be read and is put aside: replay its run"
+                log.event(_log, logging.ERROR, name, result_key=row[0][0], error=repr(error))
+        return None
 
     def mark(self, key: str, state: State) -> None:
         """Note how far `key` has come; of a result that is done only the key is kept."""

@@ -23,6 +23,7 @@ from xanes_live.config import (
     READER_KEY_VARIABLE,
     Config,
     MetricsConfig,
+    key_from,
     load,
 )
 from xanes_live.errors import ConfigurationError, XanesLiveError
@@ -40,9 +41,9 @@ def check_command(path: Path | None, *, listen_s: float) -> int:
     """Make every test, print what is found; 0 when the service can run as configured, else 1."""
     try:
         config = load(path)
+        secrets = (config.tiled_key(), key_from(READER_KEY_VARIABLE))
     except ConfigurationError as error:
         return _report([Finding.bad("configuration", str(error), "correct it; see the reference")])
-    secrets = (config.tiled_key(), os.environ.get(READER_KEY_VARIABLE))
     return _report(findings(config, path, listen_s), secrets)
 
 
@@ -185,6 +186,10 @@ def file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
 def _waiting(file: Path) -> Iterator[Finding]:
     """Say what an earlier run of the service left behind, without disturbing one that runs."""
     if not file.exists():
+        return
+    if not (file.is_file() and os.access(file, os.W_OK)):
+        remedy = f"let user {_user()} write it, or set service.state_directory"
+        yield Finding.bad("outbox", f"{file} cannot be written", remedy)
         return
     query = "SELECT COUNT(*) FROM outbox WHERE state != 'done'"
     try:

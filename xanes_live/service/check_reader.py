@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import httpx
 
-from xanes_live.config import READER_KEY_VARIABLE, TiledConfig
+from xanes_live.config import READER_KEY_VARIABLE, TiledConfig, key_from
 from xanes_live.publish.address import api_root, quoted, segments
 from xanes_live.service.finding import Finding
 
@@ -26,7 +25,7 @@ def reader_findings(
     transport
         Instead of the network, for tests.
     """
-    key = os.environ.get(READER_KEY_VARIABLE)
+    key = key_from(READER_KEY_VARIABLE)
     if not key:
         return
     client = httpx.Client(

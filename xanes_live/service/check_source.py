@@ -142,7 +142,13 @@ def kafka_findings(source: SourceConfig, timeout_s: float) -> Iterator[Finding]:
     from confluent_kafka import Consumer, KafkaException  # noqa: PLC0415 - comes with it
 
     settings = {**source.options, "bootstrap.servers": source.address, "log_level": 0}
-    consumer = Consumer({**settings, "group.id": source.group_id, "enable.auto.commit": False})
+    settings |= {"group.id": source.group_id, "enable.auto.commit": False}
+    try:
+        consumer = Consumer(settings)
+    except KafkaException as error:
+        text = f"[source] options: {error.args[0].str()}"
+        yield Finding.bad("source", text, "correct the name or the value of the option")
+        return
     try:
         there = consumer.list_topics(timeout=timeout_s).topics
         for topic in source.topics:

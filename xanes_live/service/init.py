@@ -6,7 +6,6 @@ be read, the last runs in it show which data keys are energy, I0 and the signals
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 
 import typer
 
-from xanes_live.config import API_KEY_VARIABLE, TiledConfig, parse
+from xanes_live.config import API_KEY_VARIABLE, TiledConfig, key_from, parse
 from xanes_live.errors import ConfigurationError
 from xanes_live.service.find_raw import Found, look
 from xanes_live.service.suggest import Proposal, Recognised, propose, shown
@@ -52,7 +51,7 @@ def init_command(
     question = _prompt if ask else _default
     answers = _source(answers, question)
     uri = answers.tiled or question("Tiled server", TiledConfig().uri)
-    key = os.environ.get(API_KEY_VARIABLE) or (_secret() if ask else "")
+    key = key_from(API_KEY_VARIABLE) or (_secret() if ask else "")
     found = look(uri, key or None, answers.raw_path, runs)
     _say(found.words)
     raw = answers.raw_path if answers.raw_path is not None else question("Raw runs in", found.path)

@@ -68,6 +68,7 @@ class Worker:
         self._state = ServiceState(started=time.time())
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        self._until = 0.0
         self._beat = clock()
 
     @property
@@ -99,10 +100,16 @@ class Worker:
         self._thread.start()
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """Finish the record in hand and end the thread."""
+        """Finish what is queued, for so long at most, and end the thread; name what is left."""
+        self._until = self._clock() + timeout_s
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout_s)
+        left = [record.uid for record in (*self._queue.queue, *self._overflow)]
+        left += [record.uid for _, _, _, record in self._later]
+        if left:
+            name = "stopped before these runs were processed; catch up or replay takes them up"
+            log.event(_log, logging.WARNING, name, uids=",".join(left))
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until nothing is queued or waiting; False if that took longer than `timeout_s`."""
@@ -117,7 +124,7 @@ class Worker:
         return bool(self._queue.unfinished_tasks or self._overflow or self._later or self._working)
 
     def _run(self) -> None:
-        while not self._stop.is_set():
+        while not self._stop.is_set() or (self.queued and self._clock() < self._until):
             self._beat = self._clock()
             self.step(wait_s=0.2)
 

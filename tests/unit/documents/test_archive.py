@@ -272,3 +272,10 @@ def test_documents_that_were_made_up_assemble_to_the_same():
         for name, stream in record.streams.items():
             for key, column in stream.columns.items():
                 np.testing.assert_array_equal(again.streams[name].columns[key], column)
+
+
+def test_an_archive_that_is_away_is_told_without_the_password_in_its_address():
+    where = "http://me:SECRET@127.0.0.1:1/api/v1?api_key=SECRET"
+    with pytest.raises(ConnectionError, match=r"http://127\.0\.0\.1:1/api/v1: ") as refused:
+        open_archive(where)
+    assert "SECRET" not in str(refused.value)

@@ -12,6 +12,8 @@ import pytest
 
 from tests import factories
 from xanes_live.config import Config
+from xanes_live.errors import ConfigurationError
+from xanes_live.publish import outbox as outbox_module
 from xanes_live.publish.document import declined_node, node
 from xanes_live.publish.outbox import Outbox, State
 
@@ -236,3 +238,31 @@ def test_a_file_that_is_no_outbox_is_set_aside(tmp_path):
     (aside,) = tmp_path.glob("o.sqlite.damaged-*")
     assert aside.read_bytes().startswith(b"this is no database")
     assert sqlite3.connect(path).execute("SELECT key FROM outbox").fetchall() == [("a",)]
+
+
+def test_a_result_that_cannot_be_read_does_not_keep_the_others_back(tmp_path):
+    outbox = Outbox(tmp_path / "o.sqlite")
+    for key in ("a", "b"):
+        outbox.put(node_of(key))
+    with sqlite3.connect(tmp_path / "o.sqlite") as database:
+        database.execute("UPDATE outbox SET document = x'00' WHERE key = 'a'")
+    assert outbox.next(State.PENDING).node.key == "b"
+    outbox.mark("b", State.DONE)
+    assert outbox.next(State.PENDING) is None
+    assert outbox.state("a") is State.PENDING
+
+
+@pytest.mark.parametrize("spoil", ["directory", "locked"])
+def test_an_outbox_that_cannot_be_opened_is_one_sentence(tmp_path, monkeypatch, spoil):
+    path = tmp_path / "o.sqlite"
+    if spoil == "directory":
+        path.mkdir()
+    else:
+        Outbox(path).close()
+        monkeypatch.setattr(outbox_module, "_prepare", _locked)
+    with pytest.raises(ConfigurationError, match=r"outbox .*o\.sqlite: "):
+        Outbox(path)
+
+
+def _locked(_):
+    raise sqlite3.OperationalError("database is locked")

@@ -214,3 +214,22 @@ def test_repeats_of_a_sample_are_told_and_a_replay_tells_the_same():
     live, again = ([node.metadata["repeats"] for node in bench.nodes] for bench in benches)
     assert [said and said["scan_ids"] for said in live] == [None, [1, 2], [1, 2, 3], None]
     assert live == again
+
+
+def test_an_orderly_stop_finishes_what_is_queued():
+    bench = Bench()
+    worker = Worker(Config(), PREDICTORS, bench.nodes.append)
+    for _ in range(3):
+        worker.submit(record())
+    worker.start()
+    worker.stop(timeout_s=60.0)
+    assert len(bench.nodes) == 3
+
+
+def test_a_stop_that_comes_too_early_for_some_runs_names_them(caplog):
+    bench = Bench()
+    bench.worker.submit(left := record())
+    with caplog.at_level("WARNING"):
+        bench.worker.stop(timeout_s=0.0)
+    (told,) = caplog.records
+    assert told.values["uids"] == left.uid
