@@ -210,16 +210,19 @@ def _step_of(stack: Stack, measure: Measure, first: int) -> Drift | None:
         return None
     n, before, after = values.size, values[:first], values[first:]
     change = float(after.mean() - before.mean())
-    left = before.var() * before.size + after.var() * after.size
+    # those before may be on the way already: the scatter is that of the settled ones
+    degrees = _PRIOR + after.size - 1
     expected = by_noise**2 + measure.repeatable**2
-    variance = (_PRIOR * expected + float(left)) / (_PRIOR + n - 2)
+    variance = (_PRIOR * expected + float(after.var()) * after.size) / degrees
     t = abs(change) / np.sqrt(variance * (1.0 / before.size + 1.0 / after.size))
     # any of the n - 1 places might have been found
     tests = len(MEASURES) * (n - 1)
-    chance = min(1.0, 2.0 * float(stdtr(_PRIOR + n - 2, -t)) * tests)
+    chance = min(1.0, 2.0 * float(stdtr(degrees, -t)) * tests)
     if chance > SIGNIFICANT or abs(change) < measure.harmless:
         return None
-    return Drift(measure.name, measure.unit, change, chance, first)
+    moved = np.abs(before - before[0]) > max(measure.harmless, 3.0 * np.sqrt(expected))
+    keep = int(np.argmax(moved)) if moved.any() else first
+    return Drift(measure.name, measure.unit, change, chance, keep)
 
 
 def rank_correlation(values: Array) -> float:
