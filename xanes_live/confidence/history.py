@@ -188,6 +188,43 @@ def _drift_of(stack: Stack, measure: Measure) -> Drift | None:
     return Drift(measure.name, measure.unit, change, chance, min(keep, n - 1))
 
 
+def step_after(stack: Stack, first: int) -> Drift | None:
+    """Return the most certain change between the first repeats and all later ones; None if none.
+
+    A change that is over at once, or saturates, has no slope.
+
+    Parameters
+    ----------
+    stack
+        Repeats in the order they were taken.
+    first
+        How many of them are before the change, fewer than all.
+    """
+    found = [d for d in (_step_of(stack, measure, first) for measure in MEASURES) if d is not None]
+    return min(found, key=lambda d: d.chance, default=None)
+
+
+def _step_of(stack: Stack, measure: Measure, first: int) -> Drift | None:
+    values, by_noise = measure.of(stack)
+    if not np.isfinite(values).all():
+        return None
+    n, before, after = values.size, values[:first], values[first:]
+    change = float(after.mean() - before.mean())
+    # those before may be on the way already: the scatter is that of the settled ones
+    degrees = _PRIOR + after.size - 1
+    expected = by_noise**2 + measure.repeatable**2
+    variance = (_PRIOR * expected + float(after.var()) * after.size) / degrees
+    t = abs(change) / np.sqrt(variance * (1.0 / before.size + 1.0 / after.size))
+    # any of the n - 1 places might have been found
+    tests = len(MEASURES) * (n - 1)
+    chance = min(1.0, 2.0 * float(stdtr(degrees, -t)) * tests)
+    if chance > SIGNIFICANT or abs(change) < measure.harmless:
+        return None
+    moved = np.abs(before - before[0]) > max(measure.harmless, 3.0 * np.sqrt(expected))
+    keep = int(np.argmax(moved)) if moved.any() else first
+    return Drift(measure.name, measure.unit, change, chance, keep)
+
+
 def rank_correlation(values: Array) -> float:
     """Return Spearman's correlation of values with their order; 0 if they are all equal."""
     ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(np.float64)

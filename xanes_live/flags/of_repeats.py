@@ -27,6 +27,16 @@ REPEATS = (
         "Leave it out of the merge; look at its channels.",
     ),
     FlagKind(
+        "first_repeat_differs",
+        WARNING,
+        "the series begins with {first}, which differs from all later repeats: either it was "
+        "spoiled, or the beam changed the sample at once and the later ones are damaged",
+        "The beam was not steady yet, or beam damage that was complete after the first repeat; "
+        "the repeats alone cannot tell which.",
+        "Measure a fresh spot: if its first repeat looks like this one, the later ones are "
+        "damaged.",
+    ),
+    FlagKind(
         "two_repeats_disagree",
         WARNING,
         "the two repeats, {first} and {second}, do not agree: {times:.1f} times what their noise "

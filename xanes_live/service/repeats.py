@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from xanes_live.confidence.history import Stack, drift, outlier, scatter
+from xanes_live.confidence.history import Stack, drift, outlier, scatter, step_after
 from xanes_live.config import ConfidenceConfig
 from xanes_live.domain import (
     Confidence,
@@ -34,6 +34,7 @@ from xanes_live.service.repeats_words import (
     disagreeing,
     drifting,
     scattering,
+    unsettled,
 )
 
 
@@ -88,7 +89,9 @@ def judge(
     trend, odd, apart, good = _agreement(_on_grid(compared.spectra))
     why |= {fit[i]: reason for i, reason in _left_out(len(fit), trend, odd, good).items()}
     used = [i for i in range(len(series.of)) if i not in why]
-    against = (*known, *scattering(apart, compared))
+    # one first that differs: it was spoiled, or it alone is undamaged
+    unsure = unsettled(compared) if _first(odd) and series.from_first else ()
+    against = (*known, *scattering(apart, compared), *unsure)
     said, gain = predicted([series.spectra[i] for i in used], predictor, config, against)
     flags = (*drifting(trend, compared), *against)
     if trend is None and apart is None and gain is not None and gain >= WORTH:
@@ -156,7 +159,17 @@ def _compared(on_grid: Stack) -> tuple[Drift | None, tuple[Outlier, ...]]:
     if len(on_grid.mu) > 3:
         # one spoiled repeat may look like a trend, or hide one
         trend = _counted_with(drift(on_grid.without(worst.position)), worst.position)
-    return trend, (worst, *(_further(on_grid, worst.position) if trend is None else ()))
+    if trend is not None and worst.position == 0:
+        # the later ones moved away from the first: it is what the sample was
+        return replace(trend, keep=1), ()
+    odd = (worst, *(_further(on_grid, worst.position) if trend is None else ()))
+    step = step_after(on_grid, len(odd)) if trend is None and _first(odd) > 1 else None
+    return (trend, odd) if step is None else (step, ())
+
+
+def _first(odd: Sequence[Outlier]) -> int:
+    """Return how many are odd if they are the first of the series; 0 if they are others."""
+    return len(odd) if {one.position for one in odd} == set(range(len(odd))) else 0
 
 
 def _further(on_grid: Stack, worst: int) -> list[Outlier]:
@@ -190,7 +203,13 @@ def _unfit(spectra: Sequence[NormalisedSpectrum], predictor: Predictor) -> dict[
     low, high = float(predictor.energy[0]), float(predictor.energy[-1])
     short = {i: "short" for i, s in enumerate(spectra) if s.energy[0] > low or s.energy[-1] < high}
     wide = [any(flag.code == "coarse_grid" for flag in s.flags) for s in spectra]
-    coarse = {i: "coarse" for i in range(len(spectra)) if wide[i]}
+    # the flag depends on e0, which noise moves: on one grid all are coarse or none is
+    fine = [s.energy for s, is_wide in zip(spectra, wide, strict=True) if not is_wide]
+    coarse = {
+        i: "coarse"
+        for i, s in enumerate(spectra)
+        if wide[i] and not any(np.array_equal(s.energy, other) for other in fine)
+    }
     return next((bad for bad in (coarse | short, short) if len(bad) < len(spectra)), {})
 
 

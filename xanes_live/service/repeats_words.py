@@ -104,6 +104,11 @@ def disagreeing(odd: Sequence[Outlier], series: Series, uid: str, others: int) -
     }
 
 
+def unsettled(series: Series) -> tuple[Flag, ...]:
+    """Return the flag of a series whose first repeat differs from all later ones."""
+    return (make("first_repeat_differs", first=series.name(0)),)
+
+
 def scattering(apart: float | None, series: Series) -> tuple[Flag, ...]:
     """Return the flag of repeats that differ by `apart` times what noise explains."""
     if apart is None:

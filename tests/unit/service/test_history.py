@@ -644,3 +644,38 @@ def test_the_document_tells_of_drift_and_outlier():
     *_, repeats = add_all(odd)
     said = node(odd[3], Config(), repeats).metadata["repeats"]
     assert said["outlier"]["position"] == 3
+
+
+def saturating(n, tau, by=-0.2):
+    """Return repeats that change at once and then no more."""
+    return [run(i, change=by * (1.0 - np.exp(-i / tau))) for i in range(n)]
+
+
+@pytest.mark.parametrize(("n", "tau"), [(5, 0.7), (8, 0.7), (8, 1.0), (8, 1.5), (12, 3.0)])
+def test_damage_that_saturates_never_leaves_the_damaged_repeats_alone(n, tau):
+    *_, repeats = add_all(saturating(n, tau))
+    codes = {f.code for f in repeats.flags}
+    assert codes & {"beam_damage", "first_repeat_differs"}
+    assert repeats.merged.confidence is not Confidence.GREEN or repeats.of[0].used
+    if "beam_damage" in codes:
+        assert repeats.of[0].used
+        assert [r.used for r in repeats.of] == [i < repeats.drift.keep for i in range(n)]
+
+
+def test_a_change_at_once_after_two_repeats_keeps_the_two():
+    *_, repeats = add_all([run(i, change=-0.2 * (i > 1)) for i in range(8)])
+    assert [f.code for f in repeats.flags] == ["beam_damage"]
+    assert [r.used for r in repeats.of] == [True] * 2 + [False] * 6
+
+
+def test_a_first_repeat_that_differs_is_odd_but_may_be_the_undamaged_one():
+    *_, repeats = add_all([run(i, change=-0.2 * (i == 0)) for i in range(6)])
+    assert [r.used for r in repeats.of] == [False] + [True] * 5
+    assert "first_repeat_differs" in {f.code for f in repeats.flags}
+    assert repeats.merged.confidence is not Confidence.GREEN
+
+
+def test_on_one_grid_all_repeats_are_coarse_or_none_is():
+    flagged = thinned(run(0), 1)
+    *_, repeats = add_all([flagged, run(1), run(2)])
+    assert [r.used for r in repeats.of] == [True] * 3
