@@ -427,3 +427,17 @@ def test_one_task_does_not_end_the_others(
     record = run_task(task(0), Settings())
     assert not record["ok"]
     assert type(error).__name__ in record["error"]
+
+
+def test_files_beside_a_recipe_are_refused(tmp_path: Path) -> None:
+    refused = run_command(tmp_path / "c.xyz", "--recipe", tmp_path / "r.toml")
+    assert refused.exit_code == 2
+    assert "or --recipe, which names its own" in refused.output.replace("\n", " ")
+
+
+def test_what_failed_before_is_not_passed_over_in_silence(tmp_path: Path, feff: None) -> None:
+    ase.io.write(tmp_path / "c.xyz", Atoms("FeO", [[0, 0, 0], [0, 0, 0.3]]))
+    arguments = (tmp_path / "c.xyz", "-o", tmp_path / "d.h5")
+    assert "1 failed now" in run_command(*arguments).output
+    again = run_command(*arguments).output
+    assert "0 failed now. 1 failed before: --retry-failed tries them again" in again

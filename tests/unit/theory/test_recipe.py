@@ -166,3 +166,27 @@ def test_disorder_is_not_computed_as_order() -> None:
     atoms = bulk("FeO", "rocksalt", a=4.3)
     atoms.info["occupancy"] = {"0": {"Fe": 0.5, "Mg": 0.5}, "1": {"O": 1.0}}
     assert "Fe 0.5, Mg 0.5" in run_task(Task("x", atoms, 0, None), Settings())["error"]
+
+
+def parents_of(tmp_path: Path, *found: Atoms) -> list[str]:
+    ase.io.write(tmp_path / "all.extxyz", list(found))
+    plan = Recipe(element="Fe", source=(Source(name="x", share=1.0, files=("all.extxyz",)),))
+    return sorted(str(task.meta["parent"]) for task in work_list(plan, tmp_path))
+
+
+def oxide(**info: object) -> Atoms:
+    found = Atoms("FeO", [[0, 0, 0], [0, 0, 2.0]])
+    found.info |= info
+    return found
+
+
+def test_common_words_of_a_file_do_not_make_twins_of_strangers(tmp_path: Path) -> None:
+    said = {"ox": "II", "spinmult": 5}
+    one, two, three = oxide(**said, name="complex1"), oxide(**said, name="fe_1"), oxide(**said)
+    found = parents_of(tmp_path, one, two, three, oxide(spin="low"))
+    assert len(set(found)) == 4
+
+
+def test_a_parent_that_a_file_names_is_the_parent(tmp_path: Path) -> None:
+    found = parents_of(tmp_path, oxide(parent="a"), oxide(parent="a"), oxide(parent="b"))
+    assert found == ["a", "a", "b"]

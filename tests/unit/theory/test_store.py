@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import h5py
@@ -173,3 +175,32 @@ def test_a_set_without_a_spectrum_is_not_exported(path):
     with pytest.raises(ConfigurationError, match="holds no self-consistent spectrum"):
         export_npz(path, path.with_suffix(".npz"), scf=True)
     assert not path.with_suffix(".npz").exists()
+
+
+def test_two_that_write_one_data_set_are_kept_apart(path: Path) -> None:
+    with (
+        store.writing(path),
+        pytest.raises(ConfigurationError, match="another xanes-live theory"),
+        store.writing(path),
+    ):
+        pytest.fail("both write")
+    with store.writing(path):
+        pass  # the first has ended
+
+
+def test_a_full_disk_says_where(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(store.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as failed:
+        store.append(path, record("a"))
+    assert failed.value.filename == str(store.journal_path(path))
+
+
+def test_another_prediction_of_the_fermi_level_is_named_not_written_out(tmp_path: Path) -> None:
+    made = {"settings": Settings(fermi={"element": "Fe", "a": [1.0] * 99}).as_dict()}
+    store.create(tmp_path / "f.h5", Settings().energy(), made)
+    with pytest.raises(ConfigurationError, match="made with another fermi than") as refused:
+        store.create(tmp_path / "f.h5", Settings().energy(), {"settings": Settings().as_dict()})
+    assert len(str(refused.value)) < 250

@@ -177,3 +177,18 @@ def test_bonds_of_nickel_are_shorter_than_those_of_iron() -> None:
 
 def test_first_shell_ends_at_the_gap() -> None:
     assert len(make.first_shell(molecule("CH4").positions)) == 4
+
+
+def test_a_crystal_may_name_its_absorber_too() -> None:
+    rocksalt = bulk("FeO", "rocksalt", a=4.3, cubic=True)
+    iron = [i for i, symbol in enumerate(rocksalt.symbols) if symbol == "Fe"]
+    rocksalt.info["absorber"] = iron[2]
+    assert make.inequivalent_sites(rocksalt, "Fe") == [(iron[2], 4)]
+
+
+@pytest.mark.parametrize("named", ["Fe", 8, -2, 1.5])
+def test_an_absorber_that_is_no_atom_is_refused(named: object) -> None:
+    rocksalt = bulk("FeO", "rocksalt", a=4.3, cubic=True)
+    rocksalt.info["absorber"] = named
+    with pytest.raises(ConfigurationError, match=f"absorber={named} is to be the index"):
+        make.inequivalent_sites(rocksalt, "Fe")
