@@ -130,5 +130,8 @@ def without_white_line(
     top = float(flattened[near].max(initial=0.0))
     if not 0.0 < top < FLAT:
         return ()
-    reason = f"μ rises to {top:.2f} edge steps only, as it does for thick samples and for metals"
+    reason = (
+        f"μ rises to {top:.2f} edge steps only, as it does for thick samples, and for metals and "
+        "sulfides of any thickness"
+    )
     return (make("over_absorption", reason=reason),)

@@ -50,6 +50,7 @@ def scale_flags(
     config: ReductionConfig,
     *,
     aligned: bool = False,
+    damped: bool = False,
 ) -> tuple[Flag, ...]:
     """Return what is to be said against the energies of a spectrum.
 
@@ -67,6 +68,8 @@ def scale_flags(
         `align` and `foil_e0`.
     aligned
         Whether the spectrum was aligned to its reference without doubt.
+    damped
+        Whether self-absorption is suspected, which enlarges the foot of the edge.
     """
     try:
         tabulated = edge_energy(spectrum.element, spectrum.edge)
@@ -85,7 +88,7 @@ def scale_flags(
     if usual is None or errors[0] >= _NOISY or errors[1] >= _UNSURE:
         return ()
     range_ = (tabulated + usual[0], tabulated + usual[1])
-    reason = _against_table(energy, flattened, spectrum.element, range_, errors[0])
+    reason = _against_table(energy, flattened, spectrum.element, range_, errors[0], damped=damped)
     if not reason or (foil is not None and _is_metal(energy, spectrum.reference, foil)):
         return ()  # nothing is wrong, or the foil is in its place
     return (make("energy_scale_off", reason=reason, correct=CALIBRATE),)
@@ -118,7 +121,13 @@ def _is_metal(energy: Array, reference: Array | None, edge: float) -> bool:
 
 
 def _against_table(
-    energy: Array, mu: Array, element: str, usual: tuple[float, float], noise: float
+    energy: Array,
+    mu: Array,
+    element: str,
+    usual: tuple[float, float],
+    noise: float,
+    *,
+    damped: bool,
 ) -> str:
     """Return what speaks against the energies, even if noise has moved the beginning there."""
     foot = find_foot(energy, mu)
@@ -130,7 +139,7 @@ def _against_table(
         wrong = lower > usual[1] + _LOWER_MARGIN
     else:
         begins, word = foot.begins(_LEVEL, -_EARLY_DOUBT * noise), "earlier"
-        wrong = begins < usual[0]
+        wrong = begins < usual[0] and not damped
     if not wrong:
         return ""
     return (

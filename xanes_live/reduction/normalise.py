@@ -187,6 +187,7 @@ def _result(
     counting = step_noise(energy - e0, ranges, noise)
     degree = int(ranges["nnorm"])
     sigma = step * edge_step_error(-ranges["pre1"], ranges["norm2"], degree, counting)
+    damped = without_white_line(energy, fits.flat[row], e0, noise, spectrum)
     return NormalisedSpectrum(
         energy=energy,
         mu=spectrum.mu,
@@ -205,9 +206,9 @@ def _result(
                *_signal_flags(spectrum, fits, row, noise),
                *_grid_flags(energy - _anchor(spectrum, e0)),
                *stability_flags(energy - e0, spectrum.mu, ranges, step, sigma),
-               *without_white_line(energy, fits.flat[row], e0, noise, spectrum),
+               *damped,
                *scale_flags(energy, fits.flat[row], spectrum, (noise, sigma / step), config,
-                            aligned=shift.to_foil)),
+                            aligned=shift.to_foil, damped=bool(damped))),
     )  # fmt: skip
 
 

@@ -173,3 +173,18 @@ def test_it_cannot_be_told_without_an_edge_or_a_baseline():
     late = x[x > 7115.0]
     mu = 0.5 + np.arctan((late - 7120.0) / 0.7) / np.pi
     assert np.isnan(absorption_begins(late, mu, 0.03))
+
+
+def test_self_absorption_enlarges_the_foot_and_is_no_wrong_scale():
+    early = []
+    for s in IRON:
+        source = spectrum(s)
+        norm = np.maximum(pre_edge(source.energy, source.mu).flat, 0.0)
+        damped = replace(source, mu=norm * 1.1 / (0.1 + norm))
+        if "earlier" not in reason(damped):
+            continue  # as a file says it, of which nobody knows that it is fluorescence
+        (found,) = normalise([replace(damped, mode=Mode.FLUORESCENCE)], CONFIG)
+        codes = {flag.code for flag in found.flags}
+        early.append("over_absorption" in codes and "energy_scale_off" not in codes)
+    assert early
+    assert all(early)
