@@ -35,6 +35,14 @@ MEASUREMENT = (
         "Restart the read-out and repeat the scan: the spectrum is wrong there.",
     ),
     FlagKind(
+        "signal_steps",
+        WARNING,
+        "the signal jumps by {size:+.2f} edge steps at {energy:.1f} eV and stays there",
+        "The gain of an amplifier was changed during the scan, or the beam moved on the sample; "
+        "far from the edge, it may be that of another element.",
+        "Repeat the scan with all gains fixed: edge step and structure are wrong by about as much.",
+    ),
+    FlagKind(
         "over_absorption",
         WARNING,
         "self-absorption suspected: {reason}",

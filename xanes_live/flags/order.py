@@ -11,6 +11,7 @@ CAUSES = frozenset(
         "channel_saturated",
         "channel_invalid",
         "channel_frozen",
+        "signal_steps",
         "over_absorption",
         "glitch_kept",
         "noisy",

@@ -22,6 +22,7 @@ from xanes_live.reduction.glitches import Excursion, find_excursions
 from xanes_live.reduction.locate import expected_energy
 from xanes_live.reduction.noise import noise_level
 from xanes_live.reduction.signals import NAMES, Readings, Signal, read_channels, signals
+from xanes_live.reduction.steps import find_jump
 from xanes_live.reduction.sweep import Order, put_in_order
 
 MIN_POINTS = 10
@@ -32,10 +33,14 @@ _MANY_LOST = 0.1
 """Fraction of the points whose loss spoils a spectrum wherever it is."""
 _FEW_INVALID = 0.02
 """Fraction of invalid readings up to which dropping them is worth no warning."""
+_BY_CHANCE = 0.1
+"""Number of gaps of one length, expected of readings lost at random, that are no loss of beam."""
 _FEW_MISSING = 0.02
 """Fraction of the announced points that may be missing."""
 _EXPLAIN = {"scan_aborted", "scan_failed", "no_stop", "data_missing", "data_truncated"}
 """Flags of a run that already say why points are missing."""
+_OVER_I0 = {Mode.TRANSMISSION, Mode.FLUORESCENCE}
+"""Modes in which μ is made of I0."""
 _REFERENCE_GAPS = 0.05
 """Fraction of invalid points up to which the reference is interpolated."""
 
@@ -90,6 +95,8 @@ def _reduce(
         return Unusable(index, (*flags, make("too_few_points", count=energy.size, where="")))
     mu = signal.mu[cleaned.kept]
     noise = float(noise_level(energy, mu, cleaned.edge))
+    i0 = _kept(readings.counts.get("i0"), cleaned.kept)
+    flags = (*flags, *_jump_flags(energy, mu, i0, signal.mode, cleaned.edge, noise))
     return Spectrum(
         energy=energy,
         mu=mu,
@@ -98,7 +105,7 @@ def _reduce(
         edge=scan.edge,
         index=index,
         reference=_reference(found, readings.energy, signal.mode, cleaned.kept),
-        i0=_kept(readings.counts.get("i0"), cleaned.kept),
+        i0=i0,
         noise=noise if np.isfinite(noise) else None,
         quality=readings.quality,
         e0_announced=scan.e0_announced,
@@ -179,11 +186,16 @@ def _rough_step(energy: Array, mu: Array, edge: float | None) -> float:
 
 
 def _gaps(valid: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
-    """Return runs of two or more invalid points between valid ones."""
+    """Return runs of two or more invalid points between valid ones.
+
+    None that are no longer than readings lost here and there make by chance.
+    """
     inner = np.flatnonzero(valid)
-    if inner.size == 0:
+    if inner.size in {0, valid.size}:
         return []
-    wide = np.flatnonzero(np.diff(inner) > 2)
+    share = 1.0 - inner.size / valid.size
+    by_chance = np.log(_BY_CHANCE / inner.size) / np.log(share)
+    wide = np.flatnonzero(np.diff(inner) - 1 > max(1.0, by_chance))
     return [np.arange(inner[k] + 1, inner[k + 1]) for k in wide]
 
 
@@ -223,6 +235,26 @@ def _glitch_flags(energy: Array, glitches: list[Excursion], *, removed: bool) ->
     count = sum(run.stop - run.start for run in glitches)
     code = "glitch" if removed else "glitch_kept"
     return (make(code, count=count, energy=float(energy[largest.start])),)
+
+
+def _jump_flags(
+    energy: Array, mu: Array, i0: Array | None, mode: Mode, edge: float | None, noise: float
+) -> tuple[Flag, ...]:
+    """Flag a jump of μ to another level, on the scale of the edge step without it."""
+    found = find_jump(
+        energy,
+        mu,
+        mode=mode,
+        edge=edge,
+        step=_rough_step(energy, mu, edge),
+        noise=noise,
+        i0=i0 if mode in _OVER_I0 else None,
+    )
+    if found is None:
+        return ()
+    at, jump = found
+    step = _rough_step(energy, mu - jump * (energy >= at), edge)
+    return (make("signal_steps", energy=at, size=jump / step),) if step > 0 else ()
 
 
 def _reference(

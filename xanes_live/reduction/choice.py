@@ -10,6 +10,7 @@ import numpy as np
 from xanes_live.config import BeamlineConfig
 from xanes_live.domain import Array, Flag, Mode, Quality, Scan
 from xanes_live.flags import make
+from xanes_live.median import median
 from xanes_live.reduction.edge import find_e0
 from xanes_live.reduction.locate import expected_energy, locate_edge, rise_at
 from xanes_live.reduction.noise import noise_level
@@ -21,6 +22,9 @@ _AUTOMATIC = (Mode.GIVEN, Mode.TRANSMISSION, Mode.FLUORESCENCE)
 _LEAST_POINTS = 10
 _SPIKES = 7
 """Points of the running median; it takes out runs of three."""
+_FAR = 12.0
+"""Distance from the running median, in medians of that distance, from which a reading is a spike:
+eight standard deviations of noise."""
 _CLEAR = 50.0
 """Edge step over noise from which transmission needs no comparison: it has no self-absorption."""
 _THICK = 0.05
@@ -135,7 +139,7 @@ def _without_spikes(mu: Array) -> Array:
     """Return the running median, so that spoiled points do not decide between signals."""
     half = _SPIKES // 2
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(mu, half, mode="edge"), _SPIKES)
-    return np.asarray(np.median(windows, axis=1), dtype=np.float64)
+    return median(windows)
 
 
 def _only(mode: Mode, found: Mapping[Mode, Signal], readings: Readings, *, reaches: bool) -> Choice:
@@ -180,11 +184,29 @@ def _why_dead(signal: Signal, readings: Readings, *, reaches: bool) -> str:
         if reason:
             return f"{NAMES[role]} {reason}"
         # a scan that stops before the edge may well be flat
-        if reaches and role != "i0" and not (follows_energy(counts) or follows_energy(signal.mu)):
+        if reaches and role != "i0" and not any(map(_follows, (counts, signal.mu))):
             return f"{NAMES[role]} does not follow the energy"
     if signal.valid.sum() < max(_LEAST_POINTS, 0.25 * signal.valid.size):
         return f"only {int(signal.valid.sum())} of {signal.valid.size} points are valid"
     return "" if np.ptp(signal.mu[signal.valid]) > 0 else "the signal is constant"
+
+
+def _follows(readings: Array) -> bool:
+    """Whether readings follow the energy, but for spikes, which hide an edge beneath them."""
+    return follows_energy(readings) or follows_energy(_cut(readings))
+
+
+def _cut(readings: Array) -> Array:
+    """Return finite readings, those that stand far off their running median brought back to it.
+
+    Noise stays noise, which the running median itself would smooth.
+    """
+    finite = readings[np.isfinite(readings)]
+    if finite.size < _LEAST_POINTS:
+        return finite
+    level = _without_spikes(finite)
+    off = np.abs(finite - level)
+    return np.where(off > _FAR * float(median(off)), level, finite)
 
 
 def _why_silent(role: str, counts: Array, quality: Quality | None) -> str:

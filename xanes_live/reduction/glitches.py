@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from xanes_live.domain import Array
 from xanes_live.median import median
-from xanes_live.reduction.losses import losses
+from xanes_live.reduction.losses import losses, spikes
 from xanes_live.reduction.noise import MEDIAN_TO_SIGMA, cubic_residuals
 
 LONGEST = 3
@@ -103,13 +103,17 @@ def find_excursions(
     if energy.size < 2 * _SIDE + 2 or not step > 0:
         return ()
     counters = counters or {}
-    lost = losses(counters, energy.size)
+    lost = losses(counters, mu)
     noise = _local_noise(energy, mu)
     found: list[Excursion] = []
     taken = np.zeros(energy.size, dtype=bool)
     for run in lost:
         taken[run] = True
         found.append(Excursion(run.start, run.stop, 0.0, dropout=True))
+    for run in spikes(counters, mu, taken):
+        taken[run] = True
+        size = float(np.abs(mu[run] - mu[run.start - 1]).max()) / step
+        found.append(Excursion(run.start, run.stop, size, dropout=False))
     logarithm = None if "i0" not in counters else np.log(np.maximum(counters["i0"], 1e-300))
     judge = _Judge(energy, mu, noise, edge, step, logarithm, taken)
     found += judge.best_runs(trusting=True)

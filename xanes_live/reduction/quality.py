@@ -22,6 +22,9 @@ _REPEATS = 0.05
 """Share of equal neighbours from which equal readings say nothing: few counts, or few digits."""
 _DIGITS = 20.0
 """Smallest steps in a reading below which it repeats because its digits are so coarse."""
+_NOTHING = 0.03
+"""Fraction of high readings, of the 95th percentile, below which the lowest is that of nothing to
+count."""
 _WHITE = 1.4
 """Von Neumann's ratio from which readings are noise: it is 2 for noise, near 0 for structure."""
 
@@ -36,11 +39,11 @@ def channel_quality(readings: Array, saturated: float = 0.0) -> Quality:
     saturated
         From :func:`saturated_fraction` of the counts as read.
     """
-    good = np.isfinite(readings) & (readings > 0)
-    valid = float(np.mean(good)) if readings.size else 0.0
-    if valid < 0.5:
-        return Quality.LOW_AMPLITUDE if np.isfinite(readings).any() else Quality.INVALID_VALUES
-    if valid < 1.0 - INVALID:
+    read = np.isfinite(readings)
+    good = read & (readings > 0)
+    if good.sum() < 0.5 * read.sum():  # of what was read: what was not says nothing of the beam
+        return Quality.LOW_AMPLITUDE
+    if good.sum() < max((1.0 - INVALID) * good.size, 1.0):
         return Quality.INVALID_VALUES
     if saturated > 0.0:
         return Quality.SATURATED
@@ -69,20 +72,25 @@ def saturated_fraction(raw: Array, saturation: float | None = None) -> float:
     return clipped / raw.size
 
 
-def frozen(readings: Array) -> tuple[slice, ...]:
+def frozen(readings: Array, *, clips: bool = True) -> tuple[slice, ...]:
     """Return the runs of points at which a channel hangs, giving one reading.
 
-    A channel that rests at its lowest reading has nothing to count, at its highest it is clipped or
-    counts to a preset; one that never changes was set so, or written so.
+    A channel that rests at its lowest reading, near zero or from the first point or to the last,
+    has nothing to count; at its highest it is clipped or counts to a preset; one that never changes
+    was set so, or written so.
 
     Parameters
     ----------
     readings
         Counts after dark subtraction, shape (n_points,).
+    clips
+        Whether a run at the highest reading is clipping; μ is not a reading and has no highest.
     """
     steps = np.abs(np.diff(readings))
     same = [slice(run.start, run.stop + 1) for run in runs(steps == 0.0)]
     same = [run for run in same if run.stop - run.start >= _FROZEN]
+    if not same:
+        return ()
     hung = np.zeros(readings.size, dtype=bool)
     for run in same:
         hung[run] = True
@@ -90,11 +98,22 @@ def frozen(readings: Array) -> tuple[slice, ...]:
     if others.size < _FROZEN or not moves.size:
         return ()
     by_chance = np.sum((steps == 0.0) & ~(hung[1:] & hung[:-1]))
-    low, high = np.nanmin(others), np.nanmax(others)
-    least = max(low, _DIGITS * float(moves.min()))
     if by_chance > _REPEATS * others.size:
         return ()
-    return tuple(run for run in same if least < readings[run.start] < high)
+    low, high = np.nanmin(others), np.nanmax(others) if clips else np.inf
+    nothing = _NOTHING * float(np.nanpercentile(others, 95.0))
+    least = max(0.0, _DIGITS * float(moves.min()))
+    return tuple(
+        run
+        for run in same
+        if least < readings[run.start] < high
+        and not (readings[run.start] <= low and _rests(run, readings, nothing))
+    )
+
+
+def _rests(run: slice, readings: Array, nothing: float) -> bool:
+    """Whether a channel at its lowest reading counts nothing, rather than hangs amid the scan."""
+    return bool(readings[run.start] < nothing or run.start == 0 or run.stop == readings.size)
 
 
 def follows_energy(readings: Array) -> bool:
@@ -142,7 +161,9 @@ def quality_flag(name: str, quality: Quality, readings: Array, fraction: float) 
     return None
 
 
-def frozen_flag(name: str, energy: Array, readings: Array, quality: Quality) -> Flag | None:
+def frozen_flag(
+    name: str, energy: Array, readings: Array, quality: Quality, *, clips: bool = True
+) -> Flag | None:
     """Return the flag for a channel that hangs; a clipped or dead one is told otherwise.
 
     Parameters
@@ -155,8 +176,10 @@ def frozen_flag(name: str, energy: Array, readings: Array, quality: Quality) -> 
         Counts after dark subtraction, shape (n_points,).
     quality
         From :func:`channel_quality`.
+    clips
+        As for :func:`frozen`.
     """
-    hung = frozen(readings) if quality is Quality.GOOD else ()
+    hung = frozen(readings, clips=clips) if quality is Quality.GOOD else ()
     if not hung:
         return None
     longest = max(hung, key=lambda run: run.stop - run.start)

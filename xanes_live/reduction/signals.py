@@ -102,6 +102,9 @@ def read_channels(
     _read_fluorescence(channels, order, beamline, dark, counts, quality, flags)
     if channels.mu is not None and channels.mu.shape == channels.energy.shape:
         counts["mu"] = order.apply(_sane(channels.mu))
+        above = counts["mu"] - np.fmin.reduce(counts["mu"], initial=np.inf)  # μ has no zero
+        hung = frozen_flag(NAMES["mu"], order.energy, above, Quality.GOOD, clips=False)
+        flags["mu"] = () if hung is None else (hung,)
     return Readings(order.energy, counts, quality, flags)
 
 

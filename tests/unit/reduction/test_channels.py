@@ -134,6 +134,29 @@ def test_nan_energies_and_readings_are_dropped_and_counted():
     assert np.isfinite(spectrum.mu).all()
 
 
+@pytest.mark.parametrize("role", ["i0", "it"])
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_readings_that_were_not_read_are_not_dark_current_nor_a_lost_beam(role, share):
+    c = sweep()
+    lacking = getattr(c, role).copy()
+    lacking[np.random.default_rng(0).random(lacking.size) < share] = np.nan
+    spectrum = reduce(scan_of(replace(c, fluorescence=None, **{role: lacking})))
+    assert set(codes(spectrum)) == {"channel_invalid"}
+    assert f"has {np.isnan(lacking).sum()} invalid values" in spectrum.flags[0].message
+    assert spectrum.quality[role] is Quality.INVALID_VALUES
+
+
+def test_a_long_gap_is_lost_beam_though_readings_are_missing_here_and_there():
+    c = sweep()
+    it = c.it.copy()
+    it[::20] = np.nan
+    it[70:79] = -1.0
+    assert codes(reduce(scan_of(replace(c, it=it, fluorescence=None)))) == [
+        "channel_invalid",
+        "dropout",
+    ]
+
+
 def test_eight_points_are_too_few():
     c = sweep()
     few = Channels(energy=c.energy[:8], i0=c.i0[:8], it=c.it[:8])
@@ -177,6 +200,21 @@ def test_an_announced_signal_without_edge_yields_too():
     spectrum = reduce(scan_of(replace(c, it=flat, ir=None), mode=Mode.TRANSMISSION))
     assert spectrum.mode is Mode.FLUORESCENCE
     assert "mode_changed" in codes(spectrum)
+
+
+@pytest.mark.parametrize("size", [10.0, 100.0, 1e4])
+def test_a_spike_does_not_hide_that_a_detector_follows_the_energy(size):
+    c = sweep(it=None, ir=None)
+    spiked = c.fluorescence[:1].copy()
+    spiked[0, 150] *= size
+    spectrum = reduce(scan_of(replace(c, fluorescence=spiked), mode=Mode.FLUORESCENCE))
+    assert isinstance(spectrum, Spectrum)
+    assert codes(spectrum) == ["glitch"]
+    rng = np.random.default_rng(2)
+    noise = rng.poisson(50.0, c.energy.size).astype(float)
+    noise[150] *= size
+    dead = Channels(energy=c.energy, i0=c.i0, it=noise)
+    assert codes(reduce(scan_of(dead)))[0] == "detector_dead"
 
 
 def test_a_configured_mode_that_was_not_recorded_is_an_error():
@@ -247,6 +285,17 @@ def test_a_dropout_near_the_edge_is_flagged_and_its_points_are_gone():
     assert "3 points" in spectrum.flags[0].message
     assert not np.isin(c.energy[at], spectrum.energy).any()
     assert spectrum.energy.size == c.energy.size - 3
+
+
+@pytest.mark.parametrize("role", ["i0", "it"])
+@pytest.mark.parametrize("at", [7072.0, 7092.0, 7117.0, 7152.0])
+def test_a_spike_of_a_counter_costs_its_own_point(role, at):
+    c = sweep(fluorescence=None, ir=None)
+    spiked = getattr(c, role).copy()
+    spiked[np.argmin(np.abs(c.energy - at))] *= 5.0
+    spectrum = reduce(scan_of(replace(c, **{role: spiked}), mode=Mode.TRANSMISSION))
+    assert codes(spectrum) == ["glitch"]
+    assert spectrum.energy.size == c.energy.size - 1
 
 
 def test_a_dropout_to_exactly_zero_is_the_same():
@@ -363,6 +412,40 @@ def test_what_never_changes_and_what_is_written_with_few_digits_does_not_hang():
         assert frozen(readings) == ()
     assert frozen(np.array([])) == ()
     assert frozen(np.full(40, np.nan)) == ()
+
+
+@pytest.mark.parametrize("at", [7118.0, 7120.0, 7132.0])
+@pytest.mark.parametrize("role", ["it", "mu"])
+def test_a_detector_that_hangs_on_the_white_line_is_told_whatever_its_reading(role, at):
+    """It is lowest, and μ highest, where most is absorbed: that is not nothing, nor clipped."""
+    c = sweep()
+    values = c.it if role == "it" else np.log(c.i0 / c.it)
+    hung = values.copy()
+    start = int(np.searchsorted(c.energy, at))
+    lowest = np.argmin(np.where(np.abs(c.energy - at) < 8.0, c.it, np.inf))
+    hung[start : start + 15] = values[lowest]
+    made = replace(c, it=hung) if role == "it" else Channels(energy=c.energy, mu=hung)
+    spectrum = reduce(scan_of(made))
+    (flag,) = [flag for flag in spectrum.flags if flag.code == "channel_frozen"]
+    assert flag.message.startswith(("It" if role == "it" else "μ") + " gives the same reading at 1")
+
+
+@pytest.mark.parametrize("offset", [-5.0, 0.0, 5.0])
+def test_a_mu_of_any_offset_hangs(offset):
+    energy = factories.energies()
+    mu = factories.white_line(energy) + 1e-4 * np.random.default_rng(0).standard_normal(245)
+    mu[90:110] = mu[90]
+    assert codes(reduce(scan_of(Channels(energy=energy, mu=mu + offset)))) == ["channel_frozen"]
+    assert isinstance(reduce(scan_of(Channels(energy=energy, mu=np.full(245, np.nan)))), Unusable)
+
+
+def test_a_floor_below_the_edge_does_not_hang():
+    norm = np.maximum(factories.white_line(factories.energies()) - 0.03, 0.0)
+    assert (norm == 0.0).sum() > 30
+    for background in (0.0, 0.02, 0.5):
+        assert frozen(background + norm, clips=False) == ()
+    below = norm + np.where(np.arange(norm.size) == 0, 1e-3, 0.0)  # not from the first point
+    assert frozen(0.02 + below) == ()
 
 
 def test_eight_readings_that_are_equal_are_one_that_hangs():
