@@ -60,7 +60,10 @@ def lorentzian(x, centre, width):
 @pytest.mark.parametrize("step", [0.1, 0.25, 0.3, 0.5, 0.7, 1.0, 2.0])
 @pytest.mark.parametrize("edge", [5465.0, 7112.0, 9659.0, 11_564.0])
 def test_sharp_lines_of_lifetime_width_are_never_taken(step, edge):
-    """White lines up to five edge steps high, however badly sampled, at several noise levels."""
+    """White lines up to five edge steps high, however badly sampled, at several noise levels.
+
+    Pre-edge peaks, from 12 eV below the edge on, are no higher than the edge.
+    """
     rng = np.random.default_rng(int(edge + 100 * step))
     width = 1.75e-4 * edge * 1.2  # core hole and monochromator
     for _ in range(25):
@@ -69,9 +72,9 @@ def test_sharp_lines_of_lifetime_width_are_never_taken(step, edge):
         x += rng.uniform(0.0, step)
         mu = 0.5 + np.arctan(x / (0.5 * width)) / np.pi
         for _ in range(rng.integers(1, 5)):
-            mu += rng.uniform(0.05, 5.0) * lorentzian(
-                x, rng.uniform(-12, 20), width * rng.uniform(1, 3)
-            )
+            centre = rng.uniform(-12, 20)
+            height = rng.uniform(0.05, 1.0 if centre < -2 else 5.0)
+            mu += height * lorentzian(x, centre, width * rng.uniform(1, 3))
         mu += rng.choice([0.0, 1e-3, 1e-2]) * rng.standard_normal(x.size)
         assert not find_excursions(x + edge, mu, edge=edge + rng.uniform(-5, 10), step=1.0)
 
@@ -93,6 +96,20 @@ def test_single_points_are_found(size):
             trials += 1
     assert trials > 50
     assert hits >= (0.85 if abs(size) > 0.1 else 0.7) * trials
+
+
+@pytest.mark.parametrize("size", [1.0, 0.2, -0.2])
+@pytest.mark.parametrize("wide", [2.0, 5.0, 10.0])
+@pytest.mark.parametrize("at", [-30.0, -20.0, -12.0])
+def test_single_points_are_found_below_the_edge_however_wide_the_steps(size, wide, at):
+    """Where wide steps meet narrow ones a jump and a curve would explain any spike."""
+    x = np.concatenate([np.arange(-100.0, -12.0, wide), np.arange(-12.0, 40.0, 0.4)])
+    mu = 0.5 + np.arctan(x - 8.0) / np.pi - 1e-3 * x
+    i = int(np.argmin(np.abs(x - at)))
+    mu[i] += size
+    (run,) = find_excursions(x + 7112.0, mu, edge=7112.0, step=1.0)
+    assert (run.start, run.stop) == (i, i + 1)
+    assert run.size == pytest.approx(abs(size), rel=0.3)
 
 
 @pytest.mark.parametrize("left", [0.02, 0.3, 0.5])
