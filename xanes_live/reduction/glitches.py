@@ -62,8 +62,16 @@ _BULGE = 0.35
 larger one means that the curve does not describe what is there."""
 _LARGE = 0.15
 """Size in edge steps from which several bad points near the edge are a dropout."""
-_UNEXPLAINED = 0.20
-"""Least fraction of a glitch that the best physical peak leaves."""
+_UNEXPLAINED, _SURELY = 0.20, 0.13
+"""Least fraction of a glitch that the best physical peak leaves, and the same of a large one that
+is far more than what the smooth curve misses beside it: that would miss the tails of a peak."""
+_TAILS = 4.0
+"""Least ratio of what such a peak leaves to what the smooth curve misses."""
+_FAR, _PAST = 25.0, 15.0
+"""Where only oscillations are left, eV above the tabulated edge and eV above the last point under
+half the edge step."""
+_TOP = 0.3
+"""Greatest height of a sharp peak there, in edge steps; what is higher elsewhere is large."""
 _WIDTHS = np.array([1.0, 1.4, 2.0, 3.0])
 """Widths of the peaks that are tried, relative to the narrowest physical one."""
 
@@ -165,7 +173,9 @@ class _Judge:
         # with the edge itself among these points the lower ones are those below it
         half = float(before[before.size // 4]) + 0.5 * step if before.size else -np.inf
         low = x[(x < NEAR[1]) & (mu < half)]
-        self.below = x < (min(_BELOW, float(low[-1]) - _PRE_EDGE) if low.size else NEAR[0])
+        rise = float(low[-1]) if low.size else NEAR[0] + _PRE_EDGE
+        self.below = x < min(_BELOW, rise - _PRE_EDGE)
+        self.far = x > max(_FAR, rise + _PAST)
         self.width = np.where(self.below, _BELOW_WIDTH, above)
         self.impossible = (x > 5.0) & (mu < level - _LARGE * step)
 
@@ -245,7 +255,8 @@ class _Judge:
         uneven = float(np.abs(off).min()) < _EVEN * size
         if not proven and (uneven or self._bulge(inside, off) > _BULGE * size):
             return None
-        if not proven and not self._unphysical(inside, sides, size, dip=float(off.sum()) < 0.0):
+        too_high = size > _TOP * self.step and bool(self.far[inside].all())
+        if not (proven or too_high or self._unphysical(inside, sides, off, missed)):
             return None
         dropout = bool(self.near[inside].any()) and length > 1 and size > _LARGE * self.step
         return clear, Excursion(start, start + length, size / self.step, dropout)
@@ -287,7 +298,7 @@ class _Judge:
         return values[inside] - predicted, scatter
 
     def _unphysical(
-        self, inside: NDArray[np.intp], sides: NDArray[np.intp], size: float, *, dip: bool
+        self, inside: NDArray[np.intp], sides: NDArray[np.intp], off: Array, missed: float
     ) -> bool:
         """Whether neither a peak of physical width nor a jump explains the run.
 
@@ -300,7 +311,7 @@ class _Judge:
         narrowest = float(self.width[inside].min())
         if self.energy[inside[-1] + 1] - self.energy[inside[0] - 1] > _RESOLVED * narrowest:
             return False
-        width = narrowest * (_DIP if dip else 1.0)
+        width = narrowest * (_DIP if float(off.sum()) < 0.0 else 1.0)
         reach = 0.5 * float(self.energy[inside[-1]] - self.energy[inside[0]]) + 0.5 * width
         centres, widths = np.meshgrid(np.linspace(-reach, reach, 9), width * _WIDTHS)
         offset = (x - centres.reshape(-1, 1)) / widths.reshape(-1, 1)
@@ -315,7 +326,11 @@ class _Judge:
         orthogonal, _ = np.linalg.qr(np.concatenate((background, shapes[:, :, None]), axis=2))
         fitted = np.einsum("sij,skj,k->si", orthogonal, orthogonal, y)
         best = float(np.abs(y - fitted).max(axis=1).min())
-        return best > max(_UNEXPLAINED * size, 4.0 * float(self.noise[inside].max()))
+        size, noise = float(np.abs(off).max()), float(self.noise[inside].max())
+        least = _UNEXPLAINED * size
+        if size > _TOP * self.step:
+            least = min(least, max(_SURELY * size, _TAILS * missed))
+        return best > max(least, 4.0 * noise)
 
 
 def _terms(*, below: bool) -> int:

@@ -112,6 +112,34 @@ def test_single_points_are_found_below_the_edge_however_wide_the_steps(size, wid
     assert run.size == pytest.approx(abs(size), rel=0.3)
 
 
+@pytest.mark.parametrize("at", [8.0, 12.0, 20.0])
+@pytest.mark.parametrize("size", [0.4, 0.7])
+def test_two_even_points_are_no_peak_when_the_points_beside_them_are_calm(size, at):
+    """It alone at half for two points 0.5 eV apart: a peak as narrow would show in its tails."""
+    cases = [s for s in measured.spectra() if "Hansel" in s.name or "FeXANES" in s.name]
+    assert len(cases) > 4
+    for s in cases:
+        e0, step = edge_and_step(s)
+        i = int(np.searchsorted(s.energy, e0 + at))
+        if s.energy[i + 2] - s.energy[i - 1] > 1.6:
+            continue  # a peak of the natural width fits between
+        mu = s.mu.copy()
+        mu[i : i + 2] += size * step
+        runs = find_excursions(s.energy, mu, edge=e0, step=step)
+        assert [(r.start, r.stop, r.dropout) for r in runs] == [(i, i + 2, True)], s.name
+
+
+@pytest.mark.parametrize("at", [30.0, 45.0])
+def test_far_above_the_edge_no_peak_is_sharp_and_high(at):
+    x = np.concatenate([np.arange(-100.0, -20.0, 5.0), np.arange(-20.0, 25.0, 0.5),
+                        np.arange(25.0, 200.0, 2.0)])  # fmt: skip
+    mu = 0.5 + np.arctan(x - 8.0) / np.pi + 0.05 * np.sin(0.2 * x) * (x > 10.0)
+    i = int(np.searchsorted(x, at))
+    mu[i] += 0.5
+    (run,) = find_excursions(x + 7112.0, mu, edge=7112.0, step=1.0)
+    assert (run.start, run.stop) == (i, i + 1)
+
+
 @pytest.mark.parametrize("left", [0.02, 0.3, 0.5])
 @pytest.mark.parametrize("with_i0", [True, False])
 def test_a_three_point_dropout_above_the_edge_no_longer_moves_e0(left, with_i0):
