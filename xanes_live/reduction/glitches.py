@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from xanes_live.domain import Array
 from xanes_live.median import median
-from xanes_live.reduction.losses import losses, spikes
+from xanes_live.reduction.losses import losses, spikes, sunken
 from xanes_live.reduction.noise import MEDIAN_TO_SIGMA, cubic_residuals
 
 LONGEST = 3
@@ -116,7 +116,7 @@ def find_excursions(
     if energy.size < 2 * _SIDE + 2 or not step > 0:
         return ()
     counters = counters or {}
-    lost = losses(counters, mu)
+    lost = losses(counters, mu) if counters else sunken(mu, step)
     noise = _local_noise(energy, mu)
     found: list[Excursion] = []
     taken = np.zeros(energy.size, dtype=bool)

@@ -177,6 +177,18 @@ def test_a_long_dropout_is_found_in_the_counters():
     assert (run.start, run.stop, run.dropout) == (150, 170, True)
 
 
+@pytest.mark.parametrize("count", [4, 6, 8])
+@pytest.mark.parametrize("at", [20.0, 30.0, 60.0])
+def test_points_at_which_mu_of_a_file_is_zero_are_lost(at, count):
+    for s in measured.spectra()[:6]:
+        e0, step = edge_and_step(s)
+        i = int(np.searchsorted(s.energy, e0 + at))
+        mu = s.mu - float(np.median(s.mu[s.energy < e0 - 20.0]))
+        mu[i : i + count] = 0.0
+        runs = find_excursions(s.energy, mu, edge=e0, step=step)
+        assert [(r.start, r.stop, r.dropout) for r in runs] == [(i, i + count, True)], s.name
+
+
 def test_beam_that_never_comes_back_and_detectors_switched_on_late_are_found():
     energy = np.arange(7000.0, 7300.0, 1.0)
     mu = 2.0 + np.arctan(energy - 7112.0)
