@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from xanes_live.domain import Array
 from xanes_live.median import median
-from xanes_live.reduction.losses import losses, spikes
+from xanes_live.reduction.losses import losses, spikes, sunken
 from xanes_live.reduction.noise import MEDIAN_TO_SIGMA, cubic_residuals
 
 LONGEST = 3
@@ -34,6 +34,11 @@ _BROADENING = 0.06
 """Growth of the narrowest feature, eV per eV: 5 eV at 70 eV, 15 eV at 250 eV."""
 _BELOW_WIDTH = 30.0
 """Width of what there may be below the edge: EXAFS of another element, eV."""
+_BELOW = -4.0
+"""Where sharp structure begins on a calibrated energy scale, eV relative to the tabulated edge."""
+_PRE_EDGE = 15.0
+"""Where it begins on any scale, eV below where μ stays over half the edge step: pre-edge peaks lie
+9 to 12 eV below that, and are 2 eV wide."""
 _DIP = 2.0
 """A dip is the gap between two peaks: with smooth flanks it is never as narrow as one peak."""
 _RESOLVED = 2.2
@@ -57,8 +62,16 @@ _BULGE = 0.35
 larger one means that the curve does not describe what is there."""
 _LARGE = 0.15
 """Size in edge steps from which several bad points near the edge are a dropout."""
-_UNEXPLAINED = 0.20
-"""Least fraction of a glitch that the best physical peak leaves."""
+_UNEXPLAINED, _SURELY = 0.20, 0.13
+"""Least fraction of a glitch that the best physical peak leaves, and the same of a large one that
+is far more than what the smooth curve misses beside it: that would miss the tails of a peak."""
+_TAILS = 4.0
+"""Least ratio of what such a peak leaves to what the smooth curve misses."""
+_FAR, _PAST = 25.0, 15.0
+"""Where only oscillations are left, eV above the tabulated edge and eV above the last point under
+half the edge step."""
+_TOP = 0.3
+"""Greatest height of a sharp peak there, in edge steps; what is higher elsewhere is large."""
 _WIDTHS = np.array([1.0, 1.4, 2.0, 3.0])
 """Widths of the peaks that are tried, relative to the narrowest physical one."""
 
@@ -103,7 +116,7 @@ def find_excursions(
     if energy.size < 2 * _SIDE + 2 or not step > 0:
         return ()
     counters = counters or {}
-    lost = losses(counters, mu)
+    lost = losses(counters, mu) if counters else sunken(mu, step)
     noise = _local_noise(energy, mu)
     found: list[Excursion] = []
     taken = np.zeros(energy.size, dtype=bool)
@@ -155,10 +168,16 @@ class _Judge:
         self.near = (x > NEAR[0]) & (x < NEAR[1])
         sharp = max(0.9, _LIFETIME * (edge if edge is not None else float(energy.mean())))
         above = sharp + np.maximum(x - _SHARP_TO, 0.0) * _BROADENING
-        self.width = np.where(self.near | (x > 0.0), above, _BELOW_WIDTH)
-        before = mu[(x > -40.0) & (x < -10.0)] if edge is not None else mu[:0]
-        lowest = float(median(before)) - _LARGE * step if before.size else -np.inf
-        self.impossible = (x > 5.0) & (mu < lowest)
+        before = np.sort(mu[(x > -40.0) & (x < -10.0)]) if edge is not None else mu[:0]
+        level = float(median(before)) if before.size else -np.inf
+        # with the edge itself among these points the lower ones are those below it
+        half = float(before[before.size // 4]) + 0.5 * step if before.size else -np.inf
+        low = x[(x < NEAR[1]) & (mu < half)]
+        rise = float(low[-1]) if low.size else NEAR[0] + _PRE_EDGE
+        self.below = x < min(_BELOW, rise - _PRE_EDGE)
+        self.far = x > max(_FAR, rise + _PAST)
+        self.width = np.where(self.below, _BELOW_WIDTH, above)
+        self.impossible = (x > 5.0) & (mu < level - _LARGE * step)
 
     def best_runs(self, *, trusting: bool) -> list[Excursion]:
         """Judge all candidates and take the clearest of those that overlap.
@@ -223,7 +242,8 @@ class _Judge:
         sides = self._sides(start, start + length)
         if sides.size < 2 * _SIDE - 1:
             return None
-        off, missed = self._against_smooth(self.mu, inside, sides)
+        below = bool(self.below[inside].all())
+        off, missed = self._against_smooth(self.mu, inside, sides, _terms(below=below))
         size, noise = float(np.abs(off).max()), float(self.noise[inside].max())
         clear = size / max(noise, missed, 1e-12 * self.step)
         with_i0 = self._i0_jumps(inside, sides)
@@ -235,7 +255,8 @@ class _Judge:
         uneven = float(np.abs(off).min()) < _EVEN * size
         if not proven and (uneven or self._bulge(inside, off) > _BULGE * size):
             return None
-        if not proven and not self._unphysical(inside, sides, size, dip=float(off.sum()) < 0.0):
+        too_high = size > _TOP * self.step and bool(self.far[inside].all())
+        if not (proven or too_high or self._unphysical(inside, sides, off, missed)):
             return None
         dropout = bool(self.near[inside].any()) and length > 1 and size > _LARGE * self.step
         return clear, Excursion(start, start + length, size / self.step, dropout)
@@ -250,7 +271,7 @@ class _Judge:
         """Whether all points of the run also stand off in the incident intensity."""
         if self.log_i0 is None:
             return False
-        off, missed = self._against_smooth(self.log_i0, inside, sides)
+        off, missed = self._against_smooth(self.log_i0, inside, sides, _terms(below=False))
         return bool(np.abs(off).min() > max(_I0_LEAST, _CLEAN * missed))
 
     def _sides(self, start: int, stop: int) -> NDArray[np.intp]:
@@ -263,40 +284,55 @@ class _Judge:
         return np.concatenate((left, right))
 
     def _against_smooth(
-        self, values: Array, inside: NDArray[np.intp], sides: NDArray[np.intp]
+        self, values: Array, inside: NDArray[np.intp], sides: NDArray[np.intp], terms: int
     ) -> tuple[Array, float]:
-        """Return deviations from the cubic through the sides, and what it misses of them."""
+        """Return deviations from the polynomial through the sides, and what it misses of them."""
         centre = float(self.energy[inside].mean())
         scale = float(np.ptp(self.energy[sides]))
-        design = np.vander((self.energy[sides] - centre) / scale, 4)
+        design = np.vander((self.energy[sides] - centre) / scale, terms)
         orthogonal, triangular = np.linalg.qr(design)
         solution = np.linalg.solve(triangular, orthogonal.T @ values[sides])
         missed = values[sides] - design @ solution
-        predicted = np.vander((self.energy[inside] - centre) / scale, 4) @ solution
-        scatter = float(np.sqrt(missed @ missed / max(sides.size - 4, 1)))
+        predicted = np.vander((self.energy[inside] - centre) / scale, terms) @ solution
+        scatter = float(np.sqrt(missed @ missed / max(sides.size - terms, 1)))
         return values[inside] - predicted, scatter
 
     def _unphysical(
-        self, inside: NDArray[np.intp], sides: NDArray[np.intp], size: float, *, dip: bool
+        self, inside: NDArray[np.intp], sides: NDArray[np.intp], off: Array, missed: float
     ) -> bool:
-        """Whether neither a peak of physical width nor a jump explains the run."""
+        """Whether neither a peak of physical width nor a jump explains the run.
+
+        Below the edge there are no jumps: where its wide steps meet narrow ones, a jump and a curve
+        explain any spike.
+        """
         points = np.sort(np.concatenate((inside, sides)))
         x = self.energy[points] - float(self.energy[inside].mean())
         y = self.mu[points]
         narrowest = float(self.width[inside].min())
         if self.energy[inside[-1] + 1] - self.energy[inside[0] - 1] > _RESOLVED * narrowest:
             return False
-        width = narrowest * (_DIP if dip else 1.0)
+        width = narrowest * (_DIP if float(off.sum()) < 0.0 else 1.0)
         reach = 0.5 * float(self.energy[inside[-1]] - self.energy[inside[0]]) + 0.5 * width
         centres, widths = np.meshgrid(np.linspace(-reach, reach, 9), width * _WIDTHS)
         offset = (x - centres.reshape(-1, 1)) / widths.reshape(-1, 1)
         peaks = np.concatenate(
             (np.exp(-4.0 * np.log(2.0) * offset**2), 1.0 / (1.0 + 4.0 * offset**2))
         )
+        below = bool(self.below[inside].all())
         jumps = (x > 0.5 * (x[1:] + x[:-1])[:, None]).astype(np.float64)
-        shapes = np.concatenate((peaks, jumps))
-        background = np.broadcast_to(np.vander(x / np.ptp(x), 4), (len(shapes), x.size, 4))
+        shapes = peaks if below else np.concatenate((peaks, jumps))
+        smooth = np.vander(x / np.ptp(x), _terms(below=below))
+        background = np.broadcast_to(smooth, (len(shapes), *smooth.shape))
         orthogonal, _ = np.linalg.qr(np.concatenate((background, shapes[:, :, None]), axis=2))
         fitted = np.einsum("sij,skj,k->si", orthogonal, orthogonal, y)
         best = float(np.abs(y - fitted).max(axis=1).min())
-        return best > max(_UNEXPLAINED * size, 4.0 * float(self.noise[inside].max()))
+        size, noise = float(np.abs(off).max()), float(self.noise[inside].max())
+        least = _UNEXPLAINED * size
+        if size > _TOP * self.step:
+            least = min(least, max(_SURELY * size, _TAILS * missed))
+        return best > max(least, 4.0 * noise)
+
+
+def _terms(*, below: bool) -> int:
+    """Return how many terms the smooth curve has: μ bends little below the edge."""
+    return 3 if below else 4

@@ -37,6 +37,8 @@ _DEPENDENT = 1e-10
 """Ratio of diagonal elements below which an inverse is not to be trusted."""
 _SEARCH = (-50.0, 80.0)
 """Neighbourhood of the announced edge searched when the steepest point is elsewhere, eV."""
+_LATE = 5.0
+"""Points that begin less than this below the expected edge, eV, show no level below it."""
 _FEWEST = 16
 """Points in that neighbourhood with which an edge may be there and not be seen: it is narrower than
 their steps."""
@@ -234,20 +236,36 @@ def too_short(end: Literal["begins", "ends"], at: float) -> Flag:
     return make("too_short", end=end, distance=abs(at), side=side)
 
 
+def begins_late(energy: Array, expected: float | None) -> Flag | None:
+    """Return the flag of a scan that begins too late to tell a falling edge from a white line.
+
+    Parameters
+    ----------
+    energy
+        eV, shape (n_points,), increasing.
+    expected
+        Where the edge is looked for, eV; None when unknown.
+    """
+    if expected is None or energy[0] <= expected - _LATE:
+        return None
+    return too_short("begins", energy[0] - expected)
+
+
 def _why_not(energy: Array, mu: Array, guess: float, wanted: tuple[str, str, float]) -> Flag:
     """Name the reason why the announced edge is not in the data although they reach it."""
     element, edge, expected = wanted
     near = slice(*np.searchsorted(energy, (expected + _SEARCH[0], expected + _SEARCH[1])))
+    late = begins_late(energy, expected)
     fall = float(find_e0(energy[near], -mu[near]))
-    if _within(fall, expected):
+    if late is None and _within(fall, expected):
         found = rise_at(energy, mu, fall)
         if found.significance <= -SIGNIFICANT:
             return make("negative_edge_step", step=found.step)
     other = "" if _within(guess, expected) else _other_edge(energy, mu, guess)
     if other:
         return make("wrong_edge", element=element, edge=edge, expected=expected, found=other)
-    if energy[0] > expected - 5.0:
-        return too_short("begins", energy[0] - expected)
+    if late is not None:
+        return late
     if energy[-1] < expected + USUAL[1]:
         # the edge of an oxidised sample may lie further up
         return too_short("ends", energy[-1] - expected)

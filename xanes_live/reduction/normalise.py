@@ -20,7 +20,14 @@ from xanes_live.reduction.background import PreEdge, pre_edge
 from xanes_live.reduction.edge import find_e0
 from xanes_live.reduction.energy_scale import scale_flags
 from xanes_live.reduction.held import not_held, replaced_flags, without
-from xanes_live.reduction.locate import USUAL, Located, locate_edge, too_short
+from xanes_live.reduction.locate import (
+    USUAL,
+    Located,
+    begins_late,
+    expected_energy,
+    locate_edge,
+    too_short,
+)
 from xanes_live.reduction.remedies import longer_or_else, more_signal, times_the_counts
 from xanes_live.reduction.stability import stability_flags
 from xanes_live.reduction.steady import steadied
@@ -175,7 +182,9 @@ def _result(
     """Make the result of one spectrum from the arrays of its group."""
     e0, step = float(fits.e0[row]), float(fits.edge_step[row])
     if fits.falls[row]:
-        return Unusable(spectrum.index, (*flags, make("negative_edge_step", step=-step)), spectrum)
+        expected = expected_energy(spectrum.element, spectrum.edge, spectrum.e0_announced)
+        flag = begins_late(energy, expected) or make("negative_edge_step", step=-step)
+        return Unusable(spectrum.index, (*flags, flag), spectrum)
     ranges = {
         name: float(getattr(fits, name)[row])
         for name in ("pre1", "pre2", "norm1", "norm2", "nnorm", "nvict")

@@ -60,7 +60,10 @@ def lorentzian(x, centre, width):
 @pytest.mark.parametrize("step", [0.1, 0.25, 0.3, 0.5, 0.7, 1.0, 2.0])
 @pytest.mark.parametrize("edge", [5465.0, 7112.0, 9659.0, 11_564.0])
 def test_sharp_lines_of_lifetime_width_are_never_taken(step, edge):
-    """White lines up to five edge steps high, however badly sampled, at several noise levels."""
+    """White lines up to five edge steps high, however badly sampled, at several noise levels.
+
+    Pre-edge peaks, from 12 eV below the edge on, are no higher than the edge.
+    """
     rng = np.random.default_rng(int(edge + 100 * step))
     width = 1.75e-4 * edge * 1.2  # core hole and monochromator
     for _ in range(25):
@@ -69,9 +72,9 @@ def test_sharp_lines_of_lifetime_width_are_never_taken(step, edge):
         x += rng.uniform(0.0, step)
         mu = 0.5 + np.arctan(x / (0.5 * width)) / np.pi
         for _ in range(rng.integers(1, 5)):
-            mu += rng.uniform(0.05, 5.0) * lorentzian(
-                x, rng.uniform(-12, 20), width * rng.uniform(1, 3)
-            )
+            centre = rng.uniform(-12, 20)
+            height = rng.uniform(0.05, 1.0 if centre < -2 else 5.0)
+            mu += height * lorentzian(x, centre, width * rng.uniform(1, 3))
         mu += rng.choice([0.0, 1e-3, 1e-2]) * rng.standard_normal(x.size)
         assert not find_excursions(x + edge, mu, edge=edge + rng.uniform(-5, 10), step=1.0)
 
@@ -93,6 +96,48 @@ def test_single_points_are_found(size):
             trials += 1
     assert trials > 50
     assert hits >= (0.85 if abs(size) > 0.1 else 0.7) * trials
+
+
+@pytest.mark.parametrize("size", [1.0, 0.2, -0.2])
+@pytest.mark.parametrize("wide", [2.0, 5.0, 10.0])
+@pytest.mark.parametrize("at", [-30.0, -20.0, -12.0])
+def test_single_points_are_found_below_the_edge_however_wide_the_steps(size, wide, at):
+    """Where wide steps meet narrow ones a jump and a curve would explain any spike."""
+    x = np.concatenate([np.arange(-100.0, -12.0, wide), np.arange(-12.0, 40.0, 0.4)])
+    mu = 0.5 + np.arctan(x - 8.0) / np.pi - 1e-3 * x
+    i = int(np.argmin(np.abs(x - at)))
+    mu[i] += size
+    (run,) = find_excursions(x + 7112.0, mu, edge=7112.0, step=1.0)
+    assert (run.start, run.stop) == (i, i + 1)
+    assert run.size == pytest.approx(abs(size), rel=0.3)
+
+
+@pytest.mark.parametrize("at", [8.0, 12.0, 20.0])
+@pytest.mark.parametrize("size", [0.4, 0.7])
+def test_two_even_points_are_no_peak_when_the_points_beside_them_are_calm(size, at):
+    """It alone at half for two points 0.5 eV apart: a peak as narrow would show in its tails."""
+    cases = [s for s in measured.spectra() if "Hansel" in s.name or "FeXANES" in s.name]
+    assert len(cases) > 4
+    for s in cases:
+        e0, step = edge_and_step(s)
+        i = int(np.searchsorted(s.energy, e0 + at))
+        if s.energy[i + 2] - s.energy[i - 1] > 1.6:
+            continue  # a peak of the natural width fits between
+        mu = s.mu.copy()
+        mu[i : i + 2] += size * step
+        runs = find_excursions(s.energy, mu, edge=e0, step=step)
+        assert [(r.start, r.stop, r.dropout) for r in runs] == [(i, i + 2, True)], s.name
+
+
+@pytest.mark.parametrize("at", [30.0, 45.0])
+def test_far_above_the_edge_no_peak_is_sharp_and_high(at):
+    x = np.concatenate([np.arange(-100.0, -20.0, 5.0), np.arange(-20.0, 25.0, 0.5),
+                        np.arange(25.0, 200.0, 2.0)])  # fmt: skip
+    mu = 0.5 + np.arctan(x - 8.0) / np.pi + 0.05 * np.sin(0.2 * x) * (x > 10.0)
+    i = int(np.searchsorted(x, at))
+    mu[i] += 0.5
+    (run,) = find_excursions(x + 7112.0, mu, edge=7112.0, step=1.0)
+    assert (run.start, run.stop) == (i, i + 1)
 
 
 @pytest.mark.parametrize("left", [0.02, 0.3, 0.5])
@@ -130,6 +175,18 @@ def test_a_long_dropout_is_found_in_the_counters():
     mu = 1.0 + np.arctan(energy - 7112.0)
     (run,) = find_excursions(energy, mu, edge=7112.0, step=3.0, counters={"i0": i0})
     assert (run.start, run.stop, run.dropout) == (150, 170, True)
+
+
+@pytest.mark.parametrize("count", [4, 6, 8])
+@pytest.mark.parametrize("at", [20.0, 30.0, 60.0])
+def test_points_at_which_mu_of_a_file_is_zero_are_lost(at, count):
+    for s in measured.spectra()[:6]:
+        e0, step = edge_and_step(s)
+        i = int(np.searchsorted(s.energy, e0 + at))
+        mu = s.mu - float(np.median(s.mu[s.energy < e0 - 20.0]))
+        mu[i : i + count] = 0.0
+        runs = find_excursions(s.energy, mu, edge=e0, step=step)
+        assert [(r.start, r.stop, r.dropout) for r in runs] == [(i, i + count, True)], s.name
 
 
 def test_beam_that_never_comes_back_and_detectors_switched_on_late_are_found():

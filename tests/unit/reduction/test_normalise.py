@@ -170,6 +170,17 @@ def test_a_falling_edge_is_told_with_its_step():
     assert "-" in upside_down.flags[0].message
 
 
+@pytest.mark.parametrize("begins", [3.0, 6.0, 9.0, 12.0])
+def test_a_scan_begun_on_the_white_line_does_not_fall_but_begins_too_late(begins):
+    x = np.arange(begins, 250.0, 0.5)
+    rise = 0.3 / (1.0 + np.exp(-(x - 14.0)))  # the scan's only rise
+    mu = 1.0 + rise + 2.0 * np.exp(-0.5 * ((x - 16.0) / 5.0) ** 2) - 2e-3 * x
+    result = one(spectrum_of(x + 7112.0, mu))
+    assert isinstance(result, Unusable)
+    assert codes(result) == ["too_short"]
+    assert "begins" in result.flags[0].message
+
+
 @pytest.mark.parametrize("noise", [0.01, 0.05])
 def test_noise_does_not_hide_the_edge(noise):
     rng = np.random.default_rng(0)
