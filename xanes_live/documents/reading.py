@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from xanes_live.documents.axes import Axis, Context, find_axis, missing_spacing
 from xanes_live.documents.channels import Roles, find_roles, is_spectrum
 from xanes_live.documents.lengths import common
+from xanes_live.documents.places import by_places
 from xanes_live.documents.run import RunRecord, Stream
 from xanes_live.documents.sweeps import by_grid, split
 from xanes_live.documents.unnamed import guess_axis
@@ -100,7 +101,7 @@ def sweeps(reading: Reading, context: Context) -> tuple[Channels, ...]:
     if axis.energy.ndim == 1:
         columns = _used(reading.stream, axis, roles)
         upright = {key: np.moveaxis(column, 0, -1) for key, column in columns.items()}
-        pieces = _grid(axis.energy, context) or split(axis.energy)
+        pieces = _places(reading, context) or _grid(axis.energy, context) or split(axis.energy)
         found = [_channels(axis.energy[p], upright, roles, p) for p in pieces]
     else:
         found = []
@@ -116,6 +117,8 @@ def of_places(reading: Reading, context: Context) -> bool:
     axis = reading.axis
     if axis is None or axis.energy.ndim != 1:
         return False
+    if _places(reading, context):
+        return True
     return bool(_grid(axis.energy, context)) or _is_line_by_line(axis.energy.size, context)
 
 
@@ -147,6 +150,16 @@ def _events(stream: Stream, axis: Axis, roles: Roles) -> Iterator[tuple[Array, d
     columns = _used(stream, axis, roles)
     for i, energy in enumerate(axis.energy):
         yield energy, _of_event(columns, i, energy)
+
+
+def _places(reading: Reading, context: Context) -> list[NDArray[np.intp]]:
+    """Return the sweeps of places between which other motors moved, [] if none did."""
+    axis, motors = reading.axis, context.start.get("motors")
+    if axis is None or not isinstance(motors, list | tuple) or len(motors) < 2:
+        return []
+    columns = [reading.stream.columns.get(str(m)) for m in motors if str(m) != axis.key]
+    positions = [c for c in columns if c is not None and c.dtype.kind in "fiu"]
+    return by_places(axis.energy, split(axis.energy), positions) if positions else []
 
 
 def _grid(energy: Array, context: Context) -> list[NDArray[np.intp]]:
