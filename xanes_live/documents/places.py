@@ -18,6 +18,8 @@ _FEWEST = 5
 """Points of a spectrum; with fewer at each, positions are of a motor that follows the energy."""
 _COVERED = 0.5
 """Share of the energies that a place has to cover: a gap that follows in steps covers less."""
+_REPEATED = 0.3
+"""Share of the steps at which the energy stands still from which it goes in stairs."""
 
 
 def by_places(
@@ -52,6 +54,15 @@ def by_places(
     if energy.size < _FEWEST * len(groups) or covered < _COVERED * _span(energy):
         return []
     return [group[piece] for group in groups for piece in split(energy[group])]
+
+
+def in_stairs(energy: Array) -> bool:
+    """Whether the energy of a sweep stands still again and again, as where places were mixed."""
+    steps = np.abs(np.diff(energy[np.isfinite(energy)]))
+    if not steps.any():
+        return False
+    usual = float(np.median(steps[steps > 0.2 * steps.max()]))
+    return float(np.mean(steps < 0.05 * usual)) > _REPEATED
 
 
 def _span(energy: Array) -> float:

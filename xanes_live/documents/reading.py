@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xanes_live.documents.axes import Axis, Context, find_axis, missing_spacing
 from xanes_live.documents.channels import Roles, find_roles, is_spectrum
 from xanes_live.documents.lengths import common
-from xanes_live.documents.places import by_places
+from xanes_live.documents.places import by_places, in_stairs
 from xanes_live.documents.run import RunRecord, Stream
 from xanes_live.documents.sweeps import by_grid, split
 from xanes_live.documents.unnamed import guess_axis
@@ -124,11 +124,8 @@ def of_places(reading: Reading, context: Context) -> bool:
 
 def _is_line_by_line(points: int, context: Context) -> bool:
     """Whether a second motor stands still while the energy, the fast axis, is scanned."""
-    shape, motors = context.start.get("shape"), context.start.get("motors")
-    if not isinstance(shape, list | tuple) or not all(isinstance(n, int) for n in shape):
-        return False
-    several = isinstance(motors, list | tuple) and len(motors) == len(shape)
-    return several and sum(n > 1 for n in shape) > 1 and points <= prod(shape)
+    shape = _shape(context)
+    return sum(n > 1 for n in shape) > 1 and points <= prod(shape)
 
 
 def uneven(reading: Reading) -> int:
@@ -157,9 +154,41 @@ def _places(reading: Reading, context: Context) -> list[NDArray[np.intp]]:
     axis, motors = reading.axis, context.start.get("motors")
     if axis is None or not isinstance(motors, list | tuple) or len(motors) < 2:
         return []
-    columns = [reading.stream.columns.get(str(m)) for m in motors if str(m) != axis.key]
-    positions = [c for c in columns if c is not None and c.dtype.kind in "fiu"]
+    positions = [
+        column for motor in map(str, motors) for column in _positions(reading.stream, motor, axis)
+    ]
     return by_places(axis.energy, split(axis.energy), positions) if positions else []
+
+
+def _positions(stream: Stream, motor: str, axis: Axis) -> list[Array]:
+    """Return where a motor was at each point, as the stream has it; nothing of the energy's own."""
+    keys = [motor]
+    for descriptor in stream.descriptors:
+        owned = (descriptor.get("object_keys") or {}).get(motor)
+        keys += owned if isinstance(owned, list) else []
+    if axis.key in keys:
+        return []
+    found = [stream.columns[key] for key in keys if key in stream.columns]
+    return [c for c in found if c.shape == axis.energy.shape and c.dtype.kind in "fiu"][:1]
+
+
+def mixes_places(channels: tuple[Channels, ...], context: Context) -> bool:
+    """Whether a sweep is made of several places of a map that cannot be told apart."""
+    shape = _shape(context)
+    several = sum(n > 1 for n in shape) > 1
+    return several and any(
+        sweep.energy.size <= prod(shape) and in_stairs(sweep.energy) for sweep in channels
+    )
+
+
+def _shape(context: Context) -> tuple[int, ...]:
+    """Return the points along each motor of a grid scan; () if it is none."""
+    shape, motors = context.start.get("shape"), context.start.get("motors")
+    if not isinstance(shape, list | tuple) or not isinstance(motors, list | tuple):
+        return ()
+    if len(shape) != len(motors) or not all(isinstance(n, int) for n in shape):
+        return ()
+    return tuple(shape)
 
 
 def _grid(energy: Array, context: Context) -> list[NDArray[np.intp]]:
@@ -169,6 +198,8 @@ def _grid(energy: Array, context: Context) -> list[NDArray[np.intp]]:
         return []
     snaking = context.start.get("snaking")
     turns = isinstance(snaking, list | tuple) and len(snaking) == len(shape) and bool(snaking[-1])
+    # list_grid_scan writes no `snaking`, but its argument as text
+    turns = turns or (snaking is None and str(context.start.get("snake_axes")) == "True")
     return by_grid(energy, shape, snaking=turns)
 
 

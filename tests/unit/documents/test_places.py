@@ -85,3 +85,40 @@ def test_a_scan_of_such_a_map_has_a_spectrum_for_each_place():
     assert scan.places
     steps = [np.log(s.i0 / s.it)[-1] for s in scan.sweeps]
     assert np.round(steps, 3).tolist() == [1.0] * 3 + [2.0] * 3
+
+
+def scan_of(order, keys=("samy", "samx"), objects=None, **said):
+    energy, y, x = mapped(order)
+    i0 = np.full(energy.size, 1e6)
+    read = {"mono_energy": energy, keys[0]: y, keys[1]: x, "i0": i0}
+    read["it"] = i0 * np.exp(-np.where(energy > 7112.0, 1.0 + y, 0.1))
+    docs = documents({k: v for k, v in read.items() if k}, FE | said)
+    for name, doc in docs:
+        if name == "descriptor" and objects:
+            doc["object_keys"] = dict(doc.get("object_keys") or {}) | objects
+    return identify(assemble(docs), BeamlineConfig())
+
+
+MAP = {"motors": ("mono_energy", "samy", "samx"), "shape": (61, 2, 3)}
+
+
+def test_columns_of_a_motor_may_have_names_of_their_own():
+    objects = {"samy": ["samy_readback"], "samx": ["samx_readback"]}
+    scan = scan_of("eyx", ("samy_readback", "samx_readback"), objects, **MAP)
+    assert len(scan.sweeps) == 6
+
+
+def test_places_that_cannot_be_told_apart_are_declined():
+    declined = scan_of("eyx", ("", None), **MAP)
+    assert declined.flag.code == "channels_unknown"
+    assert "several places of the map" in declined.flag.message
+
+
+def test_a_list_grid_scan_says_in_text_that_it_runs_back_and_forth():
+    energy = np.repeat(ENERGY, 2)
+    place = np.tile([0, 1, 1, 0], ENERGY.size)[: energy.size]
+    i0 = np.full(energy.size, 1e6)
+    read = {"mono_energy": energy, "i0": i0, "it": i0 * np.exp(-1.0 - place)}
+    said = {"motors": ("mono_energy", "samx"), "shape": (61, 2), "snake_axes": "True"}
+    scan = identify(assemble(documents(read, FE | said)), BeamlineConfig())
+    assert [float(np.ptp(s.it)) for s in scan.sweeps] == [0.0, 0.0]
