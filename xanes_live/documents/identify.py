@@ -16,7 +16,15 @@ from xanes_live.documents.channels import Roles
 from xanes_live.documents.external import read_external
 from xanes_live.documents.leaves import number_of, sample
 from xanes_live.documents.names import channel_points, energy_points
-from xanes_live.documents.reading import Reading, dark, of_places, read, sweeps, uneven
+from xanes_live.documents.reading import (
+    Reading,
+    dark,
+    mixes_places,
+    of_places,
+    read,
+    sweeps,
+    uneven,
+)
 from xanes_live.documents.run import Problem, ProblemKind, RunRecord, announced_events
 from xanes_live.domain import Channels, Declined, Flag, Scan
 from xanes_live.edges import Edge
@@ -58,11 +66,26 @@ def identify(record: RunRecord, config: BeamlineConfig) -> Scan | Declined | Non
     edge = absorber(channels, context)
     if edge is None:
         return None
-    if not channels:
-        return _decline(record, context, _lost(record) or _nothing(reading))
-    if not edge.element:
-        return _decline(record, context, make("element_unknown"))
+    lacking = _lacking(record, reading, context, channels, edge)
+    if lacking is not None:
+        return _decline(record, context, lacking)
     return _scan(record, reading, context, channels, edge)
+
+
+def _lacking(
+    record: RunRecord,
+    reading: Reading,
+    context: Context,
+    channels: tuple[Channels, ...],
+    edge: Edge,
+) -> Flag | None:
+    """Return why a run with energy and channels is no spectrum, None if it is."""
+    if not channels:
+        return _lost(record) or _nothing(reading)
+    if mixes_places(channels, context):
+        reason = "the points of several places of the map cannot be told apart"
+        return make("channels_unknown", reason=reason)
+    return None if edge.element else make("element_unknown")
 
 
 def _scan(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from xanes_live.documents.axes import Axis, Context, find_axis, missing_spacing
 from xanes_live.documents.channels import Roles, find_roles, is_spectrum
 from xanes_live.documents.lengths import common
+from xanes_live.documents.places import by_place, mixed
 from xanes_live.documents.run import RunRecord, Stream
 from xanes_live.documents.sweeps import by_grid, split
 from xanes_live.documents.unnamed import guess_axis
@@ -100,7 +101,7 @@ def sweeps(reading: Reading, context: Context) -> tuple[Channels, ...]:
     if axis.energy.ndim == 1:
         columns = _used(reading.stream, axis, roles)
         upright = {key: np.moveaxis(column, 0, -1) for key, column in columns.items()}
-        pieces = _grid(axis.energy, context) or split(axis.energy)
+        pieces = _map(reading.stream, axis.energy, context) or split(axis.energy)
         found = [_channels(axis.energy[p], upright, roles, p) for p in pieces]
     else:
         found = []
@@ -116,7 +117,19 @@ def of_places(reading: Reading, context: Context) -> bool:
     axis = reading.axis
     if axis is None or axis.energy.ndim != 1:
         return False
-    return bool(_grid(axis.energy, context)) or _is_line_by_line(axis.energy.size, context)
+    return bool(_map(reading.stream, axis.energy, context)) or _is_line_by_line(
+        axis.energy.size, context
+    )
+
+
+def mixes_places(channels: tuple[Channels, ...], context: Context) -> bool:
+    """Whether a sweep is made of several places of a map that cannot be told apart."""
+    return any(mixed(sweep.energy, context.start) for sweep in channels)
+
+
+def _map(stream: Stream, energy: Array, context: Context) -> list[NDArray[np.intp]]:
+    """Return the sweeps of a map, by recorded positions or else by its grid; [] if it is none."""
+    return by_place(energy, stream, context.start) or _grid(energy, context)
 
 
 def _is_line_by_line(points: int, context: Context) -> bool:
@@ -156,6 +169,8 @@ def _grid(energy: Array, context: Context) -> list[NDArray[np.intp]]:
         return []
     snaking = context.start.get("snaking")
     turns = isinstance(snaking, list | tuple) and len(snaking) == len(shape) and bool(snaking[-1])
+    # list_grid_scan writes no `snaking`, but its argument as text
+    turns = turns or (snaking is None and str(context.start.get("snake_axes")) == "True")
     return by_grid(energy, shape, snaking=turns)
 
 
