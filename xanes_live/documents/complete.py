@@ -44,13 +44,23 @@ def needs_rereading(record: RunRecord, path_map: Mapping[str, str] | None = None
         Prefixes of file paths and where they are found here; files that can be read here need no
         Tiled.
     """
-    reasons = [_REASONS[p.kind] for p in record.problems if p.kind in _REASONS]
+    reasons = [
+        _REASONS[p.kind] for p in record.problems if p.kind in _REASONS and not _aside(p, record)
+    ]
     out_of_reach = [
         e.key for e in record.external if wanted(record, e) and not readable(e, path_map or {})
     ]
     if out_of_reach:
         reasons.append(f"files out of reach ({', '.join(sorted(set(out_of_reach))[:5])})")
     return "; ".join(dict.fromkeys(reasons)) or None
+
+
+def _aside(problem: Problem, record: RunRecord) -> bool:
+    """Whether a problem is one of camera images or the baseline: no spectrum is made of these."""
+    if problem.stream == "baseline":
+        return True
+    stream = record.streams.get(problem.stream)
+    return bool(problem.key) and stream is not None and not stream.may_be_channel(problem.key)
 
 
 def reread(

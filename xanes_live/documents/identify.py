@@ -111,7 +111,7 @@ def _scan(
         e0_announced=metadata.e0(context.leaves),
         metadata=context.start,
         source=record.source,
-        flags=tuple(dict.fromkeys(_flags(record, reading))),
+        flags=tuple(dict.fromkeys(_flags(record, reading, context))),
         places=len(channels) > 1 and of_places(reading, context),
     )
 
@@ -168,7 +168,7 @@ def _lost(record: RunRecord) -> Flag | None:
     return make("data_truncated", reason=kept[0]) if kept else None
 
 
-def _flags(record: RunRecord, reading: Reading) -> Iterable[Flag]:
+def _flags(record: RunRecord, reading: Reading, context: Context) -> Iterable[Flag]:
     """Yield what is wrong with the run as far as it concerns the channels in use."""
     ended = _ended_badly(record, len(reading.stream.seq_num))
     if ended is not None:
@@ -183,7 +183,7 @@ def _flags(record: RunRecord, reading: Reading) -> Iterable[Flag]:
                 expected=problem.expected,
                 detail=f" ({problem.key})" if problem.key else "",
             )
-        elif problem.kind is ProblemKind.EXTERNAL and _is_channel(problem.key):
+        elif problem.kind is ProblemKind.EXTERNAL and _is_needed(problem.key, reading, context):
             yield make("external_unread", key=problem.key, reason=problem.detail)
         elif problem.kind is ProblemKind.TRUNCATED and _concerns(problem, reading):
             yield make("data_truncated", reason=problem.detail)
@@ -227,9 +227,24 @@ def _concerns(problem: Problem, reading: Reading) -> bool:
 def _matters(problem: Problem, reading: Reading | None, context: Context) -> bool:
     if problem.kind is not ProblemKind.EXTERNAL:
         return False
+    return reading is None or problem.key in _configured(context) or _is_channel(problem.key)
+
+
+def _configured(context: Context) -> tuple[str | None, ...]:
     config = context.config
-    named = (config.energy, config.i0, config.it, config.ir, *config.fluorescence)
-    return reading is None or problem.key in named or _is_channel(problem.key)
+    return (config.energy, config.i0, config.it, config.ir, *config.fluorescence)
+
+
+def _is_needed(key: str, reading: Reading, context: Context) -> bool:
+    """Whether an unread key would have been used: the spectra beside sums that were read are not.
+
+    Any fluorescence by name makes do; of the chambers the one with the better name is wanted.
+    """
+    roles = reading.roles
+    if key in _configured(context) or (_is_channel(key) and roles.guessed):
+        return True
+    spare = bool(roles.fluorescence) and key not in roles.fluorescence
+    return _is_channel(key) and not (spare and set(channel_points(key)) == {"fluorescence"})
 
 
 def _is_channel(key: str) -> bool:

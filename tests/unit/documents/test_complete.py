@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import httpx
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from xanes_live.config import BeamlineConfig
 from xanes_live.documents.callback import XanesCallback, assemble
 from xanes_live.documents.complete import fetch, find_run, needs_rereading, reread
 from xanes_live.documents.identify import identify
-from xanes_live.documents.run import ProblemKind
+from xanes_live.documents.run import Problem, ProblemKind
 from xanes_live.domain import Scan
 
 pytestmark = pytest.mark.slow
@@ -267,6 +269,18 @@ def test_documents_that_break_off_fall_back_to_columns(lossy):
 def test_needs_rereading(lost):
     record = assemble_some(runs.xas(runs.PLAIN, runs.FE), lost)
     assert bool(needs_rereading(record)) == bool(lost)
+
+
+@pytest.mark.parametrize("stream", ["baseline", "primary"])
+def test_what_no_spectrum_is_made_of_is_not_reread(stream):
+    image = {"camera": {"shape": [512, 512]}}
+    columns = {"energy": runs.GRID, "camera": runs.GRID}
+    record = assemble_some(runs.documents(columns, runs.FE, keys=image), set())
+    key = "camera" if stream == "primary" else ""
+    lost = Problem(ProblemKind.TRUNCATED, "not kept", stream=stream, key=key)
+    assert needs_rereading(replace(record, problems=(lost,))) is None
+    lost = replace(lost, stream="primary", key="energy")
+    assert needs_rereading(replace(record, problems=(lost,)))
 
 
 def test_an_incomplete_start_is_taken_from_tiled_and_the_data_from_the_wire(lossy):

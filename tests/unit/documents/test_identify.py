@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from tests import runs
 from xanes_live.config import BeamlineConfig, ReductionConfig
 from xanes_live.documents.callback import assemble
 from xanes_live.documents.identify import identify
+from xanes_live.documents.run import Problem, ProblemKind
 from xanes_live.documents.spikes import without_spikes
 from xanes_live.domain import Channels, Declined, Mode, Scan
 from xanes_live.reduction.channels import spectra_from_scan
@@ -872,3 +875,12 @@ def test_channels_and_energy_have_no_nan_padding():
     for sweep in scan(runs.documents(columns, runs.FE)).sweeps:
         assert np.isfinite(sweep.energy).all()
         assert np.isfinite(sweep.it).all()
+
+
+@pytest.mark.parametrize("summed", [True, False])
+def test_spectra_in_a_file_out_of_reach_matter_only_without_their_sums(summed):
+    names = {**runs.PLAIN, **({"xs_roi01_total": "f0"} if summed else {})}
+    record = assemble(runs.xas(names, runs.FE))
+    unread = Problem(ProblemKind.EXTERNAL, "no such file", stream="primary", key="xs_fluor")
+    found = identify(replace(record, problems=(unread,)), BeamlineConfig())
+    assert ("external_unread" in [f.code for f in found.flags]) is not summed
