@@ -879,7 +879,7 @@ def test_channels_and_energy_have_no_nan_padding():
 
 @pytest.mark.parametrize("summed", [True, False])
 def test_spectra_in_a_file_out_of_reach_matter_only_without_their_sums(summed):
-    names = {**runs.PLAIN, **({"xs_roi01_total": "f0"} if summed else {})}
+    names = {**runs.PLAIN, **({"f0": "xs_roi01_total"} if summed else {})}
     record = assemble(runs.xas(names, runs.FE))
     unread = Problem(ProblemKind.EXTERNAL, "no such file", stream="primary", key="xs_fluor")
     found = identify(replace(record, problems=(unread,)), BeamlineConfig())
