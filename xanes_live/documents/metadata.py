@@ -12,6 +12,12 @@ from xanes_live.edges import ELEMENTS, edge_energy
 
 _XAS_PLAN = re.compile(r"xas|xafs|xanes|exafs|absorption|edge_?scan", re.IGNORECASE)
 _EDGE = re.compile(r"(?:^|[^a-z])(k|l[-_ ]?(?:[123]|i{1,3}))(?:[-_ ]?edge)?$", re.IGNORECASE)
+_ELSE = re.compile(
+    r"(?:^|[._ ])(?:reference|ref|foil|filter|attenuator|holder|mirror|calibrat\w*|standard)s?"
+    r"(?=[._ ])",
+    re.IGNORECASE,
+)
+"""What has an element of its own that is not the sample's, as a part of a path."""
 _ROMAN = {"LI": "L1", "LII": "L2", "LIII": "L3"}
 _MODES = {
     "trans": Mode.TRANSMISSION,
@@ -37,6 +43,7 @@ _CRYSTALS = {
 def element(leaves: Mapping[str, Any]) -> str:
     """Return the symbol of the absorbing element, '' when nothing names one."""
     names = ("element", "elem", "absorber", "absorbing_element", "element_symbol", "symbol")
+    leaves = {path: value for path, value in leaves.items() if not _ELSE.search(path)}
     for path, value in _named(leaves, names):
         if path.endswith("symbol") and "elem" not in path and "absorb" not in path:
             continue
@@ -53,6 +60,7 @@ def element(leaves: Mapping[str, Any]) -> str:
 def edge(leaves: Mapping[str, Any]) -> str:
     """Return 'K', 'L3', 'L2' or 'L1', '' when nothing names an edge of the table."""
     names = ("edge", "absorption_edge", "edge_name", "symbol", "element", "elem")
+    leaves = {path: value for path, value in leaves.items() if not _ELSE.search(path)}
     for path, value in _named(leaves, names):
         if path.endswith("symbol") and "edge" not in path:
             continue

@@ -401,3 +401,13 @@ def test_contrast_measures_a_step_in_units_of_its_noise():
     assert abs(contrast(energy, slope + noise, 7112.0)) < 3
     assert contrast(energy[:5], step[:5], 7112.0) == 0.0
     assert contrast(energy, np.full(energy.size, np.nan), 7112.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    "path", ["reference", "ref_foil", "holder.foil", "beamline.mirror", "calibration"]
+)
+def test_elements_of_what_is_not_the_sample_are_not_the_absorber(path):
+    leaves = {f"{path}.element": "Cu", f"{path}.edge": "K"}
+    assert metadata.element(leaves) == metadata.edge(leaves) == ""
+    own = leaves | {"scan.preferred.element": "Fe", "scan.edge": "L3"}
+    assert (metadata.element(own), metadata.edge(own)) == ("Fe", "L3")
