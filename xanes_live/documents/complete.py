@@ -56,9 +56,13 @@ def needs_rereading(record: RunRecord, path_map: Mapping[str, str] | None = None
 
 
 def _aside(problem: Problem, record: RunRecord) -> bool:
-    """Whether a problem is one of camera images or the baseline: no spectrum is made of these."""
+    """Whether a problem is one of camera images or the baseline: no spectrum is made of these.
+
+    Where the whole baseline is gone, more may be: a descriptor was lost.
+    """
     if problem.stream == "baseline":
-        return True
+        lost = problem.kind is ProblemKind.EVENTS_MISSING and problem.stream not in record.streams
+        return not lost
     stream = record.streams.get(problem.stream)
     return bool(problem.key) and stream is not None and not stream.may_be_channel(problem.key)
 
