@@ -24,14 +24,22 @@ class RawRuns:
         self._root: Any = None
 
     def reread(self, record: RunRecord) -> RunRecord | None:
-        """Complete `record` from Tiled; None when Tiled cannot be reached."""
+        """Complete `record` from Tiled; None when Tiled cannot be reached.
+
+        Where Tiled answers and has no container of raw runs, the record stays as it is.
+        """
         try:
             with faults():
-                return reread(record, self.container(), attempts=1)
+                raw = walk(self._connected(), self._config.raw_path)
+                if raw is not None:
+                    return reread(record, raw, attempts=1)
         except OSError as error:
             self.close()
             log.event(_log, logging.WARNING, "Tiled not reachable", error=repr(error))
             return None
+        name = "no container of raw runs in Tiled: correct [tiled] raw_path"
+        log.event(_log, logging.ERROR, name, raw_path=self._config.raw_path, uid=record.uid)
+        return record
 
     def unpredicted(self, since: float, known: set[str]) -> Iterator[RunRecord]:
         """Yield runs that ended, started after `since` and have no result.

@@ -11,7 +11,8 @@ from tests import factories
 from tests.runs import FE, PLAIN, documents, xas
 from xanes_live.config import Config, parse
 from xanes_live.documents.callback import assemble
-from xanes_live.documents.run import ProblemKind
+from xanes_live.documents.run import Problem, ProblemKind
+from xanes_live.service.raw import RawRuns
 from xanes_live.service.worker import REREAD_DELAYS_S, Worker
 
 
@@ -233,3 +234,20 @@ def test_a_stop_that_comes_too_early_for_some_runs_names_them(caplog):
         bench.worker.stop(timeout_s=0.0)
     (told,) = caplog.records
     assert told.values["uids"] == left.uid
+
+
+def test_a_run_is_published_with_what_is_missing_where_tiled_has_no_raw_runs(caplog):
+    config = parse({"tiled": {"raw_path": "nosuch/raw"}})
+    raw = RawRuns(config.tiled, None)
+    raw._root = {}  # Tiled answers, and holds nothing
+    bench = Bench(config, reread=raw.reread)
+    found = record()
+    lost = Problem(ProblemKind.EVENTS_MISSING, "1 of 9 events did not arrive", stream="primary")
+    bench.worker.submit(replace(found, problems=(lost,)))
+    for _ in range(20):
+        bench.work()
+        bench.now += max(REREAD_DELAYS_S)
+    (node,) = bench.nodes
+    assert "data_missing" in node.metadata["flag_codes"]
+    assert bench.worker.state.waiting == 0
+    assert "correct [tiled] raw_path" in caplog.text
