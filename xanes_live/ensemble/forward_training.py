@@ -21,7 +21,7 @@ from xanes_live.ensemble.network import Architecture
 from xanes_live.ensemble.nuisance import Nuisance
 from xanes_live.ensemble.recipe import ForwardSection, Recipe
 from xanes_live.ensemble.stacked import Stacked
-from xanes_live.ensemble.training import Progress, Trained, Trainer
+from xanes_live.ensemble.training import Progress, Trained, Trainer, refuse_diverged
 
 MARGIN = 8.0
 """Energies learnt beyond the model's, eV: what a fitted shift and stretch reach for."""
@@ -77,6 +77,11 @@ def train_forward(
         How.
     progress
         Called after each epoch.
+
+    Raises
+    ------
+    ConfigurationError
+        If the training diverges.
     """
     settings = trainer.recipe.augmentation
     wide = wide_energy(trainer.recipe)
@@ -87,6 +92,10 @@ def train_forward(
     resamples = trained.resamples[: section.members]
     targets = (spectra - offset) @ components.T
     network = _network(section, resamples, inputs, targets, progress)
+    refuse_diverged(
+        network, trainer.recipe.model.stored, "training of the forward ensemble diverged",
+        f"[forward] rate than {section.rate:g}",
+    )  # fmt: skip
     forward = Forward(network, components, offset, nuisance)
     scale = calibrated(forward, trainer, trained)
     return Forward(network, components, offset, nuisance, scale)

@@ -21,10 +21,8 @@ from xanes_live.ensemble.forward_file import FORWARD, write_forward
 from xanes_live.ensemble.library import LIBRARY
 from xanes_live.ensemble.recipe import Recipe
 from xanes_live.ensemble.registry import DESCRIPTION, FORMAT, WEIGHTS, weights_hash
-from xanes_live.ensemble.stacked import Stacked
+from xanes_live.ensemble.stacked import STORED, Stacked
 from xanes_live.whole import write_whole
-
-STORED = {"float16": torch.float16, "float32": torch.float32}
 
 
 def write_model(

@@ -18,6 +18,8 @@ from xanes_live.ensemble.bands import band, convolve, products, suits, tiled, ti
 from xanes_live.ensemble.network import ACTIVATIONS, Architecture, initialise, make_member
 
 EPSILON = 1e-5
+STORED = {"float16": torch.float16, "float32": torch.float32}
+"""Precisions in which weights are kept on disk."""
 MOMENTUM = 0.1
 SLIM = 100_000
 """Multiplications in the bands of one spectrum up to which a CPU trains with them: the paper's

@@ -28,7 +28,7 @@ from xanes_live.ensemble.discrepancy import modes_of
 from xanes_live.ensemble.fingerprint import fingerprint
 from xanes_live.ensemble.heads import HEADS, LOG_ERROR, SHELL, WIDTH, laplace_loss
 from xanes_live.ensemble.recipe import DataSection, Recipe
-from xanes_live.ensemble.stacked import Stacked
+from xanes_live.ensemble.stacked import STORED, Stacked
 from xanes_live.ensemble.step import Draws, Recorded
 from xanes_live.errors import ConfigurationError
 
@@ -227,12 +227,11 @@ class Trainer:
         while self.epoch < self.section.epochs:
             self.losses.append(self.one_epoch())
             self.epoch += 1
-            if not np.isfinite(self.losses[-1]):
-                raise ConfigurationError(
-                    f"the training diverged in epoch {self.epoch}: its loss is no number any more; "
-                    f"a lower [training] rate than {self.section.rate:g} may help, and so may more "
-                    "spectra"
-                )
+            stored = self.recipe.model.stored
+            refuse_diverged(
+                self.network, stored, f"training diverged in epoch {self.epoch}",
+                f"[training] rate than {self.section.rate:g}", self.losses[-1],
+            )  # fmt: skip
             if checkpoint is not None:
                 self.save(checkpoint)
             if progress is not None:
@@ -342,6 +341,20 @@ class Trainer:
         from xanes_live.ensemble.checkpoint import read_checkpoint  # noqa: PLC0415
 
         read_checkpoint(self, path)
+
+
+def refuse_diverged(network: Stacked, stored: str, what: str, rate: str, loss: float = 0.0) -> None:
+    """Raise ConfigurationError if a loss, or a weight as it is to be stored, is no number.
+
+    A loss is found before the step it asks for, so that the last step shows in the weights alone.
+    """
+    kept = (p.detach().to(STORED[stored]) for p in network.parameters())
+    if np.isfinite(loss) and all(bool(torch.isfinite(weight).all()) for weight in kept):
+        return
+    raise ConfigurationError(
+        f"the {what}: its loss or its weights are no numbers any more; a lower {rate} may help, "
+        "and so may more spectra"
+    )
 
 
 def targets(data: TrainingSet, recipe: Recipe) -> NDArray[np.float32]:

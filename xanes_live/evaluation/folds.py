@@ -126,6 +126,11 @@ def check_folds(data: TrainingSet, measured: MeasuredSet | None, n_folds: int, s
             f"{n_folds} folds of spectra that come from {parents} structures: each fold leaves out "
             "whole structures, so that there can be at most as many folds"
         )
+    if n_folds == 1:
+        raise ConfigurationError(
+            "one fold leaves out everything and nothing is left to learn from: two at "
+            "least, or none (0)"
+        )
     fold, compounds = folds_by_parent(data, n_folds, seed), compound_folds(measured, n_folds, seed)
     for k in range(n_folds):
         left_out = {c for c, f in compounds.items() if f == k}

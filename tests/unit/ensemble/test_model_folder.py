@@ -249,11 +249,24 @@ def test_the_command_line_starts_without_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_training_that_diverges_leaves_the_model_that_is_there(copy):
+FORWARD = "\n[forward]\nmembers = 2\nepochs = 2\nrate = 1e30\n"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "told"),
+    [
+        (RECIPE + "rate = 1e30\n", r"diverged in epoch 1.*lower \[training\] rate"),
+        (  # in the very last step: what it leaves has no loss any more
+            RECIPE.replace("epochs = 2\nbatch = 16", "epochs = 1\nbatch = 500\nrate = 1e30"),
+            r"diverged in epoch 1.*lower \[training\] rate",
+        ),
+        (RECIPE + FORWARD, r"forward ensemble diverged.*lower \[forward\] rate"),
+    ],
+)
+def test_a_training_that_diverges_leaves_the_model_that_is_there(copy, recipe, told):
     before = {p.name: p.read_bytes() for p in copy.iterdir() if p.is_file()}
-    recipe = RECIPE.replace("batch = 16", "batch = 16\nrate = 1e30")
     (copy / "wild.toml").write_text(recipe)
-    with pytest.raises(ConfigurationError, match=r"diverged in epoch 1.*lower \[training\] rate"):
+    with pytest.raises(ConfigurationError, match=told):
         train(copy / "wild.toml", device="cpu")
     assert {name: (copy / name).read_bytes() for name in before} == before
 

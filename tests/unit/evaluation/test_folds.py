@@ -67,3 +67,5 @@ def test_folds_that_leave_nothing_to_learn_from_are_told_before_anything_is_trai
     assert all("leaves out one" in text and "is left to learn from" in text for text in told)
     with pytest.raises(ConfigurationError, match="6 folds of spectra that come from 5 structures"):
         folds.check_folds(data, None, 6, 0)
+    with pytest.raises(ConfigurationError, match="one fold leaves out everything"):
+        folds.check_folds(data, None, 1, 0)
