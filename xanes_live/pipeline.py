@@ -175,9 +175,10 @@ def _resampled(
     if isinstance(item, Unusable):
         return _Stage(index, None, None, item.flags)
     grid, form = predictor.energy, predictor.input_form
+    needed = _calibration(predictor).energy_needed
     if judge is None:
-        return _Stage(index, item, resample(item, grid, form), item.flags)
-    given, wide = resample_wide(item, judge.wide, grid, judge.inner, form)
+        return _Stage(index, item, resample(item, grid, form, needed), item.flags)
+    given, wide = resample_wide(item, judge.wide, grid, judge.inner, form, needed)
     return _Stage(index, item, given, item.flags, wide, alternatives(item, grid, form))
 
 

@@ -46,6 +46,8 @@ class Calibration:
     """What the members' σ is taken to lack, as a share of G2 itself: added to it in quadrature."""
     skill_to: float | None = None
     """Distance up to which G2 of measured spectra is predicted better than by its mean, Å."""
+    energy_needed: float | None = None
+    """Energy a scan has to reach not to be called too short, eV; None for the model's last."""
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], n_g2: int) -> Calibration:
@@ -58,6 +60,7 @@ class Calibration:
             np.broadcast_to(floor, shape),
             float(values.get("band_share", 0.0)),
             values.get("skill_to"),
+            values.get("energy_needed"),
         )
 
     def half_width(self, mean: Array, sigma: Array) -> Array:

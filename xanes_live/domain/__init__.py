@@ -9,6 +9,7 @@ Energies are in eV, distances in Å. One :class:`Scan` holds all sweeps of one r
 """
 
 from xanes_live.domain.measured import (
+    BEYOND_SCAN,
     Channels,
     Declined,
     ModelInput,
@@ -42,6 +43,7 @@ from xanes_live.domain.result import ModelInfo, Result, SpectrumResult
 from xanes_live.domain.words import Array, Confidence, Flag, Mode, Quality, Severity
 
 __all__ = [
+    "BEYOND_SCAN",
     "REPEATABLE",
     "Array",
     "Assessment",

@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 from xanes_live.domain.words import Array, Flag, Mode, Quality
 
 
+BEYOND_SCAN = 10.0
+"""Energy over which the value measured last goes over into the post-edge trend, eV, where a model
+reaches further than a scan."""
+
+
 @dataclass(frozen=True, slots=True)
 class Channels:
     """Raw detector readings of one sweep, in the order they were taken (may be unsorted)."""

@@ -3,7 +3,7 @@
 What limits a model trained on theory is the energy scale: measured spectra are computed ones
 stretched by about 1.07 around 7120 eV, shifted, and broadened more and more with energy
 (self-energy, vibrations, core-hole and instrument). On top come the errors of normalisation and
-over-absorption of thick or concentrated samples. All are drawn anew each time a spectrum is shown.
+over-absorption of thick or concentrated samples; and some scans end too soon. All are drawn anew each time a spectrum is shown.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pydantic import Field
 from torch import Tensor
 
 from xanes_live.config import Section
-from xanes_live.domain import Array
+from xanes_live.domain import BEYOND_SCAN, Array
 
 FWHM_TO_SIGMA = 1.0 / np.sqrt(8.0 * np.log(2.0))
-N_DRAWS = 11
+N_DRAWS = 12
 """Random numbers needed for one spectrum, modes apart."""
 
 
@@ -67,6 +67,10 @@ class Augmentation(Section):
     """Share of the spectra that are over-absorbed; most of what is measured is not."""
     noise_max: float = Field(0.0, ge=0)
     """Standard deviation of point noise, uniform from 0."""
+    cut_share: float = Field(0.0, ge=0, le=1)
+    """Share of the spectra that end too soon, as scans do; see :func:`cut_short`."""
+    cut_least: float = Field(25.0, gt=0)
+    """Least energy above the pivot, eV, at which those end; uniform from there to the last."""
 
 
 def over_absorb(mu: Tensor, inverse_alpha: Tensor) -> Tensor:
@@ -181,6 +185,26 @@ def broaden(mu: Tensor, fwhm: float) -> Tensor:
     return torch.nn.functional.conv1d(padded, kernel).squeeze(1)
 
 
+def cut_short(mu: Tensor, grid: Tensor, end: Tensor) -> Tensor:
+    """Return spectra as they are continued where a scan ends before the model's energies do.
+
+    What was measured last goes over into 1, as :func:`xanes_live.reduction.resample` lets it.
+
+    Parameters
+    ----------
+    mu
+        Normalised, shape (..., n_grid).
+    grid
+        Energies, eV, ascending, shape (n_grid,).
+    end
+        Last energy measured, eV, shape (..., 1).
+    """
+    last = torch.searchsorted(grid, end, right=True).sub_(1).clamp_(min=0)
+    beyond = (grid - end).clamp(min=0)
+    continued = 1.0 + (mu.gather(-1, last) - 1.0) * torch.exp(-beyond / BEYOND_SCAN)
+    return torch.where(grid > end, continued, mu)
+
+
 class Settings:
     """Augmentations of several kinds of spectra, laid out for the device.
 
@@ -205,6 +229,7 @@ class Settings:
         rows = [[float(getattr(kind, name)) for name in self.names] for kind in kinds]
         self.table = torch.tensor(rows, device=device)
         self.modes = None if modes is None else torch.tensor(modes, device=device)
+        self.cuts = any(kind.cut_share for kind in kinds)
 
     @property
     def n_draws(self) -> int:
@@ -261,7 +286,13 @@ def apply(
     post = (grid - s["pivot"]).clamp(min=0) / 50.0
     error = s["step"] + s["step_sd"] * n[6] + s["slope_sd"] * n[7] * post
     mu = mu * (1.0 + error + s["curve_sd"] * n[8] * post**2) + s["background_sd"] * n[9]
-    return torch.addcmul(mu, d[10] * s["noise_max"], noise)
+    mu = torch.addcmul(mu, d[10] * s["noise_max"], noise)
+    if not settings.cuts:
+        return mu
+    share = s["cut_share"]
+    short = ((d[11] - (1.0 - share)) / share.clamp(min=1e-6)).clamp(min=0)
+    first = s["pivot"] + s["cut_least"]
+    return cut_short(mu, grid, grid[-1] + short * (first - grid[-1]))
 
 
 def moved(

@@ -29,9 +29,9 @@ WIDTH: Mapping[str, float] = {
 }
 """Standard deviation each is expected to have: in units of the edge step, relative, per 50 eV,
 eV, relative, and half a Gaussian's variance in eV² at all energies and far above the edge."""
-MISFIT = 0.15
-"""What they are weighed against: 0.03, the usual difference of a point that none of them explains,
-times √(475/20), since the 475 points of a spectrum hold about 20 independent numbers."""
+MISFIT, ALIKE = 0.03, 2.5
+"""What they are weighed against: the usual difference that none of them explains, and the energies
+within which it is one and the same, eV: 475 points of 47.5 eV hold about 20 independent numbers."""
 STEPS = 3
 """Gauss-Newton steps: more change the median size of a residual by 1 %."""
 LARGEST = 1.0
@@ -40,8 +40,6 @@ FARTHEST = 2.5
 """Largest shift and stretch, in units of their widths."""
 CHUNK = 256
 """Spectra fitted at a time: bounds memory."""
-_PRIOR = MISFIT**2 * np.eye(len(NAMES))
-"""What draws the parameters to zero."""
 
 
 class Nuisance:
@@ -79,6 +77,8 @@ class Nuisance:
         """What slope, stretch and far broadening have beyond the parameter before each."""
         self._step = float(wide[1] - wide[0])
         self._start = (energy - wide[0]) / self._step
+        self._prior = MISFIT**2 * max(ALIKE / self._step, 1.0)
+        """What draws the parameters to zero: points closer than that repeat each other."""
 
     def describe(self) -> dict[str, Any]:
         """Return the settings as TOML types."""
@@ -115,12 +115,12 @@ class Nuisance:
         scale = parameters[:, WARP]
         for _ in range(STEPS):
             warped, columns = self._columns(curves, parameters)
-            change = _solved(columns, mu - warped, scale)[:, WARP]
+            change = _solved(columns, mu - warped, self._prior, scale)[:, WARP]
             scale += _bounded(change, LARGEST)
             _bounded(scale, FARTHEST)
         warped, columns = self._columns(curves, parameters)
         columns[:, WARP] = 0.0  # done: the rest is linear
-        parameters += _solved(columns, mu - warped)
+        parameters += _solved(columns, mu - warped, self._prior)
         return warped + (parameters[:, None] @ columns)[:, 0], parameters
 
     def _columns(self, curves: Array, parameters: Array) -> tuple[Array, Array]:
@@ -173,15 +173,17 @@ def _bounded(values: Array, limit: float) -> Array:
     return np.minimum(values, limit, out=values)
 
 
-def _solved(columns: Array, difference: Array, start: Array | None = None) -> Array:
+def _solved(
+    columns: Array, difference: Array, prior: float, start: Array | None = None
+) -> Array:
     """Return the parameters of least squares, drawn to zero by their widths, shape (n, 7).
 
     Those of the energy scale are changes from `start`, (n, 2), and drawn to zero with it.
     """
     turned = columns.transpose(0, 2, 1)
-    normal = columns @ turned + _PRIOR
+    normal = columns @ turned + prior * np.eye(len(NAMES))
     right = (columns @ difference[..., None])[..., 0]
     if start is not None:
-        right[:, WARP] -= MISFIT**2 * start
+        right[:, WARP] -= prior * start
     parameters = np.linalg.solve(normal, right[..., None])[..., 0]
     return np.asarray(parameters, dtype=np.float64)

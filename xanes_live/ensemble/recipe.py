@@ -36,6 +36,9 @@ class ModelSection(Section):
     energy_start: float
     """First energy of the grid, eV."""
     energy_stop: float
+    energy_needed: float | None = None
+    """Energy a scan has to reach not to be called too short, eV; None for `energy_stop`. Lower only
+    for an ensemble that has learnt to do without the rest (`cut_share`)."""
     n_energy: int = 475
     stored: Literal["float16", "float32"] = "float16"
     """Precision of the weights on disk; they are computed with in float32."""
@@ -52,6 +55,9 @@ class ModelSection(Section):
                 raise ValueError(f"{name}: {given!r} is written {usual}")
         if not self.energy_start < self.energy_stop:
             raise ValueError("energy_stop is not above energy_start")
+        needed = self.energy_needed
+        if needed is not None and not self.energy_start < needed <= self.energy_stop:
+            raise ValueError("energy_needed is not between energy_start and energy_stop")
         if not self.energy_start - FAR < edge < self.energy_stop:
             raise ValueError(
                 f"{self.energy_start:g} to {self.energy_stop:g} eV are not of the {self.edge} edge "

@@ -192,6 +192,8 @@ def calibrate(
     error = np.abs(unseen["mean"][:, :size] - data.g2[index])
     sigma = unseen["sigma"][:, :size]
     calibration: dict[str, Any] = band(error, sigma)
+    if recipe.model.energy_needed is not None:
+        calibration["energy_needed"] = recipe.model.energy_needed
     column = recipe.architecture().column(SHELL)
     if recipe.first_shell is not None:
         calibration["first_shell"] = recipe.first_shell.model_dump()

@@ -228,11 +228,17 @@ def prepare(
         wide = np.arange(low, high, 0.1)
         measured = read_measured(
             table, wide, ensemble.input_form, ensemble.model.grid, structures,
-            element=ensemble.info.element, edge=ensemble.info.edge, needed=ensemble.energy,
+            element=ensemble.info.element, edge=ensemble.info.edge, needed=_needed(ensemble),
         )  # fmt: skip
     own = ensemble.model.description["data"]["sha256"] == file_hash(data)
     index, predictions, how = _unseen(ensemble, known, recipe, own=own)
     return Subject(ensemble, recipe, known, measured, index, predictions, how)
+
+
+def _needed(ensemble: Ensemble) -> Array:
+    """Return the energies a scan has to hold not to be called too short, eV."""
+    last = ensemble.calibration.get("energy_needed", ensemble.energy[-1])
+    return ensemble.energy[ensemble.energy <= last]
 
 
 def _unseen(

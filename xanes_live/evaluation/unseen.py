@@ -252,9 +252,13 @@ def _called(parent: str) -> str:
 
 
 def like_measured(data: TrainingSet, recipe: Recipe, energy: Array, seed: int) -> Array:
-    """Return computed spectra with random, realistic errors of measurement, (n, len(energy))."""
+    """Return computed spectra with random, realistic errors of measurement, (n, len(energy)).
+
+    None ends too soon: such scans are told by a flag, and by what their range leaves open.
+    """
+    whole = recipe.augmentation.model_copy(update={"cut_share": 0.0})
     made = transferred(
-        data.energy, data.mu, data.fermi, recipe.augmentation, energy,
+        data.energy, data.mu, data.fermi, whole, energy,
         modes=modes_of(recipe, energy), generator=torch.Generator().manual_seed(seed), chunk=CHUNK,
     )  # fmt: skip
     return made.astype(np.float64)

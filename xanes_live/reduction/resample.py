@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from xanes_live.domain import Array, ModelInput, NormalisedSpectrum
+from xanes_live.domain import BEYOND_SCAN, Array, ModelInput, NormalisedSpectrum
 from xanes_live.flags import make
 from xanes_live.reduction.cubics import MonotoneCubics
 
@@ -22,8 +22,6 @@ Form = Literal["normalised", "flattened"]
 _MARGIN = 4
 """Points kept outside the grid: the slopes of the cubics need one."""
 _END = 0.5
-_RELAX = 10.0
-"""Energy over which the last measured value goes over into the post-edge trend, eV."""
 
 
 class Resampled(NamedTuple):
@@ -117,11 +115,13 @@ def _measured(
 def _continued(energy: Array, mu: Array, grid: Array, trend: Array) -> Array:
     """Let the mean of the last half electronvolt go over into the trend."""
     end = mu[..., energy >= energy[-1] - _END].mean(axis=-1)[..., None]
-    weight = np.exp(-(grid - energy[-1]) / _RELAX)
+    weight = np.exp(-(grid - energy[-1]) / BEYOND_SCAN)
     return np.asarray(trend + (end - trend) * weight, dtype=np.float64)
 
 
-def resample(normalised: NormalisedSpectrum, grid: Array, form: str) -> ModelInput:
+def resample(
+    normalised: NormalisedSpectrum, grid: Array, form: str, needed: float | None = None
+) -> ModelInput:
     """Return a spectrum on a model's energies.
 
     Parameters
@@ -132,11 +132,13 @@ def resample(normalised: NormalisedSpectrum, grid: Array, form: str) -> ModelInp
         The model's energies, eV, shape (n_grid,), strictly increasing.
     form
         'normalised' or 'flattened': which curve the model was trained on.
+    needed
+        Energy up to which the grid has to be covered, eV; None for all of it.
 
     Returns
     -------
     ModelInput
-        Flagged where the grid is not covered: there the value is 0 below the data and the
+        Flagged where what is needed of the grid is not covered: there the value is 0 below the data and the
         post-edge trend above them.
 
     Raises
@@ -144,17 +146,22 @@ def resample(normalised: NormalisedSpectrum, grid: Array, form: str) -> ModelInp
     ValueError
         If `form` is neither of the two.
     """
-    return _checked(_resampled(normalised, grid, form), grid)
+    return _checked(_resampled(normalised, grid, form), grid, needed)
 
 
 def resample_wide(
-    normalised: NormalisedSpectrum, wide: Array, grid: Array, inner: slice, form: str
+    normalised: NormalisedSpectrum,
+    wide: Array,
+    grid: Array,
+    inner: slice,
+    form: str,
+    needed: float | None = None,
 ) -> tuple[ModelInput, Array]:
     """Return a spectrum on a model's energies and on a grid that continues them to both sides.
 
     Parameters
     ----------
-    normalised, grid, form
+    normalised, grid, form, needed
         As for :func:`resample`.
     wide
         The longer grid, eV, shape (n_wide,).
@@ -169,7 +176,7 @@ def resample_wide(
         μ on `wide`, shape (n_wide,).
     """
     found = _resampled(normalised, wide, form)
-    return _checked(Resampled(found.mu[inner], found.covered[inner]), grid), found.mu
+    return _checked(Resampled(found.mu[inner], found.covered[inner]), grid, needed), found.mu
 
 
 def _resampled(normalised: NormalisedSpectrum, grid: Array, form: str) -> Resampled:
@@ -181,13 +188,15 @@ def _resampled(normalised: NormalisedSpectrum, grid: Array, form: str) -> Resamp
     raise ValueError(f"form must be 'normalised' or 'flattened', not {form!r}")
 
 
-def _checked(found: Resampled, grid: Array) -> ModelInput:
-    """Return resampled values, flagged where the grid is not covered."""
+def _checked(found: Resampled, grid: Array, needed: float | None) -> ModelInput:
+    """Return resampled values, flagged where what is needed of the grid is not covered."""
     mu, covered = found
-    if covered.all():
+    wanted = slice(None) if needed is None else grid <= needed
+    if covered[wanted].all():
         return ModelInput(grid, mu, covered)
-    missing = 100.0 * float(np.mean(~covered))
-    flag = make("grid_not_covered", low=grid[0], high=grid[-1], missing=missing)
+    missing = 100.0 * float(np.mean(~covered[wanted]))
+    last = grid[wanted][-1]
+    flag = make("grid_not_covered", low=grid[0], high=last, missing=missing)
     return ModelInput(grid, mu, covered, (flag,))
 
 

@@ -3,7 +3,16 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter1d
 
-from xanes_live.ensemble.augment import N_DRAWS, Augmentation, Bank, Settings, apply, over_absorb
+from xanes_live.ensemble.augment import (
+    N_DRAWS,
+    Augmentation,
+    Bank,
+    Settings,
+    apply,
+    cut_short,
+    over_absorb,
+)
+from xanes_live.reduction import resample_array
 
 ENERGY = np.arange(7090.0, 7200.1, 0.2)
 GRID = torch.linspace(7112.5, 7160.0, 200)
@@ -111,3 +120,34 @@ def test_kinds_have_settings_of_their_own():
 def test_uneven_energies_are_refused():
     with pytest.raises(ValueError, match="equally spaced"):
         Bank.build(ENERGY**1.01, curve(ENERGY)[None], np.array([FERMI]), fwhm_max=0.0)
+
+
+@pytest.mark.parametrize("end", [7135.0, 7150.0, 7159.95])
+def test_a_spectrum_cut_short_is_continued_as_the_live_path_does(end):
+    energy = GRID.double().numpy()
+    measured = energy[energy <= end]
+    live = resample_array(measured, curve(measured), energy).mu
+    mu = torch.tensor(np.stack([curve(energy)] * 2))
+    got = cut_short(mu, GRID.double(), torch.tensor([[end], [energy[-1]]])).numpy()
+    np.testing.assert_allclose(got[0], live, atol=0.015)  # averages the last 0.5 eV
+    np.testing.assert_array_equal(got[1], curve(energy))
+
+
+def test_a_share_of_the_spectra_ends_too_soon_and_none_before_the_least():
+    draws = np.full((200, N_DRAWS), 0.5, dtype=np.float32)
+    draws[:, 11] = np.linspace(0.0, 1.0, 200)
+    bank = Bank.build(ENERGY, curve(ENERGY)[None], np.array([FERMI]), fwhm_max=0.0)
+    noise = 0.01 * torch.randn((200, len(GRID)), generator=torch.Generator().manual_seed(0))
+    settings = Settings([Augmentation(cut_share=0.25, cut_least=20.0, noise_max=2.0)])
+    index = torch.zeros(200, dtype=torch.int64)
+    mu = apply(bank, index, GRID, settings, torch.tensor(draws), noise).numpy()
+    rough = np.abs(np.diff(mu, n=2, axis=1)) > 1e-3  # noise ends where what is measured ends
+    last = np.array([GRID.numpy()[:-2][row].max() for row in rough])
+    short = last < GRID.numpy()[-1] - 1.0
+    assert short.mean() == pytest.approx(0.25, abs=0.02)
+    assert last.min() == pytest.approx(7140.0, abs=1.0)
+
+
+def test_without_scans_cut_short_none_is():
+    s = shown(drawn(d11=1.0))[0]
+    np.testing.assert_allclose(s, curve(GRID.numpy()), atol=1e-3)

@@ -189,6 +189,21 @@ def test_missing_ends_are_marked_filled_and_flagged(form):
     assert f"{100 * np.mean(~result.covered):.0f} %" in flag.message
 
 
+def test_what_an_ensemble_can_do_without_need_not_be_covered():
+    n = normalised()
+    keep = n.energy < 7150.0
+    curves = ("energy", "mu", "normalised", "flattened", "pre_edge", "post_edge")
+    cut = replace(n, **{curve: getattr(n, curve)[keep] for curve in curves})
+    enough, short = (resample(cut, grid, "flattened", needed) for needed in (7149.0, 7155.0))
+    assert not enough.flags
+    assert not enough.covered.all(), "it is not said to be measured"
+    (flag,) = short.flags
+    assert "7155" in flag.message
+    assert "Scan from" in flag.remedy
+    assert "7155" in flag.remedy
+    np.testing.assert_array_equal(enough.mu, resample(cut, grid, "flattened").mu)
+
+
 def test_a_grid_entirely_outside_is_all_made_up_and_says_so():
     for shift in (-500.0, 500.0):
         result = resample_array(grid + shift, smooth(grid), grid)
