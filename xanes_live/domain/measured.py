@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from xanes_live.domain.words import Array, Flag, Mode, Quality
 
-
 BEYOND_SCAN = 10.0
 """Energy over which the value measured last goes over into the post-edge trend, eV, where a model
 reaches further than a scan."""

@@ -3,7 +3,8 @@
 What limits a model trained on theory is the energy scale: measured spectra are computed ones
 stretched by about 1.07 around 7120 eV, shifted, and broadened more and more with energy
 (self-energy, vibrations, core-hole and instrument). On top come the errors of normalisation and
-over-absorption of thick or concentrated samples; and some scans end too soon. All are drawn anew each time a spectrum is shown.
+over-absorption of thick or concentrated samples, and some scans end too soon. All are drawn anew
+each time a spectrum is shown.
 """
 
 from __future__ import annotations

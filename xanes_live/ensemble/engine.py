@@ -1,11 +1,12 @@
 """Inference: members' weights laid out once, the formulation chosen by device and batch size.
 
-Three formulations give the same numbers to float32 rounding:
+Four formulations give the same numbers to float32 rounding:
 
 * ``blocks`` – on a CPU: grouped convolutions of all members by oneDNN
   (:mod:`xanes_live.ensemble.blocks`);
 * ``batched`` – band matrices (:mod:`xanes_live.ensemble.bands`), all members in one product a
   layer: fewest calls, what a GPU wants at any size; on a CPU without oneDNN;
+* ``dense`` – for networks without convolutions, on any device (:mod:`xanes_live.ensemble.dense`);
 * ``stacked`` – the training module itself, for networks with normalisation layers.
 
 The choice is a fixed one from measurements and not made at run time, so that a spectrum predicted
@@ -21,10 +22,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from xanes_live.ensemble import onednn
+from xanes_live.ensemble import dense, onednn
 from xanes_live.ensemble.bands import convolve, suits, tiled
 from xanes_live.ensemble.blocks import Blocks
 from xanes_live.ensemble.bulk import Rows, gathered, overlapped
+from xanes_live.ensemble.dense import Dense
 from xanes_live.ensemble.graphs import TOP, Captured, Compute, Direct, Ladder, Slot
 from xanes_live.ensemble.layout import Layout, fold, lay_out
 from xanes_live.ensemble.precision import LIMIT, Precision, error_in_sigmas, products_in, warn
@@ -81,8 +83,9 @@ class Engine:
         self.error = 0.0
         """Error of the lower precision last asked for, in σ of the ensemble."""
         self._suits = suits(network.architecture)
-        self._low: Layout | None = None
+        self._low: Layout | Dense | None = None
         self._blocks: Blocks | None = None
+        self._dense = self._without_convolutions(torch.float32)
         if self._suits and self.device.type == "cpu" and onednn.available():
             with torch.inference_mode():
                 other = None if self.relu else self.activation
@@ -110,9 +113,18 @@ class Engine:
 
     def _set(self, precision: Precision) -> None:
         self.precision, self._lane = precision, []
-        low = precision == "bfloat16" and self._suits
+        self._low = None
+        if precision == "bfloat16":
+            with torch.inference_mode():
+                own = self.layout.to(torch.bfloat16) if self._suits else None
+                self._low = own or self._without_convolutions(torch.bfloat16)
+
+    def _without_convolutions(self, dtype: torch.dtype) -> Dense | None:
+        """Lay out a network of dense layers alone; None for any other."""
+        if not dense.suits(self.architecture):
+            return None
         with torch.inference_mode():
-            self._low = self.layout.to(torch.bfloat16) if low else None
+            return Dense(fold(self.network), self.activation, dtype)
 
     @cached_property
     def layout(self) -> Layout:
@@ -121,10 +133,10 @@ class Engine:
         Raises
         ------
         TypeError
-            For a network with normalisation layers, which has none.
+            For a network with normalisation layers or without convolutions, which has none.
         """
         if not self._suits:
-            raise TypeError("a network with normalisation layers has no band matrices")
+            raise TypeError("only convolutions without normalisation have band matrices")
         with torch.inference_mode():
             return lay_out(self.network)
 
@@ -197,16 +209,21 @@ class Engine:
 
     def _few(self, spectra: Tensor) -> Tensor:
         """Compute a small batch at once, always in float32."""
+        if self._dense is not None:
+            return self._dense(spectra)
         if self._blocks is not None:
             return self._blocks(spectra)
         return self.batched(spectra) if self._suits else self._stacked(spectra)
 
     def _many(self, spectra: Tensor) -> Tensor:
         """Compute a chunk of a large batch."""
-        if self.precision == "float32" or not self._suits:
+        if self.precision == "float32" or not (self._suits or self._dense):
             return self._few(spectra)
         with products_in(self.precision):
-            return self.batched(spectra, self._low)
+            if self._dense is not None:
+                own = self._low if isinstance(self._low, Dense) else self._dense
+                return own(spectra)
+            return self.batched(spectra, self._low if isinstance(self._low, Layout) else None)
 
     def _stacked(self, spectra: Tensor) -> Tensor:
         said: Tensor = self.network(spectra)

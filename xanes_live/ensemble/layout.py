@@ -47,15 +47,17 @@ class Folded(NamedTuple):
     conv: list[tuple[Tensor, Tensor]]
     """(n_members, c_out, c_in, kernel) and (n_members, c_out)."""
     dense: list[tuple[Tensor, Tensor]]
-    """(n_members, n_out, n_in), the inputs of the first ordered (position, channel), and
-    (n_members, n_out)."""
+    """(n_members, n_out, n_in), the inputs of the first after convolutions ordered (position,
+    channel), and (n_members, n_out)."""
 
 
 def fold(network: Stacked) -> Folded:
     """Return the weights of a trained network with the scales of input and output folded in."""
     conv, dense = network.weights("conv"), network.weights("dense")
-    conv[0] = (conv[0][0] / network.input_scale, conv[0][1])
-    dense[0] = (position_first(dense[0][0], network.architecture), dense[0][1])
+    first = conv or dense
+    first[0] = (first[0][0] / network.input_scale, first[0][1])
+    if conv:
+        dense[0] = (position_first(dense[0][0], network.architecture), dense[0][1])
     scale = network.output_scale
     dense[-1] = (dense[-1][0] * scale[:, None], dense[-1][1] * scale + network.output_mean)
     return Folded(network.input_mean.clone(), conv, dense)

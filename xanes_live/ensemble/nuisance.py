@@ -173,9 +173,7 @@ def _bounded(values: Array, limit: float) -> Array:
     return np.minimum(values, limit, out=values)
 
 
-def _solved(
-    columns: Array, difference: Array, prior: float, start: Array | None = None
-) -> Array:
+def _solved(columns: Array, difference: Array, prior: float, start: Array | None = None) -> Array:
     """Return the parameters of least squares, drawn to zero by their widths, shape (n, 7).
 
     Those of the energy scale are changes from `start`, (n, 2), and drawn to zero with it.

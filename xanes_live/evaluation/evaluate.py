@@ -238,7 +238,7 @@ def prepare(
 def _needed(ensemble: Ensemble) -> Array:
     """Return the energies a scan has to hold not to be called too short, eV."""
     last = ensemble.calibration.get("energy_needed", ensemble.energy[-1])
-    return ensemble.energy[ensemble.energy <= last]
+    return np.asarray(ensemble.energy[ensemble.energy <= last])
 
 
 def _unseen(

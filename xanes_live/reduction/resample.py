@@ -138,8 +138,8 @@ def resample(
     Returns
     -------
     ModelInput
-        Flagged where what is needed of the grid is not covered: there the value is 0 below the data and the
-        post-edge trend above them.
+        0 below the data, above them what tends to the post-edge; flagged where what is needed is
+        not covered.
 
     Raises
     ------

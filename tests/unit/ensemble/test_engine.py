@@ -17,8 +17,8 @@ SHAPES = [(2, 4, 8), (8, 8, 8), (3,), (2, 5)]
 def network(channels=(2, 4, 8), norm="none", activation="relu", members=4, n_input=120, **shape):
     """A network with biases, scales and offsets that matter, and its plain members."""
     a = Architecture(
-        n_input=n_input, channels=channels, hidden=(12, 7), n_output=9, heads=("first_shell",),
-        norm=norm, activation=activation, **shape,
+        n_input=n_input, channels=channels, n_output=9, heads=("first_shell",), norm=norm,
+        activation=activation, **{"hidden": (12, 7)} | shape,
     )  # fmt: skip
     generator = torch.Generator().manual_seed(3)
     plain = [make_member(a) for _ in range(members)]
@@ -52,6 +52,26 @@ def test_every_formulation_is_the_loop_over_members(channels, activation, n):
         with torch.inference_mode():
             found = formulation(x)
         torch.testing.assert_close(found, reference(stacked, plain, x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+@pytest.mark.parametrize("hidden", [(12, 7), (5,), ()])
+@pytest.mark.parametrize("n", [0, 1, 5, CHUNK["cpu"] + 1])
+def test_dense_layers_alone_are_the_loop_over_members(activation, hidden, n):
+    stacked, plain = network((), activation=activation, hidden=hidden)
+    x = torch.randn(n, 120) * 0.3 + 1.0
+    engine = Engine(stacked)
+    with torch.inference_mode():
+        expected = reference(stacked, plain, x) if n else torch.empty(4, 0, 10)
+    kept = x.clone()
+    for formulation in (engine, *([stacked] if n else [])):
+        with torch.inference_mode():
+            found = formulation(x)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert torch.equal(x, kept)
+    mean, sigma = engine.moments(x.numpy())
+    assert mean.shape == sigma.shape == (n, 10)
+    np.testing.assert_allclose(mean, expected.mean(0), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])

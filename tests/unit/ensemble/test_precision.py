@@ -39,8 +39,9 @@ def test_the_error_is_that_of_mean_and_sigma_in_sigmas():
     assert error_in_sigmas(stacked, lambda x: stacked(x) * torch.nan) != pytest.approx(0.0)
 
 
-def test_bfloat16_where_the_members_differ_enough():
-    stacked, _ = network(channels=(8, 8, 8), members=6)
+@pytest.mark.parametrize("channels", [(8, 8, 8), ()])
+def test_bfloat16_where_the_members_differ_enough(channels):
+    stacked, _ = network(channels=channels, members=6)
     engine = Engine(stacked, "bfloat16")
     assert engine.precision == "bfloat16"
     assert 0 < engine.error < LIMIT
