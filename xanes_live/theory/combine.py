@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xanes_live.damage import damage_told
 from xanes_live.descriptor.shell import LIGANDS
 from xanes_live.domain import Array
 from xanes_live.ensemble.data_files import EXPORT, by_distance, read_columns
@@ -145,12 +146,13 @@ def _read(path: Path) -> Columns:
         rows, own = spectra(path)  # in single precision, which an export halves
         return _ours(own | neighbours(rows))
     columns = read_columns(path)
-    if set(columns) >= PACKED:
-        return unpacked(columns)
-    if set(columns) >= FIRST_STUDY:
-        return _first_study(columns)
-    if set(columns) >= EXPORT:
-        return _ours(columns)
+    with damage_told(path):
+        if set(columns) >= PACKED:
+            return unpacked(columns)
+        if set(columns) >= FIRST_STUDY:
+            return _first_study(columns)
+        if set(columns) >= EXPORT:
+            return _ours(columns)
     raise ReadError(f"{path}: lacks {', '.join(sorted(EXPORT - set(columns)))}")
 
 
