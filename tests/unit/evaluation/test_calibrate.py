@@ -96,6 +96,15 @@ def test_an_interrupted_calibration_goes_on(folder, scores):
     assert again == scores
 
 
+def test_without_a_folder_nothing_is_kept_and_that_is_said_first(folder, tmp_path):
+    model, said = shutil.copytree(folder / "as-trained", tmp_path / "model"), []
+    calibrate(model, folder / "toy.npz", references=None, folds=2, device="cpu", say=said.append)
+    assert "without --work no fold is kept" in said[0]
+    before = {path.name for path in (folder / "as-trained").iterdir()}
+    made = {path.name for path in model.iterdir()}
+    assert made == before | {"library.safetensors", "metrics.json"}
+
+
 def test_folds_trained_side_by_side_are_the_same(folder, scores):
     ensemble = Ensemble.load(folder / "model", "cpu")
     recipe = stored_recipe(ensemble.model.description, folder / "model")
