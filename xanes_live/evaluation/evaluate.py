@@ -15,7 +15,8 @@ from xanes_live.config import ConfidenceConfig
 from xanes_live.domain import Array
 from xanes_live.ensemble.data import TrainingSet, file_hash, split_by_parent
 from xanes_live.ensemble.data_files import read_training_set
-from xanes_live.ensemble.ensemble import Ensemble, choose_device
+from xanes_live.ensemble.device import choose_device
+from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.recipe import Recipe, stored_recipe
 from xanes_live.ensemble.train import shown
 from xanes_live.ensemble.training import draws_hash
