@@ -173,7 +173,7 @@ def test_a_compound_whose_words_find_nothing_is_named_first(folder, tmp_path, mo
     with pytest.raises(InterruptedError):
         calibrate(
             folder / "as-trained", folder / "toy.npz", references=tmp_path / "table.csv",
-            root=folder, device="cpu", say=said.append,
+            root=folder, device="cpu", work=tmp_path, say=said.append,
         )  # fmt: skip
     assert said == [
         "no computed spectrum is left out with two: its leave_out words match no parent"
