@@ -15,8 +15,11 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from tempfile import TemporaryDirectory
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, ParamSpec, TypeVar
+
+from xanes_live.leftovers import owner, sweep
 
 Key = TypeVar("Key")
 Result = TypeVar("Result")
@@ -52,7 +55,9 @@ def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     temporary files are in one folder that goes at the end: an interrupt may reach a worker while it
     is clearing up.
     """
-    with TemporaryDirectory(prefix="xanes-live-", ignore_cleanup_errors=True) as scratch:
+    sweep(Path(gettempdir()))  # of runs that were killed
+    name = f"xanes-live-{owner()}-"
+    with TemporaryDirectory(prefix=name, ignore_cleanup_errors=True) as scratch:
         given = dict.fromkeys(_THREADS, "1") | {"TMPDIR": scratch}  # read when a worker begins
         with _environment(given), _pool(jobs) as executor:
             yield executor

@@ -9,13 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from xanes_live.leftovers import owner, sweep
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Give a path beside `path` to write to; what is written there then takes its place.
 
     It is synced before, so that not even a power cut leaves half a file. Where the block raises,
-    `path` stays as it was and nothing is left beside it.
+    `path` stays as it was and nothing is left beside it; what a process that was killed has left
+    there goes.
 
     Parameters
     ----------
@@ -27,7 +30,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     OSError
         If it cannot be written.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    sweep(path.parent)
+    part = path.with_name(f"{path.name}.{owner()}.part")
     try:
         yield part
         with part.open("rb+") as written:

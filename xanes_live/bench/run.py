@@ -20,8 +20,8 @@ from xanes_live.bench.rows import Row, table
 from xanes_live.bench.scattering import scattering
 from xanes_live.bench.training import training
 from xanes_live.config import Config
+from xanes_live.ensemble.device import choose_device
 from xanes_live.ensemble.engine import Engine
-from xanes_live.ensemble.ensemble import choose_device
 from xanes_live.ensemble.network import PAPER
 from xanes_live.ensemble.precision import Precision
 from xanes_live.ensemble.registry import read_model

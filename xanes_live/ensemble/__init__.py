@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xanes_live.ensemble.ensemble import Ensemble, choose_device
+    from xanes_live.ensemble.device import choose_device
+    from xanes_live.ensemble.ensemble import Ensemble
     from xanes_live.ensemble.registry import available, find_model, known_models
 
 __all__ = ["Ensemble", "available", "choose_device", "find_model", "known_models"]
@@ -16,8 +17,10 @@ __all__ = ["Ensemble", "available", "choose_device", "find_model", "known_models
 
 def __getattr__(name: str) -> object:
     """Import a public name on first use (PEP 562)."""
-    if name in {"Ensemble", "choose_device"}:
+    if name == "Ensemble":
         from xanes_live.ensemble import ensemble as module  # noqa: PLC0415
+    elif name == "choose_device":
+        from xanes_live.ensemble import device as module  # type: ignore[no-redef] # noqa: PLC0415
     elif name in __all__:
         from xanes_live.ensemble import registry as module  # type: ignore[no-redef] # noqa: PLC0415
     else:

@@ -6,14 +6,14 @@ any descriptor.
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xanes_live.damage import damage_told
 from xanes_live.descriptor import G2Grid
 from xanes_live.domain import Array
 from xanes_live.ensemble.data import TrainingSet, composition, from_distances
@@ -105,21 +105,25 @@ def _descriptor(grid: G2Grid) -> Array:
 
 def _read_npz(path: Path, grid: G2Grid) -> TrainingSet:
     columns = read_columns(path, FIRST_STUDY | EXPORT | PACKED)
-    if set(columns) >= FIRST_STUDY:
-        return _first_study(columns, grid)
-    if set(columns) >= PACKED:
-        return _ragged(unpacked(columns), grid)
+    with damage_told(path):
+        if set(columns) >= FIRST_STUDY:
+            return _first_study(columns, grid)
+        if set(columns) >= PACKED:
+            return _ragged(unpacked(columns), grid)
     _need(path, EXPORT, set(columns))
-    return _ragged(by_distance(columns), grid)
+    return _ragged_of(columns, path, grid)
 
 
 def read_columns(path: Path, names: set[str] | None = None) -> dict[str, NDArray[Any]]:
     """Return the arrays of a NumPy archive, or those of some names; ReadError if it is none."""
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return {name: file[name] for name in file if names is None or name in names}
-    except (ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
-        raise ReadError(f"{path}: not a NumPy archive ({error})") from None
+    if path.is_file() and not is_zipfile(path):
+        raise ReadError(f"{path}: not a NumPy archive, or only a part of one")
+    with (
+        damage_told(path),
+        path.open("rb") as opened,
+        np.load(opened, allow_pickle=False) as file,
+    ):
+        return {name: file[name] for name in file if names is None or name in names}
 
 
 def _read_hdf5(path: Path, grid: G2Grid) -> TrainingSet:
@@ -128,16 +132,21 @@ def _read_hdf5(path: Path, grid: G2Grid) -> TrainingSet:
     except ImportError as error:
         raise MissingDependencyError("h5py", "theory", "Reading HDF5 data sets") from error
     _refuse_journal(path)
-    try:
-        with h5py.File(path, "r") as file:
-            _need(path, HDF5, set(file))
-            columns = {name: file[name].asstr()[()].astype(str) for name in NAMES}
-            columns |= {name: file[name][()] for name in ("energy", "mu", "fermi")}
-            columns |= {f"atom_{name}": file["atoms"][name][()] for name in file["atoms"]}
-            columns["energy"] = columns["energy"] + _one(file["edge_energy"][()], path)
-    except OSError as error:
-        raise ReadError(f"{path}: {error}") from None
-    return _ragged(by_distance(columns), grid)
+    if not h5py.is_hdf5(path):
+        raise ReadError(f"{path}: no HDF5 file")
+    with damage_told(path), h5py.File(path, "r") as file:
+        _need(path, HDF5, set(file))
+        columns = {name: file[name].asstr()[()].astype(str) for name in NAMES}
+        columns |= {name: file[name][()] for name in ("energy", "mu", "fermi")}
+        columns |= {f"atom_{name}": file["atoms"][name][()] for name in file["atoms"]}
+        columns["energy"] = columns["energy"] + _one(file["edge_energy"][()], path)
+    return _ragged_of(columns, path, grid)
+
+
+def _ragged_of(columns: dict[str, NDArray[Any]], path: Path, grid: G2Grid) -> TrainingSet:
+    """Make a set from columns as they are in a file; ReadError where they do not fit together."""
+    with damage_told(path):
+        return _ragged(by_distance(columns), grid)
 
 
 def _refuse_journal(path: Path) -> None:

@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike
 from xanes_live.descriptor import RIGHT, combine_votes, find_peaks, first_shell, shell_votes
 from xanes_live.domain import Array, FirstShell, ModelInfo, Others, Prediction, Survey
 from xanes_live.ensemble.classes import beyond, likeliest_other, probabilities
+from xanes_live.ensemble.device import choose_device
 from xanes_live.ensemble.engine import Engine
 from xanes_live.ensemble.forward import Cycle
 from xanes_live.ensemble.library import Arrays, Words, read_library
 from xanes_live.ensemble.registry import ModelFolder, read_model, unsaved
 from xanes_live.ensemble.stacked import Stacked
-from xanes_live.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from xanes_live.ensemble.recipe import Recipe
@@ -56,25 +56,6 @@ class Block:
     """Distance, Å, shape (k,); NaN where there is none."""
     first_shell_sigma: Array
     """Its standard deviation over members, Å, shape (k,)."""
-
-
-def choose_device(device: str = "auto") -> torch.device:
-    """Return the device to compute on; 'auto' is the first CUDA device if there is one.
-
-    Raises
-    ------
-    ConfigurationError
-        If the device is unknown or not there.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigurationError(f"device {device!r} cannot be used: {reason}") from None
-    return chosen
 
 
 class Ensemble:

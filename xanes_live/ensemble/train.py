@@ -22,7 +22,7 @@ from xanes_live.ensemble.data import (
     split_by_parent,
 )
 from xanes_live.ensemble.data_files import read_measured_set, read_training_set
-from xanes_live.ensemble.ensemble import choose_device
+from xanes_live.ensemble.device import choose_device
 from xanes_live.ensemble.forward import Forward
 from xanes_live.ensemble.forward_training import train_forward, wide_energy
 from xanes_live.ensemble.heads import SHELL

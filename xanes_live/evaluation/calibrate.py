@@ -35,6 +35,10 @@ from xanes_live.whole import update_json, write_whole
 MARGIN = 30.0
 """Energies read of measured spectra beyond the model's, eV."""
 UNSEEN = "unseen.npz"
+NOTHING_KEPT = (
+    "without --work no fold is kept: an interruption loses them all, and evaluate --unseen has no "
+    "spectra to judge confidence by"
+)
 
 
 def calibrate(
@@ -98,7 +102,9 @@ def calibrate(
             element=ensemble.info.element, edge=ensemble.info.edge,
         )  # fmt: skip
         say_what_is_not_left_out(known, measured, say)
-    if work is not None:
+    if work is None:
+        say(NOTHING_KEPT)
+    else:
         work.mkdir(parents=True, exist_ok=True)
     unseen = examine_folds(
         known, recipe, measured, n_folds=folds, seed=recipe.training.seed,
@@ -111,7 +117,8 @@ def calibrate(
     scores = judged(unseen, cross_fitted(unseen))
     learnt = data_without(known, recipe, measured, set())
     write(ensemble.model.path, calibration, learnt, recipe, ensemble.energy, experience)
-    unseen.save(ensemble.model.path / UNSEEN if work is None else work / UNSEEN)
+    if work is not None:
+        unseen.save(work / UNSEEN)
     update_json(ensemble.model.path / "metrics.json", {"confidence": scores})
     return scores
 

@@ -46,6 +46,9 @@ def evaluate_command(
     learning_curve: Annotated[
         bool, typer.Option(help="Train on growing shares of the data, too.")
     ] = True,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder to keep finished trainings in and to resume from.")
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Judge a model on computed and measured spectra; write a report."""
@@ -57,7 +60,7 @@ def evaluate_command(
     )  # fmt: skip
     evaluate(
         model, data, report, references=measured, root=root, structures=structures,
-        unseen=unseen, elsewhere=elsewhere, options=options,
+        unseen=unseen, elsewhere=elsewhere, work=work, options=options,
         say=lambda text: typer.echo(text, err=True),
     )  # fmt: skip
     typer.echo(str(report / "report.html"))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,16 @@ from xanes_live.config import ConfidenceConfig
 from xanes_live.domain import Array
 from xanes_live.ensemble.data import TrainingSet, file_hash, split_by_parent
 from xanes_live.ensemble.data_files import read_training_set
-from xanes_live.ensemble.ensemble import Ensemble, choose_device
+from xanes_live.ensemble.device import choose_device
+from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.recipe import Recipe, stored_recipe
 from xanes_live.ensemble.train import shown
 from xanes_live.ensemble.training import draws_hash
 from xanes_live.evaluation import folds
 from xanes_live.evaluation.confidence_section import HEADING, add_confidence
-from xanes_live.evaluation.elsewhere import ELSEWHERE, add_elsewhere, ask_elsewhere
+from xanes_live.evaluation.elsewhere import ELSEWHERE, Elsewhere, add_elsewhere, ask_elsewhere
 from xanes_live.evaluation.judging import judge_unseen, read_unseen
+from xanes_live.evaluation.kept import Sections, Trainings, told_what_is_kept
 from xanes_live.evaluation.measured import (
     MeasuredSet,
     read_measured,
@@ -40,8 +42,7 @@ from xanes_live.evaluation.sections import (
     map_section,
     theory_section,
 )
-from xanes_live.evaluation.unseen import MEASURED, Unseen
-from xanes_live.publish.jsonable import clean
+from xanes_live.evaluation.unseen import MEASURED, Unseen, fingerprint_of
 
 SHARES = (0.0625, 0.125, 0.25, 0.5, 1.0)
 """Shares of the data in the learning curve."""
@@ -95,6 +96,8 @@ class Subject:
     """Of these, by members that have not seen them."""
     how: str
     """'out of bag', 'held out' or why it flatters."""
+    unseeing: NDArray[np.bool_] | None = None
+    """Which members have not seen which of all spectra, (n_members, n), where only these speak."""
 
     @property
     def truth(self) -> Array:
@@ -112,6 +115,7 @@ def evaluate(
     structures: Path | None = None,
     unseen: Path | None = None,
     elsewhere: Path | None = None,
+    work: Path | None = None,
     options: Options | None = None,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -125,7 +129,8 @@ def evaluate(
         Computed spectra. If they are those the model was trained on, only members that have not
         seen a spectrum speak of it.
     report
-        Folder to write, created if absent.
+        Folder to write, created if absent. What there is of the report while it is made is in
+        ``unfinished-report.html`` there.
     references
         Table of measured spectra of known structure.
     root
@@ -138,6 +143,8 @@ def evaluate(
     elsewhere
         Table of measured spectra of neighbouring elements; see
         :mod:`xanes_live.evaluation.elsewhere`. Their files are in `root`, too.
+    work
+        Folder to keep finished trainings in, and to resume from.
     options
         What to compute.
     say
@@ -164,41 +171,74 @@ def evaluate(
     confidence = None if unseen is None else read_unseen(unseen, size)
     said = None if elsewhere is None else ask_elsewhere(subject.ensemble, elsewhere, root)
     page = Report(f"{subject.ensemble.info.id} {subject.ensemble.info.version}")
-    metrics: dict[str, Any] = about_section(page, subject)
+    sections = Sections(page, report)
+    with told_what_is_kept(sections, say):
+        _without_training(sections, subject, options, say)
+        again = _with_training(sections, subject, options, work, say)
+        if subject.measured is not None:
+            say("measured spectra")
+            sections.add({"measured": add_measured(page, subject, again)})
+        if elsewhere is not None:
+            say("neighbouring elements")
+            sections.add(_elsewhere(page, said))
+        if confidence is not None:
+            say("confidence")
+        sections.add(_confidence(page, subject, confidence))
+        sections.finish()
+    return sections.metrics
+
+
+def _without_training(
+    sections: Sections, subject: Subject, options: Options, say: Callable[[str], None]
+) -> None:
+    """Add what the model as it is shows."""
+    page = sections.page
+    sections.add(about_section(page, subject))
     say("computed spectra")
-    metrics["computed"] = theory_section(page, subject)
-    metrics["experiments"] = experiment_section(page, subject, options)
+    sections.add({"computed": theory_section(page, subject)})
+    sections.add({"experiments": experiment_section(page, subject, options)})
     say("maps")
     map_section(page, subject, options)
-    again = retrained(subject, options, say)
-    if again:
-        metrics["cross_validation"] = fold_section(page, subject, again)
-    if options.folds and options.learning_curve:
+    sections.add({})
+
+
+def _with_training(
+    sections: Sections,
+    subject: Subject,
+    options: Options,
+    work: Path | None,
+    say: Callable[[str], None],
+) -> list[folds.CrossValidated]:
+    """Add what takes training again; return the cross-validations."""
+    if not options.folds:
+        return []
+    recipe = _shorter(subject.recipe, options)
+    key = fingerprint_of(subject.data, recipe, subject.measured) if work else ""
+    kept = Trainings(work, key, say)
+    again = retrained(subject, recipe, options, kept)
+    sections.add({"cross_validation": fold_section(sections.page, subject, again)})
+    if options.learning_curve:
         curve = folds.learning_curve(
-            subject.data, _shorter(subject.recipe, options), SHARES, device=options.device,
-            seed=options.seed, report=say,
-        )  # fmt: skip
-        metrics["learning_curve"] = learning_section(page, subject.data, curve)
-    if subject.measured is not None:
-        say("measured spectra")
-        metrics["measured"] = add_measured(page, subject, again)
-    if elsewhere is not None:
-        say("neighbouring elements")
-        if said is None:
-            page.heading(ELSEWHERE, "Not judged: the model was never calibrated.")
-        else:
-            metrics["elsewhere"] = add_elsewhere(page, said, ConfidenceConfig().green_probability)
-    if confidence is None:
+            subject.data, recipe, SHARES, device=options.device, seed=options.seed, kept=kept
+        )
+        sections.add({"learning_curve": learning_section(sections.page, subject.data, curve)})
+    return again
+
+
+def _elsewhere(page: Report, said: Elsewhere | None) -> dict[str, Any]:
+    if said is None:
+        page.heading(ELSEWHERE, "Not judged: the model was never calibrated.")
+        return {}
+    return {"elsewhere": add_elsewhere(page, said, ConfidenceConfig().green_probability)}
+
+
+def _confidence(page: Report, subject: Subject, unseen: Unseen | None) -> dict[str, Any]:
+    if unseen is None:
         page.heading(HEADING, HOW_TO)
-    else:
-        say("confidence")
-        told = {} if subject.measured is None else subject.measured.told
-        judged = judge_unseen(confidence, subject.ensemble.radius, ConfidenceConfig(), told)
-        metrics["confidence"] = add_confidence(page, judged, note=_note(confidence, told))
-    page.write(report)
-    text = json.dumps(clean(metrics), indent=2, allow_nan=False)  # what is not known is null
-    (report / "metrics.json").write_text(text + "\n", encoding="utf-8")
-    return metrics
+        return {}
+    told = {} if subject.measured is None else subject.measured.told
+    judged = judge_unseen(unseen, subject.ensemble.radius, ConfidenceConfig(), told)
+    return {"confidence": add_confidence(page, judged, note=_note(unseen, told))}
 
 
 def _note(unseen: Unseen, told: Container[str]) -> str:
@@ -231,8 +271,7 @@ def prepare(
             element=ensemble.info.element, edge=ensemble.info.edge, needed=_needed(ensemble),
         )  # fmt: skip
     own = ensemble.model.description["data"]["sha256"] == file_hash(data)
-    index, predictions, how = _unseen(ensemble, known, recipe, own=own)
-    return Subject(ensemble, recipe, known, measured, index, predictions, how)
+    return _subject(ensemble, recipe, known, measured, own=own)
 
 
 def _needed(ensemble: Ensemble) -> Array:
@@ -241,23 +280,30 @@ def _needed(ensemble: Ensemble) -> Array:
     return np.asarray(ensemble.energy[ensemble.energy <= last])
 
 
-def _unseen(
-    ensemble: Ensemble, data: TrainingSet, recipe: Recipe, *, own: bool
-) -> tuple[NDArray[np.int64], Predictions, str]:
-    """Return which spectra can be scored without training again, what is said of them, and how."""
+def _subject(
+    ensemble: Ensemble,
+    recipe: Recipe,
+    data: TrainingSet,
+    measured: MeasuredSet | None,
+    *,
+    own: bool,
+) -> Subject:
+    """Say which spectra can be scored without training again, what is said of them, and how."""
     index = np.arange(len(data))
     training, held = split_by_parent(data, recipe.data.held_out, recipe.training.seed)
     bagged = own and recipe.training.resample != "none" and not held.any()
     if bagged and _as_drawn(ensemble, data, recipe):
-        spectra = shown(data, recipe, ensemble.energy)
-        predictions, unseen = folds.out_of_bag(ensemble, data, recipe, spectra)
+        unseeing = folds.unseeing(ensemble.n_members, data, recipe)
+        unseen = np.flatnonzero(unseeing.sum(axis=0) >= folds.FEWEST)
         if len(unseen):  # none where members are few and parents fewer
-            return unseen, predictions, "out of bag"
+            spectra = shown(data.take(unseen), recipe, ensemble.energy)
+            said = folds.ask(ensemble, spectra, unseeing[:, unseen])
+            return Subject(ensemble, recipe, data, measured, unseen, said, "out of bag", unseeing)
     if own:
         index = np.flatnonzero(held) if held.any() else np.flatnonzero(training)
-    spectra = shown(data.take(index), recipe, ensemble.energy)
+    said = folds.ask(ensemble, shown(data.take(index), recipe, ensemble.energy))
     how = "held out" if held.any() else "as trained: this flatters"
-    return index, folds.ask(ensemble, spectra), how if own else OTHER_FILE
+    return Subject(ensemble, recipe, data, measured, index, said, how if own else OTHER_FILE)
 
 
 def _as_drawn(ensemble: Ensemble, data: TrainingSet, recipe: Recipe) -> bool:
@@ -270,18 +316,14 @@ def _as_drawn(ensemble: Ensemble, data: TrainingSet, recipe: Recipe) -> bool:
 
 
 def retrained(
-    subject: Subject, options: Options, say: Callable[[str], None]
+    subject: Subject, recipe: Recipe, options: Options, kept: Trainings
 ) -> list[folds.CrossValidated]:
     """Cross-validate as often as asked for."""
-    recipe = _shorter(subject.recipe, options)
-    runs = []
-    for repeat in range(options.repeats if options.folds else 0):
-        run = folds.cross_validate(
-            subject.data, recipe, subject.measured, n_folds=options.folds,
-            seed=options.seed + repeat, device=options.device, report=say,
-        )  # fmt: skip
-        runs.append(run)
-    return runs
+    again = partial(
+        folds.cross_validate, subject.data, recipe, subject.measured, n_folds=options.folds,
+        device=options.device, kept=kept,
+    )  # fmt: skip
+    return [again(seed=options.seed + repeat) for repeat in range(options.repeats)]
 
 
 def _shorter(recipe: Recipe, options: Options) -> Recipe:

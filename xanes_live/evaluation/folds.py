@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,11 +17,13 @@ from xanes_live.ensemble.recipe import Recipe
 from xanes_live.ensemble.train import shown
 from xanes_live.ensemble.training import Trainer, resample
 from xanes_live.errors import ConfigurationError
+from xanes_live.evaluation.kept import Trainings
 from xanes_live.evaluation.measured import MeasuredSet
 from xanes_live.evaluation.scores import Predictions
 
-Report = Callable[[str], None]
-"""Told in one line what is being done."""
+FEWEST = 2
+"""Members that have to speak of a spectrum: fewer have no spread."""
+NOTHING_KEPT = Trainings()
 
 
 def ask(
@@ -43,28 +46,19 @@ def ask(
     if unseen is not None:
         members = np.where(unseen.T[..., None], members, np.nan)
         votes = np.where(unseen.T, votes, np.nan)
-    shell, sigma = combine_votes(votes, least=2)
+    shell, sigma = combine_votes(votes, least=FEWEST)
     offset = ensemble.calibration.get("first_shell", {}).get("offset", 0.0)
     return Predictions(
         np.nanmean(members, axis=1), np.nanstd(members, axis=1, ddof=1), shell + offset, sigma
     )
 
 
-def out_of_bag(
-    ensemble: Ensemble, data: TrainingSet, recipe: Recipe, spectra: NDArray[np.float32]
-) -> tuple[Predictions, NDArray[np.int64]]:
-    """Return predictions by members that have not seen the spectrum, for a model's own data.
-
-    Returns
-    -------
-    tuple
-        The predictions, and the indices of the spectra at least two members have not seen.
-    """
-    unseen = np.ones((ensemble.n_members, len(data)), dtype=bool)
+def unseeing(members: int, data: TrainingSet, recipe: Recipe) -> NDArray[np.bool_]:
+    """Return which members have not seen which spectra of a model's own data, (members, n)."""
+    unseen = np.ones((members, len(data)), dtype=bool)
     for k, row in enumerate(unseen):
         row[resample(data, recipe, k)] = False
-    index = np.flatnonzero(unseen.sum(axis=0) >= 2)
-    return ask(ensemble, spectra[index], unseen[:, index]), index
+    return unseen
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,7 @@ def cross_validate(
     n_folds: int,
     seed: int = 0,
     device: str = "cpu",
-    report: Report | None = None,
+    kept: Trainings = NOTHING_KEPT,
 ) -> CrossValidated:
     """Train `n_folds` times, each time without a share of the parents and of the compounds.
 
@@ -100,22 +94,38 @@ def cross_validate(
     check_folds(data, measured, n_folds, seed)
     fold = folds_by_parent(data, n_folds, seed)
     compounds = compound_folds(measured, n_folds, seed)
-    size, grid = data.grid.size, recipe.model.energy
+    size = data.grid.size
     computed, found = _empty(len(data), size), None
     if measured is not None:
         found = _empty(len(measured.references), size)
     for k in range(n_folds):
-        if report is not None:
-            report(f"fold {k + 1} of {n_folds}")
         left_out = {c for c, f in compounds.items() if f == k}
-        ensemble = train_without(data.take(fold != k), recipe, measured, left_out, device)
-        held = fold == k
-        _fill(computed, held, ask(ensemble, shown(data.take(held), recipe, grid)))
-        if measured is not None and found is not None:
-            own = np.isin(measured.compound, list(left_out))
-            if own.any():
-                _fill(found, own, ask(ensemble, measured.on(grid)[own]))
+        parts = kept.once(
+            f"fold-{k}-of-{n_folds}-seed-{seed}", f"fold {k + 1} of {n_folds}",
+            partial(_fold, data, fold == k, recipe, measured, left_out, device),
+        )  # fmt: skip
+        _fill(computed, fold == k, parts["computed"])
+        if measured is not None and found is not None and "measured" in parts:
+            _fill(found, np.isin(measured.compound, list(left_out)), parts["measured"])
     return CrossValidated(computed, found, fold)
+
+
+def _fold(
+    data: TrainingSet,
+    held: NDArray[np.bool_],
+    recipe: Recipe,
+    measured: MeasuredSet | None,
+    left_out: set[str],
+    device: str,
+) -> dict[str, Predictions]:
+    """Train without a share of everything; return what is said of it."""
+    grid = recipe.model.energy
+    ensemble = train_without(data.take(~held), recipe, measured, left_out, device)
+    said = {"computed": ask(ensemble, shown(data.take(held), recipe, grid))}
+    if measured is not None and left_out:
+        own = np.isin(measured.compound, list(left_out))
+        said["measured"] = ask(ensemble, measured.on(grid)[own])
+    return said
 
 
 def check_folds(data: TrainingSet, measured: MeasuredSet | None, n_folds: int, seed: int) -> None:
@@ -179,13 +189,13 @@ def learning_curve(
     *,
     seed: int = 0,
     device: str = "cpu",
-    report: Report | None = None,
+    kept: Trainings = NOTHING_KEPT,
 ) -> list[tuple[int, Predictions, NDArray[np.int64]]]:
     """Train on growing shares of the parents; return size, predictions and indices held out.
 
     A fifth of the parents is held out, the same for every share.
     """
-    fold, grid = folds_by_parent(data, 5, seed), recipe.model.energy
+    fold = folds_by_parent(data, 5, seed)
     held = np.flatnonzero(fold == 0)
     rest = data.take(fold != 0)
     parents = len(np.unique(rest.parent))
@@ -193,11 +203,20 @@ def learning_curve(
     curve = []
     for share in _different(shares, parents):
         part = rest.take(rank < share)
-        if report is not None:
-            report(f"learning curve: {len(part)} spectra")
-        ensemble = train_without(part, recipe, None, set(), device)
-        curve.append((len(part), ask(ensemble, shown(data.take(held), recipe, grid)), held))
+        parts = kept.once(
+            f"share-{share:g}-seed-{seed}", f"learning curve: {len(part)} spectra",
+            partial(_share, part, data.take(held), recipe, device),
+        )  # fmt: skip
+        curve.append((len(part), parts["held"], held))
     return curve
+
+
+def _share(
+    part: TrainingSet, held: TrainingSet, recipe: Recipe, device: str
+) -> dict[str, Predictions]:
+    """Train on a part; return what is said of what is held out."""
+    ensemble = train_without(part, recipe, None, set(), device)
+    return {"held": ask(ensemble, shown(held, recipe, recipe.model.energy))}
 
 
 def _different(shares: Sequence[float], parents: int) -> list[float]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xanes_live.whole import write_whole
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -69,7 +71,7 @@ class Report:
         for name, data in self.figures.items():
             (folder / "figures" / f"{name}.png").write_bytes(data)
         path = folder / "report.html"
-        path.write_text(self.html(), encoding="utf-8")
+        write_whole(path, self.html())
         return path
 
     def html(self) -> str:

@@ -70,8 +70,8 @@ def theory_scores(
 
 def _scored_by(how: str) -> str:
     if how in {"out of bag", "held out"}:
-        return f"Each scored by members that have not seen it ({how})."
-    return f"Each scored {how}."
+        return f"Each spectrum is scored by members that have not seen it ({how})."
+    return f"Each spectrum is scored {how}."
 
 
 def theory_section(page: Report, subject: Subject) -> dict[str, Any]:
@@ -140,10 +140,7 @@ def experiment_section(page: Report, subject: Subject, options: Options) -> dict
     spectra = shown(subject.data.take(chosen), subject.recipe, energy).astype(np.float64)
     reference = experiments.shifted(energy, spectra, grid, 0.0)
 
-    def predict(values: Array) -> tuple[Array, Array]:
-        said = ask(subject.ensemble, values)
-        return said.mean, said.shell
-
+    predict = _asking(subject, chosen)
     mse = ((predict(reference)[0] - subject.data.g2[chosen]) ** 2).mean(axis=1)
     best, worst = mse <= np.quantile(mse, 0.2), mse >= np.quantile(mse, 0.8)
     made = {
@@ -158,7 +155,7 @@ def experiment_section(page: Report, subject: Subject, options: Options) -> dict
         name: (made[name][0], g2[:, best].mean(axis=1), g2[:, worst].mean(axis=1))
         for name, (g2, _) in moved.items()
     }
-    page.heading("Changing the spectrum", _who_moves_more(drawn) + ALL_ASKED)
+    page.heading("Changing the spectrum", _who_moves_more(drawn) + " " + _scored_by(subject.how))
     page.figure("sensitivity", figures.sensitivity_figure(drawn), "Energy shift and broadening.")
     found: dict[str, Any] = {
         name: {"size": sizes.tolist(), "best_fifth": good.tolist(), "worst_fifth": bad.tolist()}
@@ -167,7 +164,9 @@ def experiment_section(page: Report, subject: Subject, options: Options) -> dict
     found["natoli"] = experiments.natoli(predict, energy, spectra, grid)
     on_measured = None
     if subject.measured is not None:
-        on_measured = experiments.natoli(predict, energy, subject.measured.on(energy), grid)
+        on_measured = experiments.natoli(
+            _asking(subject), energy, subject.measured.on(energy), grid
+        )
         found["natoli_measured"] = on_measured
     page.figure(
         "natoli", figures.natoli_figure(found["natoli"], on_measured),
@@ -184,7 +183,18 @@ def experiment_section(page: Report, subject: Subject, options: Options) -> dict
     return found
 
 
-ALL_ASKED = " All members are asked, those too that have learnt from the spectrum."
+def _asking(subject: Subject, chosen: NDArray[np.int64] | None = None) -> experiments.Predict:
+    """Return what asks the members that have not seen the chosen spectra; all without a choice."""
+    unseeing = subject.unseeing
+    speak = None if chosen is None or unseeing is None else unseeing[:, chosen]
+
+    def predict(values: Array) -> tuple[Array, Array]:
+        said = ask(subject.ensemble, values, speak)
+        return said.mean, said.shell
+
+    return predict
+
+
 FEWEST_ON_MAP = 5
 """Spectra without which there is no map to draw."""
 

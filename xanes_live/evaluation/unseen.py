@@ -30,6 +30,7 @@ from xanes_live.ensemble.data import (
     measured_compound,
     measured_parents,
 )
+from xanes_live.ensemble.data_files import read_columns
 from xanes_live.ensemble.discrepancy import modes_of, recipe_without
 from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.fingerprint import fingerprint
@@ -37,6 +38,7 @@ from xanes_live.ensemble.forward_training import principal
 from xanes_live.ensemble.recipe import Recipe
 from xanes_live.ensemble.train import forward_ensemble, shown
 from xanes_live.ensemble.training import Trainer, targets
+from xanes_live.errors import ReadError
 from xanes_live.evaluation.folds import check_folds, compound_folds, data_without
 from xanes_live.evaluation.measured import MeasuredSet
 from xanes_live.evaluation.spoiled import SPOILED, spoiled
@@ -120,9 +122,9 @@ class Unseen:
 
     @classmethod
     def load(cls, path: Path) -> Unseen:
-        """Read what :meth:`save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            return cls(*(file[f.name] for f in fields(cls)))
+        """Read what :meth:`save` wrote; ReadError if it is damaged, KeyError if it is another."""
+        columns = read_columns(path)
+        return cls(*(columns[f.name] for f in fields(cls)))
 
 
 def examine_folds(
@@ -166,13 +168,17 @@ def examine_folds(
     check_folds(data, measured, n_folds, seed)
     fold = folds_by_parent(data, n_folds, seed)
     compounds = compound_folds(measured, n_folds, seed)
-    key = _fingerprint(data, recipe, measured)
+    key = fingerprint_of(data, recipe, measured)
     parts: dict[int, Unseen] = {}
     paths = {k: work / f"fold-{k}-of-{n_folds}-{key}.npz" for k in range(n_folds)} if work else {}
     for k, path in paths.items():
-        if path.exists():
-            say(f"fold {k + 1} of {n_folds}: found")
+        if not path.exists():
+            continue
+        try:
             parts[k] = Unseen.load(path)
+            say(f"fold {k + 1} of {n_folds}: found")
+        except (ReadError, KeyError):
+            say(f"{path} is damaged: made again")
     tasks = {
         k: (data, fold == k, recipe, measured, {n for n, f in compounds.items() if f == k}, device)
         for k in range(n_folds)
@@ -186,7 +192,7 @@ def examine_folds(
     return Unseen.joined([parts[k] for k in range(n_folds)])
 
 
-def _fingerprint(data: TrainingSet, recipe: Recipe, measured: MeasuredSet | None) -> str:
+def fingerprint_of(data: TrainingSet, recipe: Recipe, measured: MeasuredSet | None) -> str:
     """Return what tells folds of one calibration from those of another, in hex digits."""
     known = () if measured is None else (measured.mu, measured.shell, measured.g2, measured.scored)
     columns = (*NAMES, *COMPUTED, DAMAGED, *(f.name for f in fields(Unseen)))

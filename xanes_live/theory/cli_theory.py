@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -60,7 +61,7 @@ def theory_command(
     What the file already holds is not computed again: after an interruption give the same command.
     """
     from xanes_live.errors import ConfigurationError
-    from xanes_live.theory.combine import ids_of, refuse_other_structures
+    from xanes_live.theory.combine import Elsewhere
     from xanes_live.theory.dataset import build, export_npz
     from xanes_live.theory.display import Display
     from xanes_live.theory.recipe import count_at_most, load_recipe, work_list
@@ -85,8 +86,9 @@ def theory_command(
         count = count_at_most(plan, directory)
         if not count:
             raise ConfigurationError(f"no {plan.element} in any structure: nothing to compute")
-        if recipe is None:  # as with what OUTPUT holds: files change
-            refuse_other_structures(work_list(plan, directory), known or [])
+        others = Elsewhere(known or [])
+        _refuse_earlier_names(plan, output, others.ids)
+        tasks = others.checked(work_list(plan, directory))
         settings = Settings(
             edge=plan.edge,
             mode="scf" if scf else "cheap",
@@ -95,7 +97,7 @@ def theory_command(
         )
         with writing(output), _told_what_is_kept(output), Display(limit, count) as display:
             done = build(
-                work_list(plan, directory),
+                tasks if recipe else list(tasks),  # few: compared before any is computed
                 output,
                 settings,
                 element=plan.element,
@@ -103,8 +105,8 @@ def theory_command(
                 dask=dask,
                 limit=limit,
                 retry_failed=retry_failed,
-                elsewhere=ids_of(known or []),
-                compare=recipe is None,
+                elsewhere=others.ids,
+                compare=True,
                 report=display,
             )
         typer.echo(
@@ -118,6 +120,16 @@ def theory_command(
         )
     if npz is not None:
         typer.echo(f"{export_npz(output, npz, structure=True)} spectra written to {npz}")
+
+
+def _refuse_earlier_names(plan: Recipe, output: Path, elsewhere: Collection[str]) -> None:
+    """Raise ConfigurationError where what is held has names that an earlier version gave."""
+    from xanes_live.theory.names import refuse_earlier_names
+    from xanes_live.theory.store import known_ids
+
+    files = {file for source in plan.everything for file in source.files}
+    refuse_earlier_names(files, known_ids(output)[0], str(output))
+    refuse_earlier_names(files, elsewhere, "a set given with --known")
 
 
 @contextmanager
@@ -173,7 +185,7 @@ def _plan(
     """Return the recipe for a list of files: each site as it is, and distorted copies."""
     from xanes_live.theory.recipe import parse_recipe
 
-    files = [str(path.absolute()) for path in structures]
+    files = [os.path.normpath(path.absolute()) for path in structures]
     sources: list[dict[str, Any]] = [{"name": "given", "files": files}]
     if copies:
         sources.append(

@@ -10,13 +10,14 @@ first, held at the ends.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xanes_live.damage import damage_told
 from xanes_live.descriptor.shell import LIGANDS
 from xanes_live.domain import Array
 from xanes_live.ensemble.data_files import EXPORT, by_distance, read_columns
@@ -91,30 +92,36 @@ def combine(sets: Sequence[Path], output: Path) -> tuple[dict[str, int], list[st
     return {str(n): int(c) for n, c in zip(names, counts, strict=True)}, left_out
 
 
-def ids_of(sets: Sequence[Path]) -> set[str]:
-    """Return the ids of all spectra of some data sets; raises as :func:`combine` does."""
-    return {name for path in sets for name in _ids(path)}
+class Elsewhere:
+    """What other data sets hold and need not be computed again."""
 
+    def __init__(self, sets: Sequence[Path]) -> None:
+        """Read the ids of some data sets; raises as :func:`combine` does."""
+        self._by_set = {path: frozenset(_ids(path)) for path in sets}
+        self._around: dict[Path, dict[str, Array]] = {}
 
-def refuse_other_structures(tasks: Iterable[Task], sets: Sequence[Path]) -> None:
-    """Raise ReadError where a data set means another structure by the id of a task.
+    @property
+    def ids(self) -> frozenset[str]:
+        """Of all their spectra."""
+        return frozenset().union(*self._by_set.values())
 
-    Parameters
-    ----------
-    tasks
-        What need not be computed if a set holds it.
-    sets
-        The data sets; raises as :func:`combine` does if one cannot be read.
-    """
-    wanted = {task.id: task for task in tasks}
-    for path in sets:
-        if wanted.keys().isdisjoint(_ids(path)):
-            continue
-        held = _read(path)
-        names, _, rows = np.intersect1d([*wanted], held["id"], return_indices=True)
-        for name, known in zip(names.tolist(), _nearest(held, rows), strict=True):
-            if not np.allclose(_around(wanted[name]), known, rtol=0.0, atol=SAME):
-                raise ReadError(f"{path} and what is to be computed are {_MIXED_UP.format(name)}")
+    def checked(self, tasks: Iterable[Task]) -> Iterator[Task]:
+        """Yield tasks on; ReadError where a set means another structure by the id of one."""
+        for task in tasks:
+            for path in (p for p, ids in self._by_set.items() if task.id in ids):
+                away = np.abs(_around(task) - self._known(path)[task.id])
+                if (away > SAME).any():  # NaN: cannot be computed now, and so not mixed up
+                    raise ReadError(
+                        f"{path} and what is to be computed are {_MIXED_UP.format(task.id)}"
+                    )
+            yield task
+
+    def _known(self, path: Path) -> dict[str, Array]:
+        if path not in self._around:
+            held = _read(path)
+            ids, rows = held["id"].tolist(), np.arange(len(held["id"]))
+            self._around[path] = dict(zip(ids, _nearest(held, rows), strict=True))
+        return self._around[path]
 
 
 def _around(task: Task) -> Array:
@@ -139,12 +146,13 @@ def _read(path: Path) -> Columns:
         rows, own = spectra(path)  # in single precision, which an export halves
         return _ours(own | neighbours(rows))
     columns = read_columns(path)
-    if set(columns) >= PACKED:
-        return unpacked(columns)
-    if set(columns) >= FIRST_STUDY:
-        return _first_study(columns)
-    if set(columns) >= EXPORT:
-        return _ours(columns)
+    with damage_told(path):
+        if set(columns) >= PACKED:
+            return unpacked(columns)
+        if set(columns) >= FIRST_STUDY:
+            return _first_study(columns)
+        if set(columns) >= EXPORT:
+            return _ours(columns)
     raise ReadError(f"{path}: lacks {', '.join(sorted(EXPORT - set(columns)))}")
 
 

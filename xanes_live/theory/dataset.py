@@ -110,6 +110,7 @@ def build(
         Ids of tasks that need not be computed: other data sets hold them.
     compare
         Make sure that what `path` holds under the name of a task is its structure: files change.
+        A list is compared before anything is computed, an iterator on the way.
     report
         Called with the progress and each record.
 
@@ -137,8 +138,8 @@ def build(
     )  # fmt: skip
     known = (done if retry_failed else done | failed).union(elsewhere)
     if compare and done:
-        tasks = list(tasks)
-        _check_structures(tasks, path)
+        checked = _checked(tasks, path)
+        tasks = list(checked) if isinstance(tasks, list) else checked
     todo: Iterator[Task] = (task for task in tasks if task.id not in known)
     if limit is not None and len(done) >= limit:
         todo = iter(())
@@ -156,23 +157,25 @@ def build(
     return progress
 
 
-def _check_structures(tasks: Iterable[Task], path: Path) -> None:
-    """Refuse tasks under whose names a file holds other structures; ConfigurationError."""
+def _checked(tasks: Iterable[Task], path: Path) -> Iterator[Task]:
+    """Yield tasks on; ConfigurationError where a file holds another structure by the id of one."""
     held = store.geometries(path)
     for task in tasks:
-        if task.id in held and not _same_structure(task, *held[task.id]):
+        if task.id in held and _another(task, *held[task.id]):
             raise ConfigurationError(
                 f"{path} holds the spectrum of another structure as {task.id}: the structure file, "
-                "or the options of distorted copies, have changed since. Give another output file"
+                "or how copies of it are distorted, has changed since. Give another output file"
             )
+        yield task
 
 
-def _same_structure(task: Task, numbers: np.ndarray, positions: np.ndarray) -> bool:
+def _another(task: Task, numbers: np.ndarray, positions: np.ndarray) -> bool:
+    """Tell whether a task is of another structure; what cannot be computed is not mixed up."""
     try:
         cluster = make_cluster(task.atoms, task.absorber, CUT, solid=task.solid)
     except TheoryError:
         return False
-    return np.array_equal(cluster.numbers, numbers) and np.allclose(
+    return not np.array_equal(cluster.numbers, numbers) or not np.allclose(
         cluster.positions, positions, atol=SAME
     )
 

@@ -10,7 +10,16 @@ import numpy as np
 
 from xanes_live.descriptor.g2 import G2Grid, g2_from_distances
 from xanes_live.errors import ConfigurationError
-from xanes_live.theory.store import LACKING, NUMBERS, TEXT, Record, known_ids, opened, read_journal
+from xanes_live.theory.store import (
+    LACKING,
+    NUMBERS,
+    TEXT,
+    Record,
+    known_ids,
+    offsets,
+    opened,
+    read_journal,
+)
 from xanes_live.whole import written_whole
 
 _KINDS = {None: "", True: "self-consistent ", False: "cheap "}
@@ -32,7 +41,7 @@ def _stored(file: h5py.File, seen: set[str]) -> Iterator[Record]:
     text = {name: file[name].asstr()[()] for name in TEXT}
     unknown = {name: np.full(len(text["id"]), value) for name, value in LACKING.items()}
     numbers = unknown | {name: file[name][()] for name in NUMBERS if name in file}
-    offset = file["atoms/offset"][()]
+    offset = offsets(file)
     for start in range(0, len(text["id"]), 256):
         stop = min(start + 256, len(text["id"]))
         mu, mu0 = file["mu"][start:stop], file["mu0"][start:stop]

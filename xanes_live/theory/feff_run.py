@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from xanes_live.errors import MissingDependencyError, TheoryError
+from xanes_live.leftovers import owner, sweep
 from xanes_live.theory.cluster import HARTREE, Cluster
 from xanes_live.theory.feff_input import ScfSettings, edit_xsph, feff_input
 from xanes_live.theory.feff_output import Phases, PotentialSummary, read_phases, read_pot
@@ -104,7 +105,8 @@ def run_feff(
     TheoryError
         With the stage and the program's words if one fails.
     """
-    with tempfile.TemporaryDirectory(prefix="xanes-theory-") as name:
+    sweep(Path(tempfile.gettempdir()))  # a dask worker may have been killed
+    with tempfile.TemporaryDirectory(prefix=f"xanes-theory-{owner()}-") as name:
         directory = Path(name)
         (directory / "feff.inp").write_text(feff_input(cluster, edge, scf), encoding="ascii")
         _call("feff8l_rdinp", directory, None)

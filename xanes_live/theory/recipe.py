@@ -7,21 +7,20 @@ within one source structures of different names take turns.
 from __future__ import annotations
 
 import tomllib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 from zlib import crc32
 
-import ase.io
 import numpy as np
 from ase import Atoms
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from xanes_live.edges import edge_energy
 from xanes_live.errors import ConfigurationError, TheoryError
 from xanes_live.theory import structures as make
+from xanes_live.theory.names import name_of, parent_of
+from xanes_live.theory.shelf import Found, Shelf
 from xanes_live.theory.tasks import Task
 
 
@@ -67,6 +66,12 @@ class Recipe(BaseModel):
     """Of a K shell alone the final states are the p states that scattering is computed for."""
     seed: int = 1
     source: tuple[Source, ...]
+    _whole: tuple[Source, ...] = PrivateAttr(())
+
+    @property
+    def everything(self) -> tuple[Source, ...]:
+        """All sources, those too that are not to be computed now: ids depend on all of them."""
+        return self._whole or self.source
 
     @model_validator(mode="after")
     def _tabulated(self) -> Self:
@@ -86,7 +91,10 @@ class Recipe(BaseModel):
             raise ConfigurationError(
                 f"no source {', '.join(missing)}; there are {', '.join(there)}"
             )
-        return self.model_copy(update={"source": tuple(s for s in self.source if s.name in wanted)})
+        chosen = tuple(source for source in self.source if source.name in wanted)
+        some = self.model_copy(update={"source": chosen})
+        some._whole = self.everything  # noqa: SLF001 - of this class
+        return some
 
 
 def parse_recipe(data: dict[str, Any], origin: str = "recipe") -> Recipe:
@@ -129,20 +137,17 @@ def work_list(recipe: Recipe, directory: Path) -> Iterator[Task]:
     Raises
     ------
     ConfigurationError
-        If one of them cannot be read.
+        If one of them cannot be read, or structures of two could not be told apart.
     """
-    queues = [_Queue(recipe, source, directory) for source in recipe.source]
+    shelf = Shelf(recipe, directory)
+    queues = [_Queue(shelf, source) for source in recipe.source]
     total = 0
-    times: Counter[str] = Counter()
     while any(q.open for q in queues):
         behind = max((q for q in queues if q.open), key=lambda q: q.share * (total + 1) - q.given)
         task = behind.take()
         if task is not None:
             total += 1
-            times[task.id] += 1
-            again = times[task.id]
-            # another structure of the same name, or another source of the same copies
-            yield task if again == 1 else replace(task, id=f"{task.id}#{again}")
+            yield task
         else:  # shares of what is left
             left = sum(q.share for q in queues if q.open)
             for q in queues:
@@ -152,12 +157,12 @@ def work_list(recipe: Recipe, directory: Path) -> Iterator[Task]:
 
 def count_at_most(recipe: Recipe, directory: Path) -> int:
     """Return how many tasks :func:`work_list` yields; sites that cannot be made count, too."""
-    total = 0
+    total, shelf = 0, Shelf(recipe, directory)
     for source in recipe.source:
         if source.kind == "alloys":
             total += source.copies
             continue
-        for _, atoms in _structures(recipe, source, directory):
+        for atoms in (found.atoms for found in shelf.structures(source)):
             if source.kind == "made":
                 total += source.copies * any(s in make.CATIONS for s in atoms.symbols)
             elif recipe.element in atoms.symbols:
@@ -169,11 +174,11 @@ def count_at_most(recipe: Recipe, directory: Path) -> int:
 class _Queue:
     """One source on its way."""
 
-    def __init__(self, recipe: Recipe, source: Source, directory: Path) -> None:
-        self.share = source.share / sum(s.share for s in recipe.source)
+    def __init__(self, shelf: Shelf, source: Source) -> None:
+        self.share = source.share / sum(s.share for s in shelf.recipe.source)
         self.given = 0
         self.open = True
-        self._tasks = MAKERS[source.kind](recipe, source, directory)
+        self._tasks = MAKERS[source.kind](shelf, source)
 
     def take(self) -> Task | None:
         task = next(self._tasks, None)
@@ -181,95 +186,16 @@ class _Queue:
         return task
 
 
-def _structures(recipe: Recipe, source: Source, directory: Path) -> list[tuple[str, Atoms]]:
-    """(key, structure) of all files, shuffled, names taking turns."""
-    labels = _labels({file for other in recipe.source for file in other.files})
-    found = [
-        (_key(atoms, labels[file], i), atoms)
-        for file in source.files
-        for i, atoms in enumerate(_frames(directory / file))
-    ]
-    order = np.random.default_rng([recipe.seed, 0]).permutation(len(found))
-    turn: dict[str, int] = {}
-    ranked: list[tuple[int, int, tuple[str, Atoms]]] = []
-    for i in order:
-        name = _name(found[i][1]) or found[i][0]
-        turn[name] = turn.get(name, 0) + 1
-        ranked.append((turn[name], len(ranked), found[i]))
-    return [item for _, _, item in sorted(ranked, key=lambda r: r[:2])]
-
-
-def _frames(path: Path) -> list[Atoms]:
-    """Return every structure in a file."""
-    try:
-        frames: list[Atoms] = ase.io.read(path, index=":")
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror or error}") from None
-    except Exception as error:  # noqa: BLE001 - ASE's readers fail in many ways on a bad file
-        reason = str(error) or type(error).__name__
-        raise ConfigurationError(f"{path}: no structure that ASE reads ({reason})") from None
-    return frames
-
-
-def _labels(files: Iterable[str]) -> dict[str, str]:
-    """Return what structures of each file are called: its stem, and no more folders than needed.
-
-    Calculations are often kept as one ``POSCAR`` in a folder each, which is then what tells them
-    apart. Files that differ in their suffix alone keep it.
-    """
-    labels = {}
-    for file in files:
-        path = Path(file)
-        same = [p for p in map(Path, files) if p.stem == path.stem and p != path]
-        elsewhere = [p for p in same if p.parent != path.parent]
-        depth = 1
-        while any(p.parts[-depth:-1] == path.parts[-depth:-1] for p in elsewhere):
-            depth += 1
-        name = path.stem if len(same) == len(elsewhere) else path.name
-        labels[file] = "/".join((*path.parts[-depth:-1], name))
-    return labels
-
-
 UNTOLD = -9
 """Oxidation states and spins of which nothing is known."""
 
 
-def _key(atoms: Atoms, stem: str, index: int) -> str:
-    info = atoms.info
-    if "amcsd" in info:
-        return f"amcsd:{info['amcsd']}"
-    if "csd" in info:
-        return f"tmqm:{info['csd']}"
-    return f"{stem}:{info.get('name', index)}"
-
-
-def _name(atoms: Atoms) -> str:
-    return str(atoms.info.get("mineral", atoms.info.get("csd", "")))
-
-
-def _parent(atoms: Atoms, key: str) -> str:
-    """Return what must never be on both sides of a split: one compound, one set of ligands."""
-    info = atoms.info
-    if "parent" in info:  # whoever made the file knows best
-        return str(info["parent"])
-    if "amcsd" in info:
-        return f"amcsd:{info.get('formula') or atoms.get_chemical_formula(empirical=True)}".replace(
-            " ", ""
-        )
-    if "csd" in info:
-        return f"tmqm:{str(info['csd'])[:6]}"
-    ligands = str(info.get("name", "")).split("_")[2:-1]
-    if "ox" in info and "spinmult" in info and ligands:  # one set of them in all its spin states
-        return "ligands:" + "_".join(ligands)
-    return key
-
-
-def _meta(atoms: Atoms, key: str, source: Source, kind: str) -> dict[str, Any]:
-    info = atoms.info
+def _meta(found: Found, source: Source, kind: str) -> dict[str, Any]:
+    atoms, info = found.atoms, found.atoms.info
     return {
-        "parent": _parent(atoms, key),
+        "parent": parent_of(atoms, found.shared),
         "source": source.name,
-        "name": _name(atoms),
+        "name": name_of(atoms),
         "kind": kind,
         "formula": str(info.get("formula") or atoms.get_chemical_formula()),
         "ox": _integer(info.get("ox")),
@@ -297,11 +223,12 @@ def _rng(seed: int, text: str) -> np.random.Generator:
     return np.random.default_rng([seed, crc32(text.encode())])
 
 
-def _sites(recipe: Recipe, source: Source, directory: Path) -> Iterator[Task]:
-    for key, atoms in _structures(recipe, source, directory):
-        for site, count in make.inequivalent_sites(atoms, recipe.element):
-            meta = _meta(atoms, key, source, "as-is") | {"multiplicity": count, "site": site}
-            yield Task(f"{key}:s{site}", atoms, site, None, meta)
+def _sites(shelf: Shelf, source: Source) -> Iterator[Task]:
+    for found in shelf.structures(source):
+        again = shelf.again(source, found.key)
+        for site, count in make.inequivalent_sites(found.atoms, shelf.recipe.element):
+            meta = _meta(found, source, "as-is") | {"multiplicity": count, "site": site}
+            yield Task(f"{found.key}:s{site}{again}", found.atoms, site, None, meta)
 
 
 def _cut(atoms: Atoms, site: int) -> Atoms | None:
@@ -319,24 +246,25 @@ def _impossible(label: str, atoms: Atoms, site: int, element: str, meta: dict[st
     return Task(label, whole, site, None, meta)
 
 
-def _distorted(recipe: Recipe, source: Source, directory: Path) -> Iterator[Task]:
-    found = _structures(recipe, source, directory)
+def _distorted(shelf: Shelf, source: Source) -> Iterator[Task]:
+    recipe, structures = shelf.recipe, shelf.structures(source)
     for copy in range(source.copies):
-        for key, atoms in found:
-            label = f"{key}~{copy}"
+        for found in structures:
+            label, atoms = f"{found.key}~{copy}", found.atoms
             rng = _rng(recipe.seed, label)
             sites = make.inequivalent_sites(atoms, recipe.element)
             if not sites:
                 continue
             site, count = sites[int(rng.integers(len(sites)))]
             solid = bool(np.any(atoms.pbc))
-            meta = _meta(atoms, key, source, "distorted")
+            meta = _meta(found, source, "distorted")
             meta |= {"multiplicity": count, "site": site}
+            name = f"{label}:s{site}{shelf.again(source, found.key, copy)}"
             cluster = _cut(atoms, site)
             if cluster is None:
-                yield _impossible(f"{label}:s{site}", atoms, site, recipe.element, meta)
+                yield _impossible(name, atoms, site, recipe.element, meta)
                 continue
-            yield _shaken(f"{label}:s{site}", cluster, solid, meta, source, rng)
+            yield _shaken(name, cluster, solid, meta, source, rng)
 
 
 def _shaken(
@@ -354,20 +282,21 @@ def _shaken(
     return Task(label, moved, 0, solid, meta)
 
 
-def _made(recipe: Recipe, source: Source, directory: Path) -> Iterator[Task]:
-    found = _structures(recipe, source, directory)
+def _made(shelf: Shelf, source: Source) -> Iterator[Task]:
+    recipe, structures = shelf.recipe, shelf.structures(source)
     for copy in range(source.copies):
-        for key, atoms in found:
-            label = f"{key}*{copy}"
+        for found in structures:
+            label, atoms = f"{found.key}*{copy}", found.atoms
             rng = _rng(recipe.seed, label)
             cations = [i for i, s in enumerate(atoms.symbols) if s in make.CATIONS]
             if not cations:
                 continue
             site = cations[int(rng.integers(len(cations)))]
+            name = f"{label}:s{site}{shelf.again(source, found.key, copy)}"
             cluster = _cut(atoms, site)
             if cluster is None:
-                meta = _meta(atoms, key, source, "made") | {"site": site, "ox": -9}
-                yield _impossible(f"{label}:s{site}", atoms, site, recipe.element, meta)
+                meta = _meta(found, source, "made") | {"site": site, "ox": -9}
+                yield _impossible(name, atoms, site, recipe.element, meta)
                 continue
             choice = int(rng.integers(5))
             if choice < 3:
@@ -378,25 +307,26 @@ def _made(recipe: Recipe, source: Source, directory: Path) -> Iterator[Task]:
                 new = make.with_vacancies(cluster, 4 if choice == 3 else 5, rng)
             if new is None:
                 continue
-            meta = _meta(atoms, key, source, kind) | {"site": site, "ox": -9}
-            yield _shaken(f"{label}:s{site}", new, True, meta, source, rng)
+            meta = _meta(found, source, kind) | {"site": site, "ox": -9}
+            yield _shaken(name, new, True, meta, source, rng)
 
 
-def _alloys(recipe: Recipe, source: Source, directory: Path) -> Iterator[Task]:
-    del directory
-    rng = _rng(recipe.seed, source.name)
-    for count, (name, crystal) in enumerate(make.alloys(recipe.element, rng)):
+def _alloys(shelf: Shelf, source: Source) -> Iterator[Task]:
+    element = shelf.recipe.element
+    rng = _rng(shelf.recipe.seed, source.name)
+    for count, (name, crystal) in enumerate(make.alloys(element, rng)):
         if count == source.copies:
             return
         crystal.info["name"] = name
-        site = int(np.flatnonzero(crystal.symbols == recipe.element)[0])
+        site = int(np.flatnonzero(crystal.symbols == element)[0])
         key = f"alloy:{name}"
-        meta = _meta(crystal, key, source, "alloy") | {"name": name}
+        meta = _meta(Found(key, key, crystal), source, "alloy") | {"name": name}
         cluster = make.cut_out(crystal, site)
-        yield _shaken(f"{key}:{count}", cluster, True, meta, source, rng)
+        label = f"{key}:{count}{shelf.again(source, None, count)}"
+        yield _shaken(label, cluster, True, meta, source, rng)
 
 
-MAKERS: dict[str, Callable[[Recipe, Source, Path], Iterator[Task]]] = {
+MAKERS: dict[str, Callable[[Shelf, Source], Iterator[Task]]] = {
     "sites": _sites,
     "distorted": _distorted,
     "made": _made,

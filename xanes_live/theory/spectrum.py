@@ -14,6 +14,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
+from xanes_live.ensemble.device import choose_device
 from xanes_live.errors import ConfigurationError, TheoryError
 from xanes_live.theory.cluster import BOHR, HARTREE, Cluster, lmax_of, make_cluster
 from xanes_live.theory.contour import cut
@@ -131,7 +132,7 @@ def compute_xanes(
     TheoryError
         If a stage fails; says which and why.
     """
-    device = _usable(device)
+    device = str(choose_device(device, torch.complex64))
     prepared = prepare(
         atoms,
         absorber,
@@ -157,7 +158,7 @@ def compute_many(
     mesh: Mesh = "auto",
 ) -> list[TheorySpectrum]:
     """:func:`compute_xanes` of several absorbers; scattering is solved together on a GPU."""
-    device = _usable(device)
+    device = str(choose_device(device, torch.complex64))
     prepared = [
         prepare(
             atoms,
@@ -288,21 +289,9 @@ def finish(
     double: bool = False,
 ) -> list[TheorySpectrum]:
     """Multiple scattering and the Fermi cut of prepared structures."""
-    device = _usable(device)
+    device = str(choose_device(device, torch.complex64))
     traces = absorber_traces([p.problem for p in prepared], device=device, double=double)
     return [_assemble(p, trace, energies) for p, trace in zip(prepared, traces, strict=True)]
-
-
-def _usable(device: str) -> str:
-    """Return the name of a device that computes; ConfigurationError if there is no such one."""
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, dtype=torch.complex64, device=device).cpu()
-    except (RuntimeError, AssertionError, TypeError):
-        # unknown or without kernels; PyTorch built without CUDA; a kind without complex numbers
-        raise ConfigurationError(f"no device {device!r} here: give 'auto' or 'cpu'") from None
-    return device
 
 
 def _sample(phases: Phases, mesh: Mesh, energies: Array | None) -> Sampled:

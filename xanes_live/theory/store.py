@@ -22,6 +22,7 @@ import h5py
 import msgpack
 import numpy as np
 
+from xanes_live.damage import damage_told
 from xanes_live.errors import ConfigurationError, ReadError
 from xanes_live.whole import written_whole
 
@@ -49,18 +50,30 @@ LACKING = {"solid": -1.0}
 """Columns that sets made earlier lack, and what stands for them."""
 CURVES = ("mu", "mu0")
 BLOCK = 256
+GROWING: dict[str, Any] = {"maxshape": (None,), "chunks": (BLOCK,), "fletcher32": True}
+"""Of columns of numbers: checked when read, as compressed ones are anyhow."""
 
 
-def opened(path: Path) -> h5py.File:
-    """Open a data set for reading; ReadError if it is none."""
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise ReadError(f"{path}: no HDF5 file ({error})") from None
-    if "settings" not in file.attrs or "id" not in file:
-        file.close()
-        raise ReadError(f"{path}: not written by xanes-live theory")
-    return file
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """Give a data set open for reading; ReadError if it is none, or damaged."""
+    if path.is_file() and not h5py.is_hdf5(path):
+        raise ReadError(f"{path}: no HDF5 file")
+    with damage_told(path), h5py.File(path, "r") as file:
+        if "settings" not in file.attrs or "id" not in file:
+            raise ReadError(f"{path}: not written by xanes-live theory")
+        yield file
+
+
+def offsets(file: h5py.File) -> np.ndarray:
+    """Return where the atoms of each site begin, and the end; ValueError if that cannot be."""
+    offset: np.ndarray = file["atoms/offset"][()]
+    ends = len(file["id"]) + 1, len(file["atoms/number"]), len(file["atoms/position"])
+    if (len(offset), int(offset[0]), *offset[-1:], *offset[-1:]) != (ends[0], 0, *ends[1:]):
+        raise ValueError("its spectra and its atoms do not belong together")
+    if (np.diff(offset) < 1).any():
+        raise ValueError("a site has no atom")
+    return offset
 
 
 @contextmanager
@@ -232,7 +245,7 @@ def _make_columns(file: h5py.File, n_energy: int) -> None:
         curve.attrs["meaning"] = "1 at 50 eV above the Fermi level for the free atom"
     atoms = file.create_group("atoms")
     atoms.attrs["meaning"] = "site i has atoms offset[i]:offset[i+1], the absorber first; Å"
-    atoms.create_dataset("offset", data=np.zeros(1, "i8"), maxshape=(None,), chunks=(BLOCK,))
+    atoms.create_dataset("offset", data=np.zeros(1, "i8"), **GROWING)
     for name, width, kind in (("number", (), "u1"), ("position", (3,), "f4")):
         atoms.create_dataset(
             name,
@@ -246,7 +259,7 @@ def _make_columns(file: h5py.File, n_energy: int) -> None:
 
 
 def _make_number(file: h5py.File, name: str, values: np.ndarray) -> None:
-    column = file.create_dataset(name, data=values, maxshape=(None,), chunks=(BLOCK,), dtype="f8")
+    column = file.create_dataset(name, data=values, dtype="f8", **GROWING)
     column.attrs["meaning"] = NUMBERS[name]
 
 
@@ -282,7 +295,7 @@ def consolidate(path: Path) -> int:
         return 0
     with written_whole(path) as part:
         shutil.copyfile(path, part)
-        with h5py.File(part, "r+") as file:
+        with damage_told(path), h5py.File(part, "r+") as file:
             count = _take_in(file, read_journal(path))
     journal_path(path).unlink()
     return count
@@ -334,7 +347,7 @@ def geometries(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     if path.exists():
         with opened(path) as file:
-            offset = file["atoms/offset"][()]
+            offset = offsets(file)
             number, position = file["atoms/number"][()], file["atoms/position"][()]
             for name, start, stop in zip(_texts(file["id"]), offset, offset[1:], strict=False):
                 found[name] = number[start:stop], position[start:stop]

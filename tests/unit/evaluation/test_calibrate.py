@@ -26,10 +26,11 @@ from xanes_live.evaluation.calibrate import calibrate, judged
 from xanes_live.evaluation.elsewhere import Elsewhere, add_elsewhere, ask_elsewhere
 from xanes_live.evaluation.evaluate import Options, evaluate
 from xanes_live.evaluation.fitting import MEASURED_SHARE, cross_fitted, weights_of
+from xanes_live.evaluation.judging import read_unseen
 from xanes_live.evaluation.measured import Reference, read_measured, read_references
 from xanes_live.evaluation.report import Report
 from xanes_live.evaluation.spoiled import SPOILED, spoiled
-from xanes_live.evaluation.unseen import COMPUTED, Unseen, _fingerprint, examine_folds
+from xanes_live.evaluation.unseen import COMPUTED, Unseen, examine_folds, fingerprint_of
 
 HEADS = '["first_shell", "first_shell_error", "coordination", "soft", "carbon", "metal"]'
 
@@ -96,6 +97,15 @@ def test_an_interrupted_calibration_goes_on(folder, scores):
     assert again == scores
 
 
+def test_without_a_folder_nothing_is_kept_and_that_is_said_first(folder, tmp_path):
+    model, said = shutil.copytree(folder / "as-trained", tmp_path / "model"), []
+    calibrate(model, folder / "toy.npz", references=None, folds=2, device="cpu", say=said.append)
+    assert "without --work no fold is kept" in said[0]
+    before = {path.name for path in (folder / "as-trained").iterdir()}
+    made = {path.name for path in model.iterdir()}
+    assert made == before | {"library.safetensors", "metrics.json"}
+
+
 def test_folds_trained_side_by_side_are_the_same(folder, scores):
     ensemble = Ensemble.load(folder / "model", "cpu")
     recipe = stored_recipe(ensemble.model.description, folder / "model")
@@ -139,9 +149,9 @@ def test_folds_are_of_another_calibration_once_the_table_or_the_names_have_chang
         (data, told(leave_out=("p4",))), (data, told(compound="two")), (data, told(quality="C")),
         (data, told(id="first")), (data, replace(measured, g2=np.zeros_like(measured.g2))),
     ]  # fmt: skip
-    keys = [_fingerprint(d, recipe, m) for d, m in given]
+    keys = [fingerprint_of(d, recipe, m) for d, m in given]
     assert len(set(keys)) == len(given)
-    assert _fingerprint(data, recipe, told()) == keys[0]
+    assert fingerprint_of(data, recipe, told()) == keys[0]
 
 
 def test_more_folds_than_structures_are_refused_before_anything_is_trained(folder, tmp_path):
@@ -164,7 +174,7 @@ def test_a_compound_whose_words_find_nothing_is_named_first(folder, tmp_path, mo
     with pytest.raises(InterruptedError):
         calibrate(
             folder / "as-trained", folder / "toy.npz", references=tmp_path / "table.csv",
-            root=folder, device="cpu", say=said.append,
+            root=folder, device="cpu", work=tmp_path, say=said.append,
         )  # fmt: skip
     assert said == [
         "no computed spectrum is left out with two: its leave_out words match no parent"
@@ -183,6 +193,22 @@ def test_a_fold_is_there_whole_or_not_at_all(folder, scores, tmp_path, monkeypat
     with pytest.raises(OSError, match="no space"):
         table.take(table.scored).save(path)
     assert len(Unseen.load(path)) == len(table)
+
+
+def test_a_damaged_fold_is_made_again_and_a_damaged_table_refused(folder, scores, tmp_path):
+    work = shutil.copytree(folder / "work", tmp_path / "work")
+    table = work / "unseen.npz"
+    for path in (table, *work.glob("fold-1-*.npz")):
+        path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(ConfigurationError, match=r"unseen\.npz"):
+        read_unseen(table, 20)
+    model, said = shutil.copytree(folder / "as-trained", tmp_path / "model"), []
+    calibrate(
+        model, folder / "toy.npz", references=folder / "measured.csv", root=folder, folds=2,
+        device="cpu", work=work, say=said.append,
+    )  # fmt: skip
+    assert said[::2] == ["fold 1 of 2: found", "fold 2 of 2: done"]
+    assert said[1].endswith(".npz is damaged: made again")
 
 
 def test_the_report_then_says_how_far_to_trust_it(folder, scores):

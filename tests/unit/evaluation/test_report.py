@@ -22,7 +22,9 @@ from xanes_live.ensemble.data_files import (
 from xanes_live.ensemble.train import train
 from xanes_live.ensemble.training import MARGIN
 from xanes_live.errors import ConfigurationError, ReadError
-from xanes_live.evaluation.evaluate import Options, evaluate
+from xanes_live.evaluation import folds, sections
+from xanes_live.evaluation.evaluate import Options, evaluate, prepare
+from xanes_live.evaluation.folds import ask
 from xanes_live.evaluation.measured import read_measured, read_references
 from xanes_live.evaluation.report import Report, with_ends, written
 
@@ -161,6 +163,87 @@ def test_a_spectrum_of_zero_shift_does_not_move(made):
     sizes = metrics["experiments"]["energy shift / eV"]
     middle = np.argmin(np.abs(sizes["size"]))
     assert sizes["worst_fifth"][middle] < sizes["worst_fifth"][0]
+
+
+def test_changed_spectra_are_asked_of_members_that_have_not_seen_them(folder, monkeypatch):
+    asked = []
+
+    def listening(ensemble, spectra, unseen=None):
+        asked.append((len(spectra), None if unseen is None else unseen.copy()))
+        return ask(ensemble, spectra, unseen)
+
+    monkeypatch.setattr(sections, "ask", listening)
+    options = Options(folds=0, limit=30, device="cpu")
+    subject = prepare(
+        folder / "model", folder / "toy.npz", folder / "measured.csv", None, None, options
+    )
+    page = Report("x")
+    sections.experiment_section(page, subject, options)
+    computed = [unseen for n, unseen in asked if n == 30]
+    assert len(computed) > 20
+    for unseen in computed:
+        assert unseen.shape == (5, 30)
+        assert (unseen.sum(axis=0) >= 2).all()
+        assert not unseen.all()
+    assert "members that have not seen it (out of bag)" in page.html()
+    assert all(unseen is None for n, unseen in asked if n == 4)  # the measured ones
+
+
+def broken(*_, **__):
+    raise RuntimeError("a section fails")
+
+
+def test_what_is_done_is_kept_when_a_later_section_fails(folder, tmp_path, monkeypatch):
+    options = Options(folds=2, members=2, epochs=1, limit=60, device="cpu")
+    (tmp_path / "report.html").write_text("of last week")
+    given = {"references": folder / "measured.csv", "options": options, "work": tmp_path / "work"}
+    model, data, said = folder / "model", folder / "toy.npz", []
+    with monkeypatch.context() as patch:
+        patch.setattr("xanes_live.evaluation.evaluate.add_measured", broken)
+        with pytest.raises(RuntimeError):
+            evaluate(model, data, tmp_path, **given, say=said.append)
+    unfinished = tmp_path / "unfinished-report.html"
+    assert said[-1] == f"broken off: what was done is in {unfinished}"
+    assert "Learning curve" in unfinished.read_text()
+    kept = json.loads((tmp_path / "unfinished-metrics.json").read_text())
+    assert {"about", "computed", "cross_validation", "learning_curve"} <= kept.keys()
+    assert (tmp_path / "report.html").read_text() == "of last week"
+    with monkeypatch.context() as patch:  # nothing is trained a second time
+        patch.setattr(folds, "train_without", broken)
+        said.clear()
+        again = evaluate(model, data, tmp_path, **given, say=said.append)
+    assert {"fold 1 of 2: found", "fold 2 of 2: found"} <= set(said)
+    assert again["cross_validation"]["mse_mean_by_fold"] == pytest.approx(
+        kept["cross_validation"]["mse_mean_by_fold"]
+    )
+    assert again["learning_curve"] == kept["learning_curve"]
+    assert again["measured"]["left_out"]
+    assert not list(tmp_path.glob("unfinished*"))
+    assert "Learning curve" in (tmp_path / "report.html").read_text()
+
+
+def test_trainings_of_another_recipe_and_damaged_ones_are_not_taken_up(folder, tmp_path):
+    said = []
+
+    def trained(epochs):
+        options = Options(
+            folds=2, members=2, epochs=epochs, learning_curve=False, limit=20, device="cpu"
+        )
+        said.clear()
+        evaluate(
+            folder / "model", folder / "toy.npz", tmp_path / "report", work=tmp_path,
+            options=options, say=said.append,
+        )  # fmt: skip
+        return [text for text in said if "fold" in text or "damaged" in text]
+
+    new = ["fold 1 of 2", "fold 2 of 2"]
+    assert trained(1) == new
+    assert trained(2) == new
+    for path in tmp_path.glob("fold-0*.npz"):
+        path.write_bytes(path.read_bytes()[:-900])
+    first, *rest = trained(1)
+    assert "is damaged: made again" in first
+    assert rest == ["fold 1 of 2", "fold 2 of 2: found"]
 
 
 def test_without_training_again(folder, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from xanes_live.ensemble.data_files import read_training_set
 from xanes_live.errors import ConfigurationError, ReadError
 from xanes_live.theory import store
-from xanes_live.theory.combine import combine, ids_of
+from xanes_live.theory.combine import Elsewhere, combine
 from xanes_live.theory.tasks import Settings
 
 ENERGY = np.arange(7090.0, 7200.1, 0.5)
@@ -113,7 +113,7 @@ def test_what_was_combined_can_be_combined_again(tmp_path):
     combine([tmp_path / "packed.npz", theirs(tmp_path / "first.npz")], tmp_path / "both.npz")
     both = read_training_set(tmp_path / "both.npz")
     assert both.shell == pytest.approx([2.0, 2.1, 2.2, 2.2, 2.2], abs=1e-3)
-    assert ids_of([first, tmp_path / "both.npz"]) == set(both.id)
+    assert Elsewhere([first, tmp_path / "both.npz"]).ids == set(both.id)
 
 
 def computed(path, positions, mu):
@@ -146,7 +146,7 @@ def test_a_set_without_a_spectrum_cannot_be_combined(tmp_path):
     store.append(path, {"id": "a", "ok": False, "error": "pot: no"})
     with pytest.raises(ConfigurationError, match="holds no spectrum; 1 failed"):
         combine([path], tmp_path / "packed.npz")
-    assert ids_of([path]) == set()
+    assert Elsewhere([path]).ids == set()
 
 
 def test_different_structures_of_one_id_are_not_taken_for_one(tmp_path):

@@ -28,6 +28,7 @@ from xanes_live.theory import dataset, store, tasks
 from xanes_live.theory.cli_theory import theory_command
 from xanes_live.theory.cluster import make_cluster
 from xanes_live.theory.display import Display
+from xanes_live.theory.structures import CUT
 from xanes_live.theory.tasks import Settings, Task, run_task, scf_radius
 
 SOON = 120.0
@@ -98,7 +99,7 @@ def test_a_structure_file_that_has_changed_is_not_taken_for_the_old_one(
 
 def pretended(item: Task, settings: Settings) -> store.Record:
     """A record with the structure of a task, and a spectrum of zeros."""
-    cluster = make_cluster(item.atoms, item.absorber, solid=item.solid)
+    cluster = make_cluster(item.atoms, item.absorber, CUT, solid=item.solid)
     arrays = {
         "numbers": cluster.numbers.astype("u1"),
         "positions": cluster.positions.astype("f4"),
@@ -270,6 +271,51 @@ def test_what_another_set_knows_is_the_structure_itself(
     assert isinstance(run_command(structure, *again).exception, ReadError)
     ase.io.write(tmp_path / "d.xyz", carbonyl(1.9))
     assert "1 spectra in" in run_command(tmp_path / "d.xyz", *again).output
+
+
+def a_recipe(folder: Path, strain: float = 1.0) -> list[object]:
+    text = (
+        'element = "Fe"\n[[source]]\nname = "a"\nfiles = ["c.xyz"]\n[[source]]\nname = "b"\n'
+        f'kind = "distorted"\nfiles = ["c.xyz"]\ncopies = 2\nstrain = [{strain}, {strain}]\n'
+    )
+    (folder / "r.toml").write_text(text)
+    return ["--recipe", folder / "r.toml", "--structures", folder]
+
+
+def test_what_a_recipe_need_not_compute_is_the_structure_itself(
+    tmp_path: Path, quick: Settings, feff: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "run_task", pretended)
+    ase.io.write(tmp_path / "c.xyz", carbonyl())
+    known = tmp_path / "known.h5"
+    assert "3 spectra in" in run_command(*a_recipe(tmp_path), "-o", known).output
+    more = ["-o", tmp_path / "more.h5", "--known", known]
+    assert "0 spectra in" in run_command(*a_recipe(tmp_path), *more).output
+    assert "0 of them computed" in run_command(*a_recipe(tmp_path), "-o", known).output
+    strained = a_recipe(tmp_path, 1.05)
+    other = run_command(*strained, *more).exception
+    assert isinstance(other, ReadError)
+    assert "different structures called c:0~0:s0" in str(other)
+    other = run_command(*strained, "-o", known).exception
+    assert isinstance(other, ConfigurationError)
+    assert "another structure as c:0~0:s0" in str(other)
+
+
+def test_a_set_whose_names_depended_on_other_files_is_refused(
+    tmp_path: Path, quick: Settings, feff: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "run_task", pretended)
+    (tmp_path / "one").mkdir()
+    ase.io.write(tmp_path / "one" / "POSCAR", bulk("FeO", "rocksalt", a=4.3))
+    given, held = tmp_path / "one" / "POSCAR", tmp_path / "d.h5"
+    assert run_command(given, "-o", held).exit_code == 0
+    assert "0 of them computed" in run_command(given, "-o", held).output
+    with h5py.File(held, "r+") as file:
+        file["id"][0] = "POSCAR:0:s0"
+    for arguments in (("-o", held), ("-o", tmp_path / "more.h5", "--known", held)):
+        refused = run_command(given, *arguments).exception
+        assert isinstance(refused, ConfigurationError)
+        assert "POSCAR: they are one/POSCAR now" in str(refused)
 
 
 @pytest.mark.parametrize(

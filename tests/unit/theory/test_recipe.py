@@ -81,19 +81,71 @@ def test_spin_states_of_one_set_of_ligands_are_twins(folder: Path) -> None:
     assert all(t.solid is None for t in tasks)
 
 
-def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    for number, place in enumerate(("1/run", "2/run")):
-        (tmp_path / place).mkdir(parents=True)
-        ase.io.write(tmp_path / place / "POSCAR", bulk("FeO", "rocksalt", a=4.2 + number / 10))
-    for name in ("fe.cif", "fe.xyz", "other.cif"):
-        ase.io.write(tmp_path / name, bulk("Fe"))
-    files = ("1/run/POSCAR", "2/run/POSCAR", "fe.cif", "fe.xyz", "other.cif")
+def named(folder: Path, *files: str, **sources: dict) -> dict[str, Task]:
+    """The tasks of some files by id."""
     source = Source(name="a", files=files)
-    twins = source.model_copy(update={"name": "b", "kind": "distorted"})
-    tasks = list(work_list(Recipe(element="Fe", source=(source, twins)), tmp_path))
-    keys = {"1/run/POSCAR:0", "2/run/POSCAR:0", "fe.cif:0", "fe.xyz:0", "other:0"}
-    assert {t.meta["parent"] for t in tasks} == keys
-    assert {t.id for t in tasks} == {f"{k}{c}:s0" for k in keys for c in ("", "~0")}
+    more = [source.model_copy(update={"name": n} | change) for n, change in sources.items()]
+    plan = Recipe(element="Fe", source=(source, *more))
+    return {t.id: t for t in work_list(plan, folder)}
+
+
+def test_a_structure_is_called_by_its_own_file_whatever_else_is_given(tmp_path: Path) -> None:
+    files = ("1/POSCAR", "2/POSCAR", "fe.cif", "set.extxyz", "more/iron.xyz")
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        ase.io.write(tmp_path / file, bulk("FeO", "rocksalt", a=4.2))
+    frames = [bulk("FeO", "rocksalt", a=4.2 + i / 10) for i in range(3)]
+    for frame in frames:
+        frame.info["name"] = "oxide"
+    ase.io.write(tmp_path / "set.extxyz", frames)
+    copies = {"b": {"kind": "distorted"}}
+    together = named(tmp_path, *files, **copies)
+    assert {t.meta["parent"] for t in together.values()} == {
+        "1/POSCAR:0", "2/POSCAR:0", "fe:0", "iron:0", "set:oxide"
+    }  # fmt: skip
+    backwards = named(tmp_path, *reversed(files), **copies)
+    alone = {k: v for file in files for k, v in named(tmp_path, file, **copies).items()}
+    assert together.keys() == backwards.keys() == alone.keys()
+    assert len(together) == 2 * 7
+    for name, task in together.items():
+        for other in (backwards, alone):
+            assert (task.atoms.positions == other[name].atoms.positions).all()
+
+
+def test_files_whose_structures_could_not_be_told_apart_are_refused(tmp_path: Path) -> None:
+    for file in ("a/fe.cif", "b/fe.xyz"):
+        (tmp_path / file).parent.mkdir()
+        ase.io.write(tmp_path / file, bulk("Fe"))
+    with pytest.raises(ConfigurationError, match=r"a/fe\.cif and of b/fe\.xyz .* called fe:"):
+        named(tmp_path, "a/fe.cif", "b/fe.xyz")
+    assert len(named(tmp_path, "a/fe.cif", "a/../a/fe.cif")) == 1
+
+
+def test_one_number_of_a_data_base_is_one_structure(folder: Path) -> None:
+    crystals = ase.io.read(folder / "crystals.extxyz", index=":")
+    ase.io.write(folder / "few.extxyz", crystals[:2])
+    assert len(named(folder, "crystals.extxyz", "few.extxyz")) == 3
+    crystals[0].set_cell(crystals[0].cell * 1.1, scale_atoms=True)
+    ase.io.write(folder / "few.extxyz", crystals[:2])
+    with pytest.raises(ConfigurationError, match="different structures called amcsd:0"):
+        named(folder, "crystals.extxyz", "few.extxyz")
+
+
+def test_sources_left_out_and_shares_change_no_names(folder: Path) -> None:
+    near = Source(name="near", kind="distorted", files=("crystals.extxyz",), share=1.0)
+    far = near.model_copy(update={"name": "far", "strain": (1.1, 1.2), "copies": 3})
+    metals = [Source(name=n, kind="alloys", copies=12) for n in ("m1", "m2")]
+
+    def strains(plan: Recipe) -> dict[str, float]:
+        return {t.id: t.meta["strain"] for t in work_list(plan, folder)}
+
+    plan = Recipe(element="Fe", source=(near, far, *metals))
+    everything = strains(plan)
+    assert len(everything) == 3 + 9 + 24
+    assert {k for k, v in everything.items() if v > 1.0} == set(strains(plan.only(["far"])))
+    greedy = far.model_copy(update={"share": 50.0})
+    assert strains(Recipe(element="Fe", source=(near, greedy, *metals))) == everything
+    assert set(strains(plan.only(["m2"]))) < set(everything)
 
 
 def test_every_task_has_an_id_of_its_own(folder: Path) -> None:

@@ -8,9 +8,12 @@ import h5py
 import numpy as np
 import pytest
 
+from xanes_live.damage import damage_told
 from xanes_live.descriptor.g2 import g2_from_distances
+from xanes_live.ensemble.data_files import read_training_set
 from xanes_live.errors import ConfigurationError, ReadError
 from xanes_live.theory import store
+from xanes_live.theory.combine import Elsewhere, combine
 from xanes_live.theory.export import export_npz, records
 from xanes_live.theory.tasks import Settings
 
@@ -204,3 +207,79 @@ def test_another_prediction_of_the_fermi_level_is_named_not_written_out(tmp_path
     with pytest.raises(ConfigurationError, match="made with another fermi than") as refused:
         store.create(tmp_path / "f.h5", Settings().energy(), {"settings": Settings().as_dict()})
     assert len(str(refused.value)) < 250
+
+
+READERS = {
+    "combine": lambda p: combine([p], p.with_name("all.npz")),
+    "known": lambda p: Elsewhere([p]),
+    "train": read_training_set,
+    "export": lambda p: export_npz(p, p.with_name("out.npz"), structure=True),
+    "theory": store.consolidate,
+}
+
+
+def overwritten(path: Path, at: int, number: int = 64) -> None:
+    with path.open("rb+") as file:
+        file.seek(at)
+        file.write(b"\x5a" * number)
+
+
+def where(path: Path, name: str) -> int:
+    """Where the first chunk of a column is in the file."""
+    with h5py.File(path) as file:
+        return int(file[name].id.get_chunk_info(0).byte_offset)
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("damage", ["cut short", "no names", "no index"])
+def test_a_damaged_set_is_said_to_be_damaged(path: Path, reader: str, damage: str) -> None:
+    names = [f"a{i}" for i in range(70)]
+    for name in names:
+        store.append(path, record(name))
+    store.consolidate(path)
+    content = path.read_bytes()
+    if damage == "cut short":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "no names":
+        overwritten(path, where(path, "id"), 16)
+    else:
+        for at in (i for i in range(len(content) - 4) if content[i : i + 4] in {b"SNOD", b"HEAP"}):
+            overwritten(path, at)
+    store.append(path, record("new"))
+    journal = store.journal_path(path)
+    kept = journal.read_bytes()
+    if reader == "train":
+        journal.rename(path.with_name("aside"))
+    with pytest.raises(ReadError, match=r"data\.h5: damaged, it cannot be read"):
+        READERS[reader](path)
+    assert reader == "train" or journal.read_bytes() == kept
+    assert not list(path.parent.glob("*.part"))
+
+
+@pytest.mark.parametrize("column", ["mu", "fermi", "atoms/offset", "atoms/position"])
+def test_numbers_that_a_disk_has_changed_are_not_believed(path: Path, column: str) -> None:
+    for name in ("a", "b"):
+        store.append(path, record(name))
+    store.consolidate(path)
+    overwritten(path, where(path, column) + 8, 8)
+    with pytest.raises(ReadError, match="damaged"):
+        combine([path], path.with_name("all.npz"))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.99])
+def test_a_damaged_archive_is_said_to_be_damaged(path: Path, share: float) -> None:
+    store.append(path, record("a"))
+    packed = path.with_name("all.npz")
+    combine([path], packed)
+    overwritten(packed, int(0.3 * packed.stat().st_size))
+    for read in (read_training_set, lambda p: combine([p], p.with_name("more.npz"))):
+        with pytest.raises(ReadError, match=r"all\.npz: damaged"):
+            read(packed)
+    packed.write_bytes(packed.read_bytes()[: int(share * packed.stat().st_size)])
+    with pytest.raises(ReadError, match="only a part of one"):
+        read_training_set(packed)
+
+
+def test_what_the_file_system_says_is_no_damage(path: Path) -> None:
+    with pytest.raises(OSError, match="disk is on fire"), damage_told(path):
+        raise OSError(errno.EIO, "disk is on fire")
