@@ -17,7 +17,7 @@ from xanes_live.documents.run import Stream
 from xanes_live.documents.units import unit_of
 from xanes_live.domain import Array
 
-_MAX_ELEMENTS = 512
+MAX_ELEMENTS = 512
 """More values a point than this are a spectrum of a detector's own, not elements of a detector."""
 _MAX_GUESSED = 8
 _CLEAR_EDGE = 8.0
@@ -217,8 +217,8 @@ def per_point(column: Array, energy: Array) -> Array:
 def is_spectrum(column: Array, energy: Array) -> bool:
     """Whether a column holds a detector's own spectra, whose regions nobody has named."""
     if energy.ndim == 1:
-        return column.ndim > 1 and column.shape[1] > _MAX_ELEMENTS
-    return column.ndim > 2 and max(column.shape[1:]) * min(column.shape[1:]) > 4096 * _MAX_ELEMENTS
+        return column.ndim > 1 and column.shape[1] > MAX_ELEMENTS
+    return column.ndim > 2 and max(column.shape[1:]) * min(column.shape[1:]) > 4096 * MAX_ELEMENTS
 
 
 def _by_data(

@@ -15,7 +15,7 @@ from xanes_live.documents.axes import Context
 from xanes_live.documents.channels import Roles
 from xanes_live.documents.external import read_external
 from xanes_live.documents.leaves import number_of, sample
-from xanes_live.documents.names import channel_points, energy_points
+from xanes_live.documents.needed import is_needed, may_be_used
 from xanes_live.documents.reading import (
     Reading,
     dark,
@@ -142,12 +142,16 @@ def _unreadable(record: RunRecord, reading: Reading | None, context: Context) ->
     if not context.announced and not scanned:
         return None
     unread = next((p for p in record.problems if _matters(p, reading, context)), None)
-    if unread is not None and unread.kind is ProblemKind.EXTERNAL:
-        return _decline(
-            record, context, make("external_unread", key=unread.key, reason=unread.detail)
-        )
+    if unread is not None:
+        return _decline(record, context, _unread(unread))
     flag = _lost(record) if reading is None or not len(reading.stream.seq_num) else None
     return _decline(record, context, flag or _nothing(reading))
+
+
+def _unread(problem: Problem) -> Flag:
+    if problem.kind is ProblemKind.TRUNCATED:
+        return make("data_truncated", reason=problem.detail)
+    return make("external_unread", key=problem.key, reason=problem.detail)
 
 
 def _nothing(reading: Reading | None) -> Flag:
@@ -183,9 +187,9 @@ def _flags(record: RunRecord, reading: Reading, context: Context) -> Iterable[Fl
                 expected=problem.expected,
                 detail=f" ({problem.key})" if problem.key else "",
             )
-        elif problem.kind is ProblemKind.EXTERNAL and _is_needed(problem.key, reading, context):
+        elif problem.kind is ProblemKind.EXTERNAL and is_needed(problem.key, reading, context):
             yield make("external_unread", key=problem.key, reason=problem.detail)
-        elif problem.kind is ProblemKind.TRUNCATED and _concerns(problem, reading):
+        elif problem.kind is ProblemKind.TRUNCATED and _spoils(problem, reading, context):
             yield make("data_truncated", reason=problem.detail)
     if record.recovered:
         yield make("data_recovered", count=record.recovered)
@@ -224,31 +228,18 @@ def _concerns(problem: Problem, reading: Reading) -> bool:
     )
 
 
+def _spoils(problem: Problem, reading: Reading, context: Context) -> bool:
+    """Whether values were let go that would be used; a key that was let go has no column."""
+    if not problem.key:
+        return _concerns(problem, reading)
+    return problem.stream == reading.stream.name and is_needed(problem.key, reading, context)
+
+
 def _matters(problem: Problem, reading: Reading | None, context: Context) -> bool:
-    if problem.kind is not ProblemKind.EXTERNAL:
+    """Whether a key that was not read or not kept may be what a run without channels lacks."""
+    if problem.kind not in (ProblemKind.EXTERNAL, ProblemKind.TRUNCATED) or not problem.key:
         return False
-    return reading is None or problem.key in _configured(context) or _is_channel(problem.key)
-
-
-def _configured(context: Context) -> tuple[str | None, ...]:
-    config = context.config
-    return (config.energy, config.i0, config.it, config.ir, *config.fluorescence)
-
-
-def _is_needed(key: str, reading: Reading, context: Context) -> bool:
-    """Whether an unread key would have been used: the spectra beside sums that were read are not.
-
-    Any fluorescence by name makes do; of the chambers the one with the better name is wanted.
-    """
-    roles = reading.roles
-    if key in _configured(context) or (_is_channel(key) and roles.guessed):
-        return True
-    spare = bool(roles.fluorescence) and key not in roles.fluorescence
-    return _is_channel(key) and not (spare and set(channel_points(key)) == {"fluorescence"})
-
-
-def _is_channel(key: str) -> bool:
-    return bool(channel_points(key)) or max(energy_points(key).values(), default=0.0) > 0
+    return reading is None or may_be_used(problem.key, context)
 
 
 def _named(roles: Roles, energy: str) -> str:

@@ -135,7 +135,7 @@ def test_paths_are_mapped(tmp_path):
     assert not readable(external, {})
     assert readable(external, mapping)
     assert needs_rereading(record) is not None
-    assert needs_rereading(record, mapping) is None
+    assert needs_rereading(record, BeamlineConfig(path_map=mapping)) is None
     np.testing.assert_array_equal(
         read_external(record, mapping).streams["primary"].columns["energy"], E
     )
