@@ -94,8 +94,19 @@ class Axis:
     @property
     def span(self) -> float:
         """Range of the energies, eV; 0 when there are none."""
+        low, high = self.limits
+        return high - low
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Lowest and highest energy, eV; both 0 when there are none."""
         finite = self.energy[np.isfinite(self.energy)]
-        return float(np.ptp(finite)) if finite.size else 0.0
+        return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+
+    def crosses(self, energy: float | None) -> bool:
+        """Tell whether `energy` (eV) lies inside; False when it is not known."""
+        low, high = self.limits
+        return energy is not None and low < energy < high
 
 
 def is_stage(name: str) -> bool:
@@ -248,7 +259,7 @@ def _crosses_announced_edge(axis: Axis, context: Context) -> bool:
     """Whether a scanned axis without a telling name passes over the announced edge."""
     if context.edge_energy is None or is_stage(axis.key) or axis.span > 4000:
         return False
-    return bool(np.nanmin(axis.energy) < context.edge_energy < np.nanmax(axis.energy))
+    return axis.crosses(context.edge_energy)
 
 
 def _moves(axis: Axis, context: Context) -> bool:

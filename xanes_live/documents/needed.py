@@ -9,8 +9,9 @@ from xanes_live.documents.axes import Context
 from xanes_live.documents.channels import MAX_ELEMENTS
 from xanes_live.documents.external import read_external
 from xanes_live.documents.names import channel_points, energy_points
-from xanes_live.documents.reading import Reading, read
+from xanes_live.documents.reading import Reading
 from xanes_live.documents.run import RunRecord
+from xanes_live.documents.streams import choose
 
 
 class Needs:
@@ -26,14 +27,15 @@ class Needs:
 
     def __init__(self, record: RunRecord, config: BeamlineConfig) -> None:
         self._context = Context.of(record, config)
-        self._reading = read(read_external(record, config.path_map), self._context)
+        self._choice = choose(read_external(record, config.path_map), self._context)
 
     def __call__(self, stream: str, key: str) -> bool:
         """Tell whether `key` of `stream` would be used, were it there; True where nobody knows."""
-        reading = self._reading
-        if reading is None or not reading.roles.complete:
+        choice = self._choice
+        if choice is None or not choice.best.complete:
             return True
-        if stream != reading.stream.name:
+        reading = choice.reading_of(stream)
+        if reading is None:
             return may_be_used(key, self._context)
         # a channel that was taken for want of a better one may give way to any that comes
         return reading.roles.guessed or is_needed(key, reading, self._context)

@@ -34,25 +34,34 @@ class Reading:
     """Why there is no axis or no channels, in words."""
 
     @property
-    def rank(self) -> tuple[bool, bool, bool, float, int]:
-        """Order of preference among streams."""
-        return (
-            self.roles.complete,
-            self.axis is not None,
-            self.stream.name == "primary",
-            self.axis.points if self.axis else 0.0,
-            len(self.stream.seq_num),
-        )
+    def complete(self) -> bool:
+        """Whether μ(E) can be worked out."""
+        return self.axis is not None and self.roles.complete
 
 
 def read(record: RunRecord, context: Context) -> Reading | None:
     """Return how the best stream reads; None when there is no stream that could."""
+    return next(iter(readings(record, context)), None)
+
+
+def readings(record: RunRecord, context: Context) -> list[Reading]:
+    """Return how each stream that may hold the spectra reads, the best first."""
     chosen = context.config.stream
     names = [n for n in record.streams if n == chosen or (chosen is None and not _ASIDE.search(n))]
-    return max(
-        (_reading(record.streams[name], context) for name in names),
-        key=lambda reading: reading.rank,
-        default=None,
+    found = (_reading(record.streams[name], context) for name in names)
+    return sorted(found, key=lambda reading: _rank(reading, context), reverse=True)
+
+
+def _rank(reading: Reading, context: Context) -> tuple[bool, bool, bool, bool, float, int]:
+    """Order of preference among streams; the one over the announced edge before all others."""
+    axis = reading.axis
+    return (
+        reading.complete,
+        axis is not None,
+        axis is not None and axis.crosses(context.edge_energy),
+        reading.stream.name == "primary",
+        axis.points if axis else 0.0,
+        len(reading.stream.seq_num),
     )
 
 

@@ -117,4 +117,12 @@ RUN = (
         "The names of the data keys do not say what they measure.",
         "Name the keys in the [beamline] section of the configuration.",
     ),
+    FlagKind(
+        "streams_unused",
+        INFO,
+        "predicted from stream {used!r}; not used, though a scan as well: {streams}",
+        "Several streams of the run hold energy and channels, by other detectors or energies.",
+        "Name the stream in the [beamline] section of the configuration if another one is meant; "
+        "give each scan a run of its own.",
+    ),
 )
