@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from xanes_live.documents.absorber import expected_energies
-from xanes_live.documents.axes import Axis, Context, owner_of
+from xanes_live.documents.axes import Axis, owner_of
+from xanes_live.documents.context import Context
 from xanes_live.documents.contrast import contrast, transmission, yield_
 from xanes_live.documents.lengths import reach
 from xanes_live.documents.names import channel_points, family, is_reading, words
@@ -71,7 +72,8 @@ def _find(stream: Stream, axis: Axis, context: Context, *, loose: bool) -> Roles
         and fits(column, axis.energy, loose=loose)
         and not _is_energy(stream, key)
     ]
-    roles = _configured(_by_name(stream, axis, context, usable), stream, context)
+    may_be = {key for key in usable if not is_spectrum(stream.columns[key], axis.energy)}
+    roles = _configured(_by_name(stream, axis, context, usable), may_be, context)
     if roles.complete:
         return replace(roles, mu=None) if roles.i0 is not None else roles
     return _by_data(stream, axis, context, usable, roles)
@@ -101,18 +103,18 @@ def _is_energy(stream: Stream, key: str) -> bool:
     return unit_of(stream.data_key(key).get("units")) in ("eV", "keV")
 
 
-def _configured(found: Roles, stream: Stream, context: Context) -> Roles:
+def _configured(found: Roles, usable: Collection[str], context: Context) -> Roles:
     """Let the configuration win: what it names is used, or missing if it was not recorded."""
-    config, columns = context.config, stream.columns
+    config = context.config
 
     def key_of(configured: str | None, recognised: str | None) -> str | None:
         if configured is None:
             return recognised
-        return configured if configured in columns else None
+        return configured if configured in usable else None
 
     fluorescence = found.fluorescence
     if config.fluorescence:
-        fluorescence = tuple(key for key in config.fluorescence if key in columns)
+        fluorescence = tuple(key for key in config.fluorescence if key in usable)
     i0 = key_of(config.i0, found.i0)
     it, ir = key_of(config.it, found.it), key_of(config.ir, found.ir)
     taken = {key for key in (config.i0, config.it, config.ir) if key is not None}

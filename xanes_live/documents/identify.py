@@ -9,11 +9,12 @@ from __future__ import annotations
 from xanes_live.config import BeamlineConfig
 from xanes_live.documents import metadata
 from xanes_live.documents.absorber import absorber
-from xanes_live.documents.axes import Context
+from xanes_live.documents.context import Context
 from xanes_live.documents.external import read_external
 from xanes_live.documents.leaves import number_of, sample
 from xanes_live.documents.reading import Reading, dark, mixes_places, of_places, sweeps
 from xanes_live.documents.run import RunRecord, announced_events
+from xanes_live.documents.settings import hide
 from xanes_live.documents.streams import Choice, choose
 from xanes_live.documents.wrong import (
     exit_status,
@@ -78,7 +79,7 @@ def _lacking(
 ) -> Flag | None:
     """Return why a run with energy and channels is no spectrum, None if it is."""
     if not channels:
-        return lost(record) or nothing(reading)
+        return lost(record) or nothing(record, reading, context)
     if mixes_places(channels, context):
         reason = "the points of several places of the map cannot be told apart"
         return make("channels_unknown", reason=reason)
@@ -136,13 +137,13 @@ def _unreadable(record: RunRecord, reading: Reading | None, context: Context) ->
         gone = make("data_missing", missing=n, expected=n, detail=detail)
         return _decline(record, context, gone) if n >= _FEWEST else None
     scanned = reading is not None and reading.axis is not None and bool(context.element)
-    if not context.announced and not scanned:
+    if not context.announced and not scanned and not hide(record, context):
         return None
     unread = next((p for p in record.problems if matters(p, reading, context)), None)
     if unread is not None:
         return _decline(record, context, unread_flag(unread))
     flag = lost(record) if reading is None or not len(reading.stream.seq_num) else None
-    return _decline(record, context, flag or nothing(reading))
+    return _decline(record, context, flag or nothing(record, reading, context))
 
 
 def _plan_name(context: Context) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xanes_live.config import BeamlineConfig
-from xanes_live.documents.axes import Context
 from xanes_live.documents.channels import MAX_ELEMENTS
+from xanes_live.documents.context import Context
 from xanes_live.documents.external import read_external
 from xanes_live.documents.names import channel_points, energy_points
 from xanes_live.documents.reading import Reading

@@ -10,8 +10,10 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from xanes_live.documents.axes import Axis, Context, find_axis, missing_spacing
+from xanes_live.documents.axes import Axis, find_axis
 from xanes_live.documents.channels import Roles, find_roles, is_spectrum
+from xanes_live.documents.context import Context
+from xanes_live.documents.lacking import no_axis, no_channels
 from xanes_live.documents.lengths import common
 from xanes_live.documents.places import by_places, in_stairs
 from xanes_live.documents.run import RunRecord, Stream
@@ -37,6 +39,11 @@ class Reading:
     def complete(self) -> bool:
         """Whether μ(E) can be worked out."""
         return self.axis is not None and self.roles.complete
+
+    @property
+    def guessed(self) -> bool:
+        """Whether it was the data that told what is what."""
+        return self.roles.guessed or (self.axis is not None and self.axis.guessed)
 
 
 def read(record: RunRecord, context: Context) -> Reading | None:
@@ -72,33 +79,9 @@ def _reading(stream: Stream, context: Context) -> Reading:
     elif (guessed := guess_axis(stream, context)) is not None:
         axis, roles = guessed
     else:
-        return Reading(stream, lacking=_no_axis(stream, context))
+        return Reading(stream, lacking=no_axis(stream, context))
     return Reading(
-        stream, axis, roles, "" if roles.complete else _no_channels(stream, roles, context)
-    )
-
-
-def _no_axis(stream: Stream, context: Context) -> str:
-    configured = context.config.energy
-    if configured is not None and configured not in stream.columns:
-        return f"energy is to be {configured!r}, which was not recorded"
-    if angle := missing_spacing(stream, context):
-        return f"{angle!r} is a Bragg angle, and the lattice spacing of the crystal is not known"
-    return f"no energy among {_listed(stream)}"
-
-
-def _no_channels(stream: Stream, roles: Roles, context: Context) -> str:
-    for role, key in (("i0", context.config.i0), ("it", context.config.it)):
-        if key is not None and key not in stream.columns:
-            return f"{role} is to be {key!r}, which was not recorded"
-    lacking = "no signal (It, fluorescence)" if roles.i0 else "no I0"
-    return f"{lacking} among {_listed(stream)}"
-
-
-def _listed(stream: Stream) -> str:
-    keys = sorted(stream.columns)
-    return (
-        ", ".join(keys[:8]) + (", …" if len(keys) > 8 else "") if keys else "the data (no events)"
+        stream, axis, roles, "" if roles.complete else no_channels(stream, roles, context)
     )
 
 

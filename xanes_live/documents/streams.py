@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xanes_live.documents.axes import Context
+from xanes_live.documents.context import Context
 from xanes_live.documents.reading import Reading, readings
 from xanes_live.documents.run import RunRecord
 
@@ -66,9 +66,7 @@ def _keys(reading: Reading) -> tuple[str, ...]:
 def _is_scan(reading: Reading) -> bool:
     """Whether a stream holds a spectrum, and no alignment or energy at rest."""
     axis = reading.axis
-    return (
-        axis is not None and axis.span > _NARROWEST and not (axis.guessed or reading.roles.guessed)
-    )
+    return axis is not None and axis.span > _NARROWEST and not reading.guessed
 
 
 def _is_again(other: Reading, best: Reading) -> bool:

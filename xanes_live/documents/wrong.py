@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xanes_live.documents.axes import Context
 from xanes_live.documents.channels import Roles
+from xanes_live.documents.context import Context
+from xanes_live.documents.lacking import listed
 from xanes_live.documents.needed import is_needed, may_be_used
 from xanes_live.documents.reading import Reading, uneven
 from xanes_live.documents.run import Problem, ProblemKind, RunRecord
+from xanes_live.documents.settings import no_stream, unmet
 from xanes_live.documents.streams import Choice, told
 from xanes_live.domain import Flag
 from xanes_live.flags import make
@@ -21,10 +23,20 @@ def unread_flag(problem: Problem) -> Flag:
     return make("external_unread", key=problem.key, reason=problem.detail)
 
 
-def nothing(reading: Reading | None) -> Flag:
+def nothing(record: RunRecord, reading: Reading | None, context: Context) -> Flag:
     """Return the flag of a run without energy or channels."""
-    reason = reading.lacking if reading is not None else ""
-    return make("channels_unknown", reason=reason or "the run has no events")
+    reason = reading.lacking if reading is not None else no_stream(record, context)
+    others = _elsewhere(record, reading)
+    return make("channels_unknown", reason=(reason or "the run has no events") + others)
+
+
+def _elsewhere(record: RunRecord, reading: Reading | None) -> str:
+    """Name what other streams hold beside one that is lacking something, '' if nothing."""
+    if reading is None:
+        return ""
+    others = [s for n, s in record.streams.items() if n not in (reading.stream.name, "baseline")]
+    told_ = ", ".join(f"{s.name!r} ({listed(s)})" for s in others[:4] if s.columns)
+    return f"; in other streams: {told_}" if told_ else ""
 
 
 def lost(record: RunRecord) -> Flag | None:
@@ -55,6 +67,15 @@ def flags_of(record: RunRecord, choice: Choice, context: Context) -> Iterable[Fl
         yield make("channels_guessed", roles=_named(best.roles, energy))
     if choice.aside:
         yield make("streams_unused", streams=told(choice.aside), used=best.stream.name)
+    for reason in unmet(best, context):
+        yield make("channel_absent", reason=reason)
+    if best.axis is not None and best.axis.corrected:
+        yield make(
+            "units_corrected",
+            key=best.axis.key,
+            configured=context.config.energy_units,
+            found=best.axis.corrected,
+        )
     if left_out := sum(uneven(reading) for reading in choice.used):
         yield make("points_dropped", count=left_out, reason="channels of different length")
 
