@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from xanes_live.documents import metadata
-from xanes_live.documents.context import CLEAR, Context, is_stage
+from xanes_live.documents.context import CLEAR, Context, at_rest, is_stage
 from xanes_live.documents.leaves import flat
-from xanes_live.documents.names import best_owner, energy_points
+from xanes_live.documents.names import best_owner, energy_points, is_source
 from xanes_live.documents.run import Stream
 from xanes_live.documents.spikes import without_spikes
 from xanes_live.documents.units import (
@@ -73,7 +73,8 @@ def find_axis(stream: Stream, context: Context) -> Axis | None:
         axis for key in stream.columns if (axis := _candidate(stream, context, key)) is not None
     ]
     moving = [axis for axis in candidates if _moves(axis, context)]
-    return max(moving, key=lambda axis: axis.points, default=None)
+    # an insertion device is the last resort, whatever its unit and though the plan moves it
+    return max(moving, key=lambda axis: (not is_source(axis.key), axis.points), default=None)
 
 
 def missing_spacing(stream: Stream, context: Context) -> str:
@@ -102,11 +103,9 @@ def spacing(stream: Stream, context: Context) -> float | None:
     """Return the crystal's lattice spacing, Å: configured, from the start document, or read out."""
     if context.config.d_spacing is not None:
         return context.config.d_spacing
-    found = metadata.d_spacing(context.leaves)
-    for descriptor in stream.descriptors:
-        if found is None:
-            found = metadata.d_spacing(flat(_values(descriptor.get("configuration"))))
-    return found
+    descriptors = (flat(_values(d.get("configuration"))) for d in stream.descriptors)
+    sources = (context.leaves, *descriptors, at_rest(stream), context.baseline)
+    return next((d for s in sources if (d := metadata.d_spacing(s)) is not None), None)
 
 
 def owner_of(stream: Stream, key: str) -> str:

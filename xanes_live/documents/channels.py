@@ -25,6 +25,8 @@ _CLEAR_EDGE = 8.0
 """Contrast from which a signal of unknown name is believed to be absorption."""
 _CLEARLY = 2.0
 """How many times more contrast another choice must show to be preferred."""
+_CALM = 0.3
+"""Part of the contrast of the clearest signal up to which another may be the incident beam."""
 _SERIES = re.compile(r"_(?:ic|ion|ionch|chamber|ion_chamber|ionchamber|ion_chamber_ch|i)_?(\d)_")
 
 
@@ -275,7 +277,7 @@ def _may_be_signal(stream: Stream, key: str) -> bool:
 def _guesses(own: Mapping[str, float], roles: Roles) -> Iterator[Roles]:
     """Yield every way to fill the open roles that agrees with what each signal does by itself."""
     signals = [roles.it] if roles.it else list(roles.fluorescence[:1]) or list(own)
-    for a in [roles.i0] if roles.i0 else list(own):
+    for a in [roles.i0] if roles.i0 else _incident(own):
         for b in signals:
             if b is None or a is None or a == b or not abs(own.get(b, 0.0)) > abs(own.get(a, 0.0)):
                 continue
@@ -285,6 +287,17 @@ def _guesses(own: Mapping[str, float], roles: Roles) -> Iterator[Roles]:
                 yield replace(roles, i0=a, it=b, guessed=True)
             else:
                 yield replace(roles, i0=a, fluorescence=(b,), guessed=True)
+
+
+def _incident(own: Mapping[str, float]) -> list[str]:
+    """Return what may be the incident beam: it shows no edge, or falls less than what is behind it.
+
+    What rises is fluorescence, which over transmission shows the edge best of all.
+    """
+    sizes = [abs(shown) for shown in own.values()] or [0.0]
+    calm = _CALM * max(sizes)
+    fallen = max(calm, _CLEARLY * min(sizes))
+    return [key for key, shown in own.items() if -fallen <= shown <= calm]
 
 
 def _mu(stream: Stream, axis: Axis, roles: Roles) -> Array:

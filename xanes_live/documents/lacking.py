@@ -6,7 +6,7 @@ import numpy as np
 
 from xanes_live.documents.axes import missing_spacing, owner_of
 from xanes_live.documents.channels import Roles
-from xanes_live.documents.context import Context
+from xanes_live.documents.context import CLEAR, Context
 from xanes_live.documents.names import channel_points, energy_points
 from xanes_live.documents.run import Stream
 
@@ -22,20 +22,35 @@ def no_axis(stream: Stream, context: Context) -> str:
         return f"{angle!r} is a Bragg angle, and the lattice spacing of the crystal is not known"
     if key is not None:
         return _no_energies(stream, context, key)
+    if named := _scanned_energy(stream, context):
+        return _no_energies(stream, context, named)
     return f"no energy among {listed(stream, 'energy')}"
 
 
+def _scanned_energy(stream: Stream, context: Context) -> str:
+    """Return a key that is an energy by its name and moves, '' if there is none."""
+    for key, column in stream.columns.items():
+        owner = owner_of(stream, key)
+        scanned = key in context.scanned or owner in context.scanned
+        named = energy_points(key, owner).get("energy", 0.0) >= CLEAR and column.ndim == 1
+        known = column[np.isfinite(column)]
+        if scanned and named and known.size and np.ptp(known) > 0:
+            return key
+    return ""
+
+
 def _no_energies(stream: Stream, context: Context, key: str) -> str:
-    """Say that the values of the configured energy are none."""
-    column = stream.columns[key]
+    """Say that the values of what is the energy by configuration or name are none."""
+    column, config = stream.columns[key], context.config
+    by = "the configured energy" if key == config.energy else "the energy"
     known = column[np.isfinite(column)]
     if not known.size:
-        return f"energy = {key!r} of the configuration has no values"
-    values = f"energy = {key!r} of the configuration goes from {known.min():g} to {known.max():g}"
-    units = context.config.energy_units or stream.data_key(key).get("units")
+        return f"{by}, {key!r}, has no values"
+    units = config.energy_units or stream.data_key(key).get("units")
     said = f" in {units}" if isinstance(units, str) and units else ""
     at = f" near the {context.element} {context.edge} edge" if context.edge_energy else ""
-    return f"{values}: no energies{said}{at}"
+    values = f"goes from {known.min():g} to {known.max():g}"
+    return f"{by}, {key!r}, {values}: no energies{said}{at}"
 
 
 def no_channels(stream: Stream, roles: Roles, context: Context) -> str:

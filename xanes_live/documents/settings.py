@@ -40,11 +40,15 @@ def hide(record: RunRecord, context: Context) -> bool:
 
 
 def no_stream(record: RunRecord, context: Context) -> str:
-    """Say that the configured stream is not there, and which are; '' if it is or none is set."""
+    """Say why none of the streams is read; '' where the run has none."""
     chosen = context.config.stream
-    if chosen is None or chosen in record.streams:
+    there = ", ".join(map(repr, sorted(record.streams)))
+    if not there:
         return ""
-    there = ", ".join(map(repr, sorted(record.streams))) or "none"
+    if chosen is None:
+        return (
+            f"by its name none of the streams holds spectra ({there}); set stream to one that does"
+        )
     return f"the run has no stream {chosen!r}, which is configured; there are {there}"
 
 
