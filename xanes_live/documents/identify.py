@@ -17,6 +17,7 @@ from xanes_live.documents.run import RunRecord, announced_events
 from xanes_live.documents.settings import hide
 from xanes_live.documents.streams import Choice, choose
 from xanes_live.documents.wrong import (
+    energy_unread,
     exit_status,
     flags_of,
     lost,
@@ -137,7 +138,8 @@ def _unreadable(record: RunRecord, reading: Reading | None, context: Context) ->
         gone = make("data_missing", missing=n, expected=n, detail=detail)
         return _decline(record, context, gone) if n >= _FEWEST else None
     scanned = reading is not None and reading.axis is not None and bool(context.element)
-    if not context.announced and not scanned and not hide(record, context):
+    told = context.announced or scanned or energy_unread(record, context)
+    if not told and not hide(record, context):
         return None
     unread = next((p for p in record.problems if matters(p, reading, context)), None)
     if unread is not None:

@@ -91,7 +91,7 @@ CHANNELS = _rules(
     (
         "fluorescence",
         8,
-        r"vortex\w*|sdd\d*|xs\d?|xspress\d?\w*|xmap\d?|dxp\d?|mercury\d?|falcon\w*",
+        r"vortex\w*|sdd\d*|xs\d?|xsp\d?|xspress\d?\w*|xmap\d?|dxp\d?|mercury\d?|falcon\w*",
     ),
     ("fluorescence", 8, r"roi\d*|rois|sca\d*|mca\d*|ketek|gedet\w*|germanium|ge\d+|dtc\d+"),
     ("fluorescence", 6, r"tey|sc|pey|eyield|drain|drain_current|sample_current"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from xanes_live.documents.channels import Roles
-from xanes_live.documents.context import Context
+from xanes_live.documents.context import CLEAR, Context, is_stage
 from xanes_live.documents.lacking import listed
+from xanes_live.documents.names import channel_points, energy_points
 from xanes_live.documents.needed import is_needed, may_be_used
 from xanes_live.documents.reading import Reading, uneven
 from xanes_live.documents.run import Problem, ProblemKind, RunRecord
@@ -136,6 +137,20 @@ def matters(problem: Problem, reading: Reading | None, context: Context) -> bool
     if problem.kind not in (ProblemKind.EXTERNAL, ProblemKind.TRUNCATED) or not problem.key:
         return False
     return reading is None or may_be_used(problem.key, context)
+
+
+def energy_unread(record: RunRecord, context: Context) -> bool:
+    """Tell whether an energy was recorded beside an I0 and nothing of it arrived.
+
+    Whether it was scanned is not known then; a plan that scans something else says so.
+    """
+    if context.scanned and all(is_stage(name) for name in context.scanned):
+        return False
+    unread = (ProblemKind.EXTERNAL, ProblemKind.TRUNCATED, ProblemKind.EVENTS_MISSING)
+    there = {key for stream in record.streams.values() for key in stream.columns}
+    lacking = {p.key for p in record.problems if p.key and p.kind in unread} - there
+    energy = any(energy_points(key).get("energy", 0.0) >= CLEAR for key in lacking)
+    return energy and any("i0" in channel_points(key) for key in there | lacking)
 
 
 def _named(roles: Roles, energy: str) -> str:

@@ -109,6 +109,10 @@ FACILITIES = {
         {"photon_energy": "energy", "upstream_monitor": "i0", "downstream_diode": "it"},
         {},
     ),
+    "ophyd-async": (
+        {"mono-energy": "energy", "panda1-i0": "i0", "xsp3-sums": "f0"},
+        {"mono-energy": {"units": "eV"}},
+    ),
     "no energy in its name": ({"mono_en": "energy", "incident": "i0", "transmitted": "it"}, {}),
 }
 
