@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from xanes_live.documents import metadata
-from xanes_live.documents.context import CLEAR, Context, at_rest, is_stage
+from xanes_live.documents.context import CLEAR, Context, is_stage
 from xanes_live.documents.leaves import flat
 from xanes_live.documents.names import best_owner, energy_points, is_source
 from xanes_live.documents.run import Stream
@@ -103,9 +103,23 @@ def spacing(stream: Stream, context: Context) -> float | None:
     """Return the crystal's lattice spacing, Å: configured, from the start document, or read out."""
     if context.config.d_spacing is not None:
         return context.config.d_spacing
-    descriptors = (flat(_values(d.get("configuration"))) for d in stream.descriptors)
-    sources = (context.leaves, *descriptors, at_rest(stream), context.baseline)
-    return next((d for s in sources if (d := metadata.d_spacing(s)) is not None), None)
+    found = (metadata.d_spacing(said) for said in _said(stream, context))
+    return next((d for d in found if d is not None), None)
+
+
+def _said(stream: Stream, context: Context) -> Iterator[Mapping[str, Any]]:
+    """Yield what may hold the lattice spacing, by lower-case name."""
+    yield context.leaves
+    for descriptor in stream.descriptors:
+        yield flat(_values(descriptor.get("configuration")))
+    yield _at_rest(stream)
+    yield _at_rest(context.baseline)
+
+
+def _at_rest(stream: Stream) -> dict[str, float]:
+    """Return what did not change in a stream, by lower-case data key."""
+    columns = ((key.lower(), c[np.isfinite(c)]) for key, c in stream.columns.items() if c.ndim == 1)
+    return {key: float(c[0]) for key, c in columns if c.size and not np.ptp(c)}
 
 
 def owner_of(stream: Stream, key: str) -> str:

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from xanes_live.config import BeamlineConfig
 from xanes_live.documents import metadata
 from xanes_live.documents.leaves import clean, flat
@@ -39,8 +37,8 @@ class Context:
     """Tabulated, eV; None when element and edge are not both known."""
     scanned: frozenset[str]
     """Devices and data keys the plan says it scans (motors, hints.dimensions)."""
-    baseline: Mapping[str, float]
-    """What did not change between the readings of the baseline, by lower-case data key."""
+    baseline: Stream
+    """What was read before and after; empty where nothing was."""
     xas_plan: bool
     """The plan's name says that it is an absorption scan."""
 
@@ -60,7 +58,7 @@ class Context:
             edge=edge,
             edge_energy=metadata.known_edge(element, edge),
             scanned=frozenset(_scanned(start)),
-            baseline=at_rest(record.streams.get("baseline", Stream("baseline"))),
+            baseline=record.streams.get("baseline", Stream("baseline")),
             xas_plan=plan in config.plans or metadata.is_xas_plan(start),
         )
 
@@ -75,12 +73,6 @@ class Context:
         elsewhere = self.scanned and all(is_stage(name) for name in self.scanned)
         named = bool(self.element and self.edge and self.scans_energy)
         return named or (self.xas_plan and not elsewhere)
-
-
-def at_rest(stream: Stream) -> dict[str, float]:
-    """Return what did not change in a stream, by lower-case data key."""
-    columns = ((key.lower(), c[np.isfinite(c)]) for key, c in stream.columns.items() if c.ndim == 1)
-    return {key: float(c[0]) for key, c in columns if c.size and not np.ptp(c)}
 
 
 def is_stage(name: str) -> bool:

@@ -129,6 +129,15 @@ def uneven(reading: Reading) -> int:
     return sum(common(energy, columns.values())[1] for energy, columns in events)
 
 
+def without_energy(reading: Reading) -> int:
+    """Return how many events before the first and after the last energy have none."""
+    axis = reading.axis
+    if axis is None or axis.energy.ndim != 1:
+        return 0
+    known = np.flatnonzero(np.isfinite(axis.energy))
+    return int(known[0] + axis.energy.size - 1 - known[-1]) if known.size else 0
+
+
 def _used(stream: Stream, axis: Axis, roles: Roles) -> dict[str, Array]:
     used = {key: stream.columns[key] for key in roles.keys}
     return {key: c for key, c in used.items() if not is_spectrum(c, axis.energy)}

@@ -9,7 +9,7 @@ from xanes_live.documents.context import CLEAR, Context, is_stage
 from xanes_live.documents.lacking import listed
 from xanes_live.documents.names import channel_points, energy_points
 from xanes_live.documents.needed import is_needed, may_be_used
-from xanes_live.documents.reading import Reading, uneven
+from xanes_live.documents.reading import Reading, uneven, without_energy
 from xanes_live.documents.run import Problem, ProblemKind, RunRecord
 from xanes_live.documents.settings import no_stream, unmet
 from xanes_live.documents.streams import Choice, told
@@ -77,6 +77,8 @@ def flags_of(record: RunRecord, choice: Choice, context: Context) -> Iterable[Fl
             configured=context.config.energy_units,
             found=best.axis.corrected,
         )
+    if blind := sum(without_energy(reading) for reading in choice.used):
+        yield make("points_dropped", count=blind, reason="no energy was read")
     if left_out := sum(uneven(reading) for reading in choice.used):
         yield make("points_dropped", count=left_out, reason="channels of different length")
 

@@ -935,3 +935,16 @@ def test_energies_relative_to_the_edge_are_told_with_their_range():
     columns = {"energy": runs.GRID, "i0": VALUES["i0"], "it": VALUES["it"]}
     result = found(runs.documents(columns, {**runs.FE, "motors": ["energy"]}))
     assert "'energy', goes from -150 to 296: no energies" in result.flag.message
+
+
+@pytest.mark.parametrize("blind", [slice(150, None), slice(0, 30)])
+def test_events_without_an_energy_at_the_ends_are_told(blind):
+    energy = E.copy()
+    energy[blind] = np.nan
+    columns = {"energy": energy, "i0": VALUES["i0"], "it": VALUES["it"]}
+    result = scan(runs.documents(columns, runs.FE))
+    (flag,) = result.flags
+    n = len(E[blind])
+    assert (flag.code, f"{n} points" in flag.message) == ("points_dropped", True)
+    assert "no energy was read" in flag.message
+    assert result.sweeps[0].energy.size == len(E) - n
