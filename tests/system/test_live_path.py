@@ -198,6 +198,7 @@ def test_replay_publishes_once_and_gives_the_same_bits(
     both = results.for_run(archive[0])
     assert len(both) == 2
     assert numbers(both[0]) == numbers(both[1])
+    assert both[0].metadata["raw_uri"] == both[1].metadata["raw_uri"]
 
 
 def test_replay_spreads_over_a_dask_cluster(place, service, results, archive):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xanes_live.documents.axes import Context
+from xanes_live.documents.context import Context
 from xanes_live.documents.contrast import transmission, yield_
 from xanes_live.documents.guess import nearest_edge, steepest_rise
 from xanes_live.documents.leaves import sample

@@ -22,6 +22,8 @@ from xanes_live.errors import ConfigurationError, MissingDependencyError, ReadEr
 
 _FULL_UID = 36
 _BROKER = "databroker:"
+_IN_PROCESS = "local-tiled-app"
+"""Host in Tiled's address of an app that it runs itself; it leads nowhere."""
 _SECRET = re.compile(r"(api_key=|://[^/@\s]*:)[^&@\s'\"]+")
 
 
@@ -34,6 +36,19 @@ class ArchiveRun:
     """The start document."""
     source: Any
     """Client of the run, or databroker header."""
+
+    @property
+    def place(self) -> tuple[str, tuple[str, ...]] | None:
+        """Address of the Tiled server that has the run, and the path there.
+
+        None where no server has it: behind databroker v1, or in a catalogue that was opened inside
+        this process.
+        """
+        context = getattr(self.source, "context", None)
+        uri = str(getattr(context, "api_uri", ""))
+        if not uri or urlsplit(uri).hostname == _IN_PROCESS:
+            return None
+        return uri, tuple(map(str, self.source.path_parts))
 
     def documents(self) -> Iterator[tuple[str, Document]]:
         """Yield the run's documents, values that lie in files filled in where they can be read.

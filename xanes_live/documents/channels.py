@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from xanes_live.documents.absorber import expected_energies
-from xanes_live.documents.axes import Axis, Context, owner_of
+from xanes_live.documents.axes import Axis, owner_of
+from xanes_live.documents.context import Context
 from xanes_live.documents.contrast import contrast, transmission, yield_
 from xanes_live.documents.lengths import reach
 from xanes_live.documents.names import channel_points, family, is_reading, words
@@ -17,13 +18,15 @@ from xanes_live.documents.run import Stream
 from xanes_live.documents.units import unit_of
 from xanes_live.domain import Array
 
-_MAX_ELEMENTS = 512
+MAX_ELEMENTS = 512
 """More values a point than this are a spectrum of a detector's own, not elements of a detector."""
 _MAX_GUESSED = 8
 _CLEAR_EDGE = 8.0
 """Contrast from which a signal of unknown name is believed to be absorption."""
 _CLEARLY = 2.0
 """How many times more contrast another choice must show to be preferred."""
+_CALM = 0.3
+"""Part of the contrast of the clearest signal up to which another may be the incident beam."""
 _SERIES = re.compile(r"_(?:ic|ion|ionch|chamber|ion_chamber|ionchamber|ion_chamber_ch|i)_?(\d)_")
 
 
@@ -71,7 +74,8 @@ def _find(stream: Stream, axis: Axis, context: Context, *, loose: bool) -> Roles
         and fits(column, axis.energy, loose=loose)
         and not _is_energy(stream, key)
     ]
-    roles = _configured(_by_name(stream, axis, context, usable), stream, context)
+    may_be = {key for key in usable if not is_spectrum(stream.columns[key], axis.energy)}
+    roles = _configured(_by_name(stream, axis, context, usable), may_be, context)
     if roles.complete:
         return replace(roles, mu=None) if roles.i0 is not None else roles
     return _by_data(stream, axis, context, usable, roles)
@@ -101,18 +105,18 @@ def _is_energy(stream: Stream, key: str) -> bool:
     return unit_of(stream.data_key(key).get("units")) in ("eV", "keV")
 
 
-def _configured(found: Roles, stream: Stream, context: Context) -> Roles:
+def _configured(found: Roles, usable: Collection[str], context: Context) -> Roles:
     """Let the configuration win: what it names is used, or missing if it was not recorded."""
-    config, columns = context.config, stream.columns
+    config = context.config
 
     def key_of(configured: str | None, recognised: str | None) -> str | None:
         if configured is None:
             return recognised
-        return configured if configured in columns else None
+        return configured if configured in usable else None
 
     fluorescence = found.fluorescence
     if config.fluorescence:
-        fluorescence = tuple(key for key in config.fluorescence if key in columns)
+        fluorescence = tuple(key for key in config.fluorescence if key in usable)
     i0 = key_of(config.i0, found.i0)
     it, ir = key_of(config.it, found.it), key_of(config.ir, found.ir)
     taken = {key for key in (config.i0, config.it, config.ir) if key is not None}
@@ -217,8 +221,8 @@ def per_point(column: Array, energy: Array) -> Array:
 def is_spectrum(column: Array, energy: Array) -> bool:
     """Whether a column holds a detector's own spectra, whose regions nobody has named."""
     if energy.ndim == 1:
-        return column.ndim > 1 and column.shape[1] > _MAX_ELEMENTS
-    return column.ndim > 2 and max(column.shape[1:]) * min(column.shape[1:]) > 4096 * _MAX_ELEMENTS
+        return column.ndim > 1 and column.shape[1] > MAX_ELEMENTS
+    return column.ndim > 2 and max(column.shape[1:]) * min(column.shape[1:]) > 4096 * MAX_ELEMENTS
 
 
 def _by_data(
@@ -273,7 +277,7 @@ def _may_be_signal(stream: Stream, key: str) -> bool:
 def _guesses(own: Mapping[str, float], roles: Roles) -> Iterator[Roles]:
     """Yield every way to fill the open roles that agrees with what each signal does by itself."""
     signals = [roles.it] if roles.it else list(roles.fluorescence[:1]) or list(own)
-    for a in [roles.i0] if roles.i0 else list(own):
+    for a in [roles.i0] if roles.i0 else _incident(own):
         for b in signals:
             if b is None or a is None or a == b or not abs(own.get(b, 0.0)) > abs(own.get(a, 0.0)):
                 continue
@@ -283,6 +287,17 @@ def _guesses(own: Mapping[str, float], roles: Roles) -> Iterator[Roles]:
                 yield replace(roles, i0=a, it=b, guessed=True)
             else:
                 yield replace(roles, i0=a, fluorescence=(b,), guessed=True)
+
+
+def _incident(own: Mapping[str, float]) -> list[str]:
+    """Return what may be the incident beam: it shows no edge, or falls less than what is behind it.
+
+    What rises is fluorescence, which over transmission shows the edge best of all.
+    """
+    sizes = [abs(shown) for shown in own.values()] or [0.0]
+    calm = _CALM * max(sizes)
+    fallen = max(calm, _CLEARLY * min(sizes))
+    return [key for key, shown in own.items() if -fallen <= shown <= calm]
 
 
 def _mu(stream: Stream, axis: Axis, roles: Roles) -> Array:

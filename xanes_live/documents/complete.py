@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import httpx
 from tiled.queries import Key
 
+from xanes_live.config import BeamlineConfig
 from xanes_live.documents.assembly import Document, covered
 from xanes_live.documents.callback import assemble
 from xanes_live.documents.columnwise import from_columns, numbers
 from xanes_live.documents.external import read_external, readable, wanted, with_column
+from xanes_live.documents.needed import Needs
 from xanes_live.documents.run import (
     External,
     Problem,
@@ -33,25 +35,33 @@ _REASONS = {
 }
 
 
-def needs_rereading(record: RunRecord, path_map: Mapping[str, str] | None = None) -> str | None:
+def needs_rereading(record: RunRecord, config: BeamlineConfig | None = None) -> str | None:
     """Return why a run should be completed from Tiled, None if it need not be.
+
+    What is lost of keys that no spectrum is made from, such as camera images and the spectra of a
+    detector whose sums were recorded, is no reason.
 
     Parameters
     ----------
     record
         A run as it was assembled.
-    path_map
-        Prefixes of file paths and where they are found here; files that can be read here need no
+    config
+        How to read this beamline's documents; files that can be read by its `path_map` need no
         Tiled.
     """
-    reasons = [
-        _REASONS[p.kind] for p in record.problems if p.kind in _REASONS and not _aside(p, record)
+    settings = config or BeamlineConfig()
+    lost = [p for p in record.problems if p.kind in _REASONS and not _aside(p, record)]
+    unread = [
+        e for e in record.external if wanted(record, e) and not readable(e, settings.path_map)
     ]
-    out_of_reach = [
-        e.key for e in record.external if wanted(record, e) and not readable(e, path_map or {})
-    ]
-    if out_of_reach:
-        reasons.append(f"files out of reach ({', '.join(sorted(set(out_of_reach))[:5])})")
+    if unread or any(p.key for p in lost):
+        needed = Needs(record, settings)
+        lost = [p for p in lost if not p.key or needed(p.stream, p.key)]
+        unread = [e for e in unread if not e.key or needed(e.stream, e.key)]
+    reasons = [_REASONS[p.kind] for p in lost]
+    if unread:
+        keys = sorted({e.key or "a file" for e in unread})
+        reasons.append(f"files out of reach ({', '.join(keys[:5])})")
     return "; ".join(dict.fromkeys(reasons)) or None
 
 

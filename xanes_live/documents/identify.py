@@ -6,26 +6,25 @@ descriptors, names (:mod:`xanes_live.documents.names`), and at last the data the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from xanes_live.config import BeamlineConfig
 from xanes_live.documents import metadata
 from xanes_live.documents.absorber import absorber
-from xanes_live.documents.axes import Context
-from xanes_live.documents.channels import Roles
+from xanes_live.documents.context import Context
 from xanes_live.documents.external import read_external
 from xanes_live.documents.leaves import number_of, sample
-from xanes_live.documents.names import channel_points, energy_points
-from xanes_live.documents.reading import (
-    Reading,
-    dark,
-    mixes_places,
-    of_places,
-    read,
-    sweeps,
-    uneven,
+from xanes_live.documents.reading import Reading, dark, mixes_places, of_places, sweeps
+from xanes_live.documents.run import RunRecord, announced_events
+from xanes_live.documents.settings import hide
+from xanes_live.documents.streams import Choice, choose
+from xanes_live.documents.wrong import (
+    energy_unread,
+    exit_status,
+    flags_of,
+    lost,
+    matters,
+    nothing,
+    unread_flag,
 )
-from xanes_live.documents.run import Problem, ProblemKind, RunRecord, announced_events
 from xanes_live.domain import Channels, Declined, Flag, Scan
 from xanes_live.edges import Edge
 from xanes_live.flags import make
@@ -59,17 +58,17 @@ def identify(record: RunRecord, config: BeamlineConfig) -> Scan | Declined | Non
     if config.plans and record.start is not None and _plan_name(context) not in config.plans:
         return None
     record = read_external(record, config.path_map)
-    reading = read(record, context)
-    if reading is None or reading.axis is None or not reading.roles.complete:
-        return _unreadable(record, reading, context)
-    channels = sweeps(reading, context)
+    choice = choose(record, context)
+    if choice is None or not choice.best.complete:
+        return _unreadable(record, None if choice is None else choice.best, context)
+    channels = tuple(sweep for reading in choice.used for sweep in sweeps(reading, context))
     edge = absorber(channels, context)
     if edge is None:
         return None
-    lacking = _lacking(record, reading, context, channels, edge)
+    lacking = _lacking(record, choice.best, context, channels, edge)
     if lacking is not None:
         return _decline(record, context, lacking)
-    return _scan(record, reading, context, channels, edge)
+    return _scan(record, choice, context, channels, edge)
 
 
 def _lacking(
@@ -81,7 +80,7 @@ def _lacking(
 ) -> Flag | None:
     """Return why a run with energy and channels is no spectrum, None if it is."""
     if not channels:
-        return _lost(record) or _nothing(reading)
+        return lost(record) or nothing(record, reading, context)
     if mixes_places(channels, context):
         reason = "the points of several places of the map cannot be told apart"
         return make("channels_unknown", reason=reason)
@@ -90,7 +89,7 @@ def _lacking(
 
 def _scan(
     record: RunRecord,
-    reading: Reading,
+    choice: Choice,
     context: Context,
     channels: tuple[Channels, ...],
     edge: Edge,
@@ -105,14 +104,14 @@ def _scan(
         plan_name=_plan_name(context)[:200],
         time=number_of(context.start.get("time")) or 0.0,
         stop_time=number_of((record.stop or {}).get("time")) or 0.0,
-        exit_status=_exit_status(record),
+        exit_status=exit_status(record),
         mode=context.config.mode or metadata.mode(context.leaves),
-        dark=dark(record, reading, context),
+        dark=dark(record, choice.best, context),
         e0_announced=metadata.e0(context.leaves),
         metadata=context.start,
         source=record.source,
-        flags=tuple(dict.fromkeys(_flags(record, reading, context))),
-        places=len(channels) > 1 and of_places(reading, context),
+        flags=tuple(dict.fromkeys(flags_of(record, choice, context))),
+        places=len(channels) > 1 and of_places(choice.best, context),
     )
 
 
@@ -136,127 +135,17 @@ def _unreadable(record: RunRecord, reading: Reading | None, context: Context) ->
         # nothing but a stop document: what it was cannot be told
         n = sum(announced_events(record.stop).values())
         detail = ": the service started after the run and did not find it in Tiled"
-        lost = make("data_missing", missing=n, expected=n, detail=detail)
-        return _decline(record, context, lost) if n >= _FEWEST else None
+        gone = make("data_missing", missing=n, expected=n, detail=detail)
+        return _decline(record, context, gone) if n >= _FEWEST else None
     scanned = reading is not None and reading.axis is not None and bool(context.element)
-    if not context.announced and not scanned:
+    told = context.announced or scanned or energy_unread(record, context)
+    if not told and not hide(record, context):
         return None
-    unread = next((p for p in record.problems if _matters(p, reading, context)), None)
-    if unread is not None and unread.kind is ProblemKind.EXTERNAL:
-        return _decline(
-            record, context, make("external_unread", key=unread.key, reason=unread.detail)
-        )
-    flag = _lost(record) if reading is None or not len(reading.stream.seq_num) else None
-    return _decline(record, context, flag or _nothing(reading))
-
-
-def _nothing(reading: Reading | None) -> Flag:
-    reason = reading.lacking if reading is not None else ""
-    return make("channels_unknown", reason=reason or "the run has no events")
-
-
-def _lost(record: RunRecord) -> Flag | None:
-    """Return why an announced scan has no data, None if nothing is known of it."""
-    ended = _ended_badly(record, 0)
-    if ended is not None:
-        return ended
-    missing = [p for p in record.problems if p.kind is ProblemKind.EVENTS_MISSING]
-    if missing:
-        worst = max(missing, key=lambda p: p.missing)
-        return make("data_missing", missing=worst.missing, expected=worst.expected, detail="")
-    kept = [p.detail for p in record.problems if p.kind is ProblemKind.TRUNCATED]
-    return make("data_truncated", reason=kept[0]) if kept else None
-
-
-def _flags(record: RunRecord, reading: Reading, context: Context) -> Iterable[Flag]:
-    """Yield what is wrong with the run as far as it concerns the channels in use."""
-    ended = _ended_badly(record, len(reading.stream.seq_num))
-    if ended is not None:
-        yield ended
-    for problem in record.problems:
-        if problem.kind is ProblemKind.NO_START:
-            yield make("start_missing")
-        elif problem.kind is ProblemKind.EVENTS_MISSING and _concerns(problem, reading):
-            yield make(
-                "data_missing",
-                missing=problem.missing,
-                expected=problem.expected,
-                detail=f" ({problem.key})" if problem.key else "",
-            )
-        elif problem.kind is ProblemKind.EXTERNAL and _is_needed(problem.key, reading, context):
-            yield make("external_unread", key=problem.key, reason=problem.detail)
-        elif problem.kind is ProblemKind.TRUNCATED and _concerns(problem, reading):
-            yield make("data_truncated", reason=problem.detail)
-    if record.recovered:
-        yield make("data_recovered", count=record.recovered)
-    energy = reading.axis.key if reading.axis is not None and reading.axis.guessed else ""
-    if reading.roles.guessed or energy:
-        yield make("channels_guessed", roles=_named(reading.roles, energy))
-    if left_out := uneven(reading):
-        yield make("points_dropped", count=left_out, reason="channels of different length")
-
-
-def _ended_badly(record: RunRecord, points: int) -> Flag | None:
-    status = _exit_status(record)
-    if status == "":
-        return make("no_stop")
-    if status == "abort":
-        return make("scan_aborted", points=points)
-    if status == "fail":
-        reason = (record.stop or {}).get("reason")
-        text = " ".join(reason.split())[:300] if isinstance(reason, str) else ""
-        return make("scan_failed", reason=text or "no reason given")
-    return None
-
-
-def _exit_status(record: RunRecord) -> str:
-    if record.stop is None:
-        return ""
-    status = record.stop.get("exit_status", "success")
-    return status if isinstance(status, str) and status in ("abort", "fail") else "success"
-
-
-def _concerns(problem: Problem, reading: Reading) -> bool:
-    """Whether a problem touches the stream and the keys in use."""
-    axis = reading.axis.key if reading.axis is not None else ""
-    return problem.stream in ("", reading.stream.name) and (
-        not problem.key or problem.key == axis or problem.key in reading.roles.keys
-    )
-
-
-def _matters(problem: Problem, reading: Reading | None, context: Context) -> bool:
-    if problem.kind is not ProblemKind.EXTERNAL:
-        return False
-    return reading is None or problem.key in _configured(context) or _is_channel(problem.key)
-
-
-def _configured(context: Context) -> tuple[str | None, ...]:
-    config = context.config
-    return (config.energy, config.i0, config.it, config.ir, *config.fluorescence)
-
-
-def _is_needed(key: str, reading: Reading, context: Context) -> bool:
-    """Whether an unread key would have been used: the spectra beside sums that were read are not.
-
-    Any fluorescence by name makes do; of the chambers the one with the better name is wanted.
-    """
-    roles = reading.roles
-    if key in _configured(context) or (_is_channel(key) and roles.guessed):
-        return True
-    spare = bool(roles.fluorescence) and key not in roles.fluorescence
-    return _is_channel(key) and not (spare and set(channel_points(key)) == {"fluorescence"})
-
-
-def _is_channel(key: str) -> bool:
-    return bool(channel_points(key)) or max(energy_points(key).values(), default=0.0) > 0
-
-
-def _named(roles: Roles, energy: str) -> str:
-    pairs = [("energy", energy or None), ("I0", roles.i0), ("It", roles.it), ("Ir", roles.ir)]
-    found = [f"{role} = {key}" for role, key in pairs if key is not None]
-    if roles.fluorescence:
-        found.append(f"fluorescence = {' + '.join(roles.fluorescence)}")
-    return ", ".join(found)
+    unread = next((p for p in record.problems if matters(p, reading, context)), None)
+    if unread is not None:
+        return _decline(record, context, unread_flag(unread))
+    flag = lost(record) if reading is None or not len(reading.stream.seq_num) else None
+    return _decline(record, context, flag or nothing(record, reading, context))
 
 
 def _plan_name(context: Context) -> str:

@@ -30,6 +30,8 @@ def _rules(*rows: tuple[str, float, str]) -> tuple[Rule, ...]:
     )
 
 
+_SOURCE = r"undulator|und|id|gap|epu|ivu\d*|u\d{2}"
+"""Insertion devices: their energy follows the monochromator's, some electronvolts off."""
 ENERGY = _rules(
     ("energy", 10, r"(?:mono|photon|dcm|pgm|hhm)?_?energy(?:dcm|mono|ev|kev)?|energydcm"),
     ("energy", 8, r"en|ene|enrg|nrj|hv|eev|ekev"),
@@ -58,7 +60,7 @@ ENERGY = _rules(
         r"resolution|offset|shift|calibration|cal|edge|e0|threshold|velocity|step|speed",
     ),
     ("energy", -20, r"bragg\d?|theta|angle|pitch|roll|yaw|crystal|temperature|temp|height|bend"),
-    ("energy", -6, r"undulator|und|id|gap|epu|ivu\d*|u\d{2}"),
+    ("energy", -6, _SOURCE),
 )
 _AGAINST = -4.0
 """Points from which a rule says that a name is not that of the monochromator's energy."""
@@ -89,7 +91,7 @@ CHANNELS = _rules(
     (
         "fluorescence",
         8,
-        r"vortex\w*|sdd\d*|xs\d?|xspress\d?\w*|xmap\d?|dxp\d?|mercury\d?|falcon\w*",
+        r"vortex\w*|sdd\d*|xs\d?|xsp\d?|xspress\d?\w*|xmap\d?|dxp\d?|mercury\d?|falcon\w*",
     ),
     ("fluorescence", 8, r"roi\d*|rois|sca\d*|mca\d*|ketek|gedet\w*|germanium|ge\d+|dtc\d+"),
     ("fluorescence", 6, r"tey|sc|pey|eyield|drain|drain_current|sample_current"),
@@ -133,6 +135,11 @@ def energy_points(name: str, owner: str = "") -> Mapping[str, float]:
         Name of the device it belongs to, which counts for less.
     """
     return _points(ENERGY, name, owner)
+
+
+def is_source(name: str) -> bool:
+    """Tell whether a name is that of an insertion device."""
+    return re.search(f"_(?:{_SOURCE})_", words(name)) is not None
 
 
 def is_other_energy(name: str) -> bool:

@@ -10,8 +10,10 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from xanes_live.documents.axes import Axis, Context, find_axis, missing_spacing
+from xanes_live.documents.axes import Axis, find_axis
 from xanes_live.documents.channels import Roles, find_roles, is_spectrum
+from xanes_live.documents.context import Context
+from xanes_live.documents.lacking import no_axis, no_channels
 from xanes_live.documents.lengths import common
 from xanes_live.documents.places import by_places, in_stairs
 from xanes_live.documents.run import RunRecord, Stream
@@ -34,25 +36,39 @@ class Reading:
     """Why there is no axis or no channels, in words."""
 
     @property
-    def rank(self) -> tuple[bool, bool, bool, float, int]:
-        """Order of preference among streams."""
-        return (
-            self.roles.complete,
-            self.axis is not None,
-            self.stream.name == "primary",
-            self.axis.points if self.axis else 0.0,
-            len(self.stream.seq_num),
-        )
+    def complete(self) -> bool:
+        """Whether μ(E) can be worked out."""
+        return self.axis is not None and self.roles.complete
+
+    @property
+    def guessed(self) -> bool:
+        """Whether it was the data that told what is what."""
+        return self.roles.guessed or (self.axis is not None and self.axis.guessed)
 
 
 def read(record: RunRecord, context: Context) -> Reading | None:
     """Return how the best stream reads; None when there is no stream that could."""
+    return next(iter(readings(record, context)), None)
+
+
+def readings(record: RunRecord, context: Context) -> list[Reading]:
+    """Return how each stream that may hold the spectra reads, the best first."""
     chosen = context.config.stream
     names = [n for n in record.streams if n == chosen or (chosen is None and not _ASIDE.search(n))]
-    return max(
-        (_reading(record.streams[name], context) for name in names),
-        key=lambda reading: reading.rank,
-        default=None,
+    found = (_reading(record.streams[name], context) for name in names)
+    return sorted(found, key=lambda reading: _rank(reading, context), reverse=True)
+
+
+def _rank(reading: Reading, context: Context) -> tuple[bool, bool, bool, bool, float, int]:
+    """Order of preference among streams; the one over the announced edge before all others."""
+    axis = reading.axis
+    return (
+        reading.complete,
+        axis is not None,
+        axis is not None and axis.crosses(context.edge_energy),
+        reading.stream.name == "primary",
+        axis.points if axis else 0.0,
+        len(reading.stream.seq_num),
     )
 
 
@@ -63,33 +79,9 @@ def _reading(stream: Stream, context: Context) -> Reading:
     elif (guessed := guess_axis(stream, context)) is not None:
         axis, roles = guessed
     else:
-        return Reading(stream, lacking=_no_axis(stream, context))
+        return Reading(stream, lacking=no_axis(stream, context))
     return Reading(
-        stream, axis, roles, "" if roles.complete else _no_channels(stream, roles, context)
-    )
-
-
-def _no_axis(stream: Stream, context: Context) -> str:
-    configured = context.config.energy
-    if configured is not None and configured not in stream.columns:
-        return f"energy is to be {configured!r}, which was not recorded"
-    if angle := missing_spacing(stream, context):
-        return f"{angle!r} is a Bragg angle, and the lattice spacing of the crystal is not known"
-    return f"no energy among {_listed(stream)}"
-
-
-def _no_channels(stream: Stream, roles: Roles, context: Context) -> str:
-    for role, key in (("i0", context.config.i0), ("it", context.config.it)):
-        if key is not None and key not in stream.columns:
-            return f"{role} is to be {key!r}, which was not recorded"
-    lacking = "no signal (It, fluorescence)" if roles.i0 else "no I0"
-    return f"{lacking} among {_listed(stream)}"
-
-
-def _listed(stream: Stream) -> str:
-    keys = sorted(stream.columns)
-    return (
-        ", ".join(keys[:8]) + (", …" if len(keys) > 8 else "") if keys else "the data (no events)"
+        stream, axis, roles, "" if roles.complete else no_channels(stream, roles, context)
     )
 
 
@@ -135,6 +127,15 @@ def uneven(reading: Reading) -> int:
         return 0
     events = _events(reading.stream, axis, reading.roles)
     return sum(common(energy, columns.values())[1] for energy, columns in events)
+
+
+def without_energy(reading: Reading) -> int:
+    """Return how many events before the first and after the last energy have none."""
+    axis = reading.axis
+    if axis is None or axis.energy.ndim != 1:
+        return 0
+    known = np.flatnonzero(np.isfinite(axis.energy))
+    return int(known[0] + axis.energy.size - 1 - known[-1]) if known.size else 0
 
 
 def _used(stream: Stream, axis: Axis, roles: Roles) -> dict[str, Array]:

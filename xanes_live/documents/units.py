@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from xanes_live.domain import Array
@@ -21,6 +23,7 @@ _SPELLINGS = {
 _KNOWN = {spelling: unit for unit, spellings in _SPELLINGS.items() for spelling in spellings}
 _TO_RADIANS = {"deg": np.pi / 180, "rad": 1.0, "mdeg": np.pi / 180e3, "mrad": 1e-3}
 ENERGY_UNITS = ("eV", "keV")
+ANGLE_UNITS = ("deg", "mdeg", "rad", "mrad")
 _PLAUSIBLE = (100.0, 150_000.0)
 """Photon energies of absorption edges anybody scans, eV."""
 
@@ -60,8 +63,53 @@ def energies(values: Array, unit: str, near: float | None = None) -> Array | Non
     good = [s for s in scales if _PLAUSIBLE[0] <= middle * s <= _PLAUSIBLE[1]]
     if near is not None:
         close = [s for s in good if 0.5 * near < middle * s < 2.0 * near]
-        good = close or (good if unit in ENERGY_UNITS else [])
+        good = close or (good if unit in ENERGY_UNITS and good[:1] == [scales[0]] else [])
     return positive(values * good[0]) if good else None
+
+
+def read_as(
+    values: Array, units: Sequence[str], near: float | None, d_spacing: float | None
+) -> tuple[Array, str] | None:
+    """Return energies in eV and the unit that makes them such, the first of `units` preferred.
+
+    Where that one makes no photon energies of the values, another is taken if with it they go over
+    the announced edge, or if none is announced.
+
+    Parameters
+    ----------
+    values
+        Energies or Bragg angles, any shape.
+    units
+        'eV', 'keV', 'deg', 'rad', 'mdeg' or 'mrad', in the order in which they are believed.
+    near
+        Energy of the announced edge, eV.
+    d_spacing
+        Lattice spacing, Å; without it no angle is an energy.
+
+    Returns
+    -------
+    tuple or None
+        Energies (shape of `values`, NaN where there is none) and unit; None if no unit will do.
+    """
+    for i, unit in enumerate(units):
+        found = _in_unit(values, unit, d_spacing)
+        if found is not None and (i == 0 or near is None or _covers(found, near)):
+            return found, unit
+    return None
+
+
+def _in_unit(values: Array, unit: str, d_spacing: float | None) -> Array | None:
+    if unit in _TO_RADIANS:
+        return None if d_spacing is None else from_angle(values, unit, d_spacing)
+    found = positive(values * (1e3 if unit == "keV" else 1.0))
+    finite = found[np.isfinite(found)]
+    plausible = finite.size > 0 and _PLAUSIBLE[0] <= float(median(finite)) <= _PLAUSIBLE[1]
+    return found if plausible else None
+
+
+def _covers(energy: Array, near: float) -> bool:
+    finite = energy[np.isfinite(energy)]
+    return 0.97 * float(finite.min()) < near < 1.03 * float(finite.max())
 
 
 def positive(energy: Array) -> Array:

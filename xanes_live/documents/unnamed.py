@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from xanes_live.documents.axes import MIN_SPAN, Axis, Context, is_stage, owner_of
+from xanes_live.documents.axes import MIN_SPAN, Axis, owner_of
 from xanes_live.documents.channels import Roles, find_roles, shows_edge
+from xanes_live.documents.context import Context, is_stage
 from xanes_live.documents.names import (
     channel_points,
     energy_points,

@@ -117,4 +117,26 @@ RUN = (
         "The names of the data keys do not say what they measure.",
         "Name the keys in the [beamline] section of the configuration.",
     ),
+    FlagKind(
+        "streams_unused",
+        INFO,
+        "predicted from stream {used!r}; not used, though a scan as well: {streams}",
+        "Several streams of the run hold energy and channels, by other detectors or energies.",
+        "Name the stream in the [beamline] section of the configuration if another one is meant; "
+        "give each scan a run of its own.",
+    ),
+    FlagKind(
+        "channel_absent",
+        INFO,
+        "a configured channel is not used: {reason}",
+        "The [beamline] section names a data key that this run lacks, or that holds a spectrum.",
+        "Record it, or correct the [beamline] section of the configuration.",
+    ),
+    FlagKind(
+        "units_corrected",
+        INFO,
+        "{key!r} is configured as {configured}, but its values are {found}: read as {found}",
+        "energy_units in the configuration does not fit the values.",
+        "Correct energy_units in the [beamline] section, or leave it out.",
+    ),
 )

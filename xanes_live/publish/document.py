@@ -8,7 +8,7 @@ are ordered from the most to the least trusted (of two, the less trusted), and s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -120,6 +120,22 @@ def declined_node(declined: Declined, config: Config) -> Node:
     return Node(key, clean(metadata), {}, {})
 
 
+def located(node: Node, uri: str, path: Sequence[str]) -> Node:
+    """Return the node of a run that was read elsewhere than live runs are.
+
+    Parameters
+    ----------
+    node
+        As :func:`node` or :func:`declined_node` laid it out.
+    uri
+        Address of the Tiled server that has the run; '' where none has it.
+    path
+        Names along the way to the run on that server.
+    """
+    where = _where(uri, path) if uri else {"raw_path": None, "raw_uri": None}
+    return replace(node, metadata={**node.metadata, **where})
+
+
 def representative(spectra: Sequence[SpectrumResult]) -> SpectrumResult | None:
     """Return the spectrum in the middle of the order of trust; None if there are none."""
     ordered = sorted(spectra, key=_distrust)
@@ -133,12 +149,10 @@ def _distrust(spectrum: SpectrumResult) -> tuple[int, float, int]:
 
 
 def _run(scan: Scan | Declined, tiled: TiledConfig) -> dict[str, Any]:
-    place = (*segments(tiled.raw_path), scan.uid)
     plan = scan.plan_name if isinstance(scan, Scan) else scan.metadata.get("plan_name", "")
     return {
         "raw_uid": scan.uid,
-        "raw_path": "/".join(place),
-        "raw_uri": f"{api_root(tiled.uri)}/metadata/{quoted(*place)}",
+        **_where(tiled.uri, (*segments(tiled.raw_path), scan.uid)),
         "scan_id": scan.scan_id,
         "sample": scan.sample,
         "element": scan.element,
@@ -148,6 +162,10 @@ def _run(scan: Scan | Declined, tiled: TiledConfig) -> dict[str, Any]:
         "stop_time": scan.stop_time,
         "exit_status": scan.exit_status if isinstance(scan, Scan) else None,
     }
+
+
+def _where(uri: str, path: Sequence[str]) -> dict[str, Any]:
+    return {"raw_path": "/".join(path), "raw_uri": f"{api_root(uri)}/metadata/{quoted(*path)}"}
 
 
 def _all_flags(result: Result) -> list[str]:

@@ -12,7 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -31,7 +31,7 @@ from xanes_live.documents.archive import ArchiveRun, open_archive
 from xanes_live.domain import Declined, Result
 from xanes_live.errors import ReadError
 from xanes_live.pipeline import Predictors
-from xanes_live.publish.document import Node
+from xanes_live.publish.document import Node, located
 from xanes_live.publish.keys import DECLINED, result_key
 from xanes_live.publish.outbox import Outbox
 from xanes_live.publish.writer import Publisher
@@ -80,6 +80,8 @@ def replay_run(
 ) -> Replayed:
     """Predict one archived run; with a `history` it may be a repeat of those before it.
 
+    What is published names the archive as the place of the run, or none where no Tiled has it.
+
     Raises
     ------
     ConnectionError
@@ -89,7 +91,11 @@ def replay_run(
         record = run.record()
     except ReadError as error:
         return Replayed(run.uid, "failed", None, str(error))
-    return _told(run.uid, handle(record, predictors, config, history))
+    outcome = handle(record, predictors, config, history)
+    if outcome.node is not None:
+        uri, path = run.place or ("", ())
+        outcome = replace(outcome, node=located(outcome.node, uri, path))
+    return _told(run.uid, outcome)
 
 
 def _told(uid: str, outcome: Outcome) -> Replayed:

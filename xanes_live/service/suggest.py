@@ -9,8 +9,8 @@ from typing import Any
 
 from xanes_live import log
 from xanes_live.config import BeamlineConfig
-from xanes_live.documents.axes import Context
 from xanes_live.documents.callback import assemble
+from xanes_live.documents.context import Context
 from xanes_live.documents.external import read_external
 from xanes_live.documents.identify import identify
 from xanes_live.documents.names import words

@@ -169,7 +169,7 @@ class Worker:
             self._finish(record)
 
     def _lacks(self, record: RunRecord) -> str | None:
-        return needs_rereading(record, self._config.beamline.path_map)
+        return needs_rereading(record, self._config.beamline)
 
     def _put_off(self, record: RunRecord, attempt: int) -> None:
         delay = REREAD_DELAYS_S[min(attempt, len(REREAD_DELAYS_S) - 1)]

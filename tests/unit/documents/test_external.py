@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import event_model
 import h5py
@@ -135,7 +136,7 @@ def test_paths_are_mapped(tmp_path):
     assert not readable(external, {})
     assert readable(external, mapping)
     assert needs_rereading(record) is not None
-    assert needs_rereading(record, mapping) is None
+    assert needs_rereading(record, BeamlineConfig(path_map=mapping)) is None
     np.testing.assert_array_equal(
         read_external(record, mapping).streams["primary"].columns["energy"], E
     )
@@ -263,3 +264,18 @@ def test_csv_through_bluesky_consolidators(tmp_path):
     found = read_external(record)
     assert found.problems == (), found.problems
     np.testing.assert_allclose(found.streams["primary"].columns["energy"], E)
+
+
+@pytest.mark.parametrize(
+    "start", [{"plan_name": "fly"}, {"plan_name": "fly", "element": "Fe", "edge": "K"}]
+)
+@pytest.mark.parametrize("lost", ["file", "documents"])
+def test_an_energy_of_which_nothing_arrived_is_not_passed_over(start, lost):
+    keys = {"mono_energy": (), "i0": (), "it": ()}
+    drop = [] if lost == "file" else [(key, 0) for key in keys]
+    found = identify(replace(flown("/no/such.h5", keys, drop=drop), start=start), BeamlineConfig())
+    assert isinstance(found, Declined)
+    assert found.flag.code == ("external_unread" if lost == "file" else "data_missing")
+    elsewhere = {**start, "motors": ["sample_x"]}
+    again = replace(flown("/no/such.h5", keys, drop=drop), start=elsewhere)
+    assert identify(again, BeamlineConfig()) is None

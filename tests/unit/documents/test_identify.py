@@ -109,6 +109,10 @@ FACILITIES = {
         {"photon_energy": "energy", "upstream_monitor": "i0", "downstream_diode": "it"},
         {},
     ),
+    "ophyd-async": (
+        {"mono-energy": "energy", "panda1-i0": "i0", "xsp3-sums": "f0"},
+        {"mono-energy": {"units": "eV"}},
+    ),
     "no energy in its name": ({"mono_en": "energy", "incident": "i0", "transmitted": "it"}, {}),
 }
 
@@ -884,3 +888,63 @@ def test_spectra_in_a_file_out_of_reach_matter_only_without_their_sums(summed):
     unread = Problem(ProblemKind.EXTERNAL, "no such file", stream="primary", key="xs_fluor")
     found = identify(replace(record, problems=(unread,)), BeamlineConfig())
     assert ("external_unread" in [f.code for f in found.flags]) is not summed
+
+
+def test_fluorescence_is_never_taken_for_the_incident_beam():
+    """Its ratio to the transmitted beam shows the edge better than any absorption does."""
+    roles = {"scaler_ch2": "i0", "scaler_ch3": "it", "scaler_ch4": "ir", "scaler_ch5": "f0"}
+    columns = {"energy": E, **{key: VALUES[role] for key, role in roles.items()}}
+    assert_channels(scan(runs.documents(columns, runs.FE)).sweeps[0], "i0 it")
+    del columns["scaler_ch2"]
+    assert "no I0" in found(runs.documents(columns, runs.FE)).flag.message
+
+
+@pytest.mark.parametrize("start", [{}, {"motors": ["undulator_energy", "mono_energy"]}])
+def test_the_energy_of_an_insertion_device_is_the_last_resort(start):
+    columns = {"undulator_energy": E + 30, "i0": VALUES["i0"], "it": VALUES["it"]}
+    units = {"undulator_energy": {"units": "eV"}}
+    both = {**columns, "mono_energy": E}
+    result = scan(runs.documents(both, {**runs.FE, **start}, keys=units))
+    np.testing.assert_array_equal(result.sweeps[0].energy, E)
+    alone = scan(runs.documents(columns, {**runs.FE, **start}, keys=units))
+    np.testing.assert_array_equal(alone.sweeps[0].energy, E + 30)
+
+
+@pytest.mark.parametrize("where", ["primary", "baseline"])
+def test_the_lattice_spacing_is_read_where_it_was_recorded(where):
+    columns = {"mono_bragg": ANGLES, "i0": VALUES["i0"], "it": VALUES["it"]}
+    n = len(E) if where == "primary" else 2
+    recorded = {"mono_d_spacing": np.full(n, 3.1356)}
+    before = [("baseline", recorded)] if where == "baseline" else []
+    columns |= recorded if where == "primary" else {}
+    degrees = {"mono_bragg": {"units": "deg"}}
+    result = scan(runs.documents(columns, runs.FE, keys=degrees, before=before))
+    np.testing.assert_allclose(result.sweeps[0].energy, E, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["energy_monitor", "background_scan"])
+def test_a_stream_whose_name_hides_it_is_named(name):
+    documents = runs.xas(runs.PLAIN, runs.FE, stream=name)
+    result = found(documents)
+    assert isinstance(result, Declined)
+    assert f"'{name}'" in result.flag.message
+    assert_channels(scan(documents, stream=name).sweeps[0], "i0 it")
+
+
+def test_energies_relative_to_the_edge_are_told_with_their_range():
+    columns = {"energy": runs.GRID, "i0": VALUES["i0"], "it": VALUES["it"]}
+    result = found(runs.documents(columns, {**runs.FE, "motors": ["energy"]}))
+    assert "'energy', goes from -150 to 296: no energies" in result.flag.message
+
+
+@pytest.mark.parametrize("blind", [slice(150, None), slice(0, 30)])
+def test_events_without_an_energy_at_the_ends_are_told(blind):
+    energy = E.copy()
+    energy[blind] = np.nan
+    columns = {"energy": energy, "i0": VALUES["i0"], "it": VALUES["it"]}
+    result = scan(runs.documents(columns, runs.FE))
+    (flag,) = result.flags
+    n = len(E[blind])
+    assert (flag.code, f"{n} points" in flag.message) == ("points_dropped", True)
+    assert "no energy was read" in flag.message
+    assert result.sweeps[0].energy.size == len(E) - n

@@ -7,7 +7,7 @@ import pytest
 from tests import factories
 from xanes_live.config import Config
 from xanes_live.domain import Confidence, Evidence, FirstShell, Rival
-from xanes_live.publish.document import MAX_POINTS, declined_node, node, representative
+from xanes_live.publish.document import MAX_POINTS, declined_node, located, node, representative
 from xanes_live.publish.keys import result_key
 from xanes_live.publish.stacks import MAX_LISTED
 
@@ -272,3 +272,19 @@ def test_a_declined_scan_is_published_with_its_reason():
     assert published.arrays == {}
     assert published.whole
     orjson.dumps(published.metadata)
+
+
+@pytest.mark.parametrize(
+    "published", [node(factories.result(), CONFIG), declined_node(factories.declined(), CONFIG)]
+)
+def test_a_run_that_was_read_elsewhere_names_that_place(published):
+    there = located(published, "http://old.lab.org/tiled/api/v1/", ("archive", "2021", "a b"))
+    assert there.metadata["raw_path"] == "archive/2021/a b"
+    assert there.metadata["raw_uri"] == (
+        "http://old.lab.org/tiled/api/v1/metadata/archive/2021/a%20b"
+    )
+    nowhere = located(published, "", ())
+    assert nowhere.metadata["raw_path"] is nowhere.metadata["raw_uri"] is None
+    for moved in (there, nowhere):
+        assert (moved.key, moved.metadata.keys()) == (published.key, published.metadata.keys())
+        assert moved.metadata["raw_uid"] == published.metadata["raw_uid"]
