@@ -71,7 +71,7 @@ def unreachable(found, key, shape=()):
         key: {"dtype": "array", "shape": list(shape), "external": "STREAM:"},
     }
     stream = replace(stream, descriptors=(described,))
-    file = {"uri": "file://localhost/no/such.h5", "data_key": key}
+    file = {"uri": "file:///no/such.h5", "data_key": key, "mimetype": "application/x-hdf5"}
     external = External("primary", key, file, ({"indices": {"start": 0, "stop": N}},))
     return replace(found, streams={"primary": stream}, external=(external,))
 
