@@ -68,6 +68,12 @@ class Augmentation(Section):
     noise_max: float = Field(0.0, ge=0)
     """Standard deviation of point noise, uniform from 0."""
 
+    @property
+    def random(self) -> bool:
+        """Whether anything is drawn at random."""
+        widths = self.model_dump().items()
+        return any(value > 0 for name, value in widths if name.endswith(("_sd", "_max")))
+
 
 def over_absorb(mu: Tensor, inverse_alpha: Tensor) -> Tensor:
     """Return normalised μ as fluorescence of a thick sample would show it.
