@@ -10,20 +10,24 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import connection
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from xanes_live.leftovers import owner, sweep
 
 Key = TypeVar("Key")
 Result = TypeVar("Result")
 Given = ParamSpec("Given")
+PATIENCE_S = 5.0
+"""How long workers have to clear up when they are told to break off."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -84,7 +88,9 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     try:
         yield executor
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
-        _break_off(set(multiprocessing.active_children()) - others)
+        workers = set(multiprocessing.active_children()) - others
+        executor.shutdown(wait=False, cancel_futures=True)  # those that wait for work end
+        _break_off(workers)
         raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
@@ -114,11 +120,24 @@ def each(
 
 
 def _break_off(workers: Iterable[multiprocessing.process.BaseProcess]) -> None:
-    """Interrupt what workers do; the parent has no use for it any more."""
+    """Interrupt what workers do; the parent has no use for it any more.
+
+    One that is deep in a linear solver does not hear it for minutes: it is killed.
+    """
+    left = {worker.sentinel: worker for worker in workers}
+    _send(left.values(), signal.SIGINT)
+    until = time.monotonic() + PATIENCE_S
+    while left and (patience := until - time.monotonic()) > 0:
+        for gone in connection.wait(list(left), patience):
+            left.pop(cast("int", gone), None)
+    _send(left.values(), signal.SIGKILL)
+
+
+def _send(workers: Iterable[multiprocessing.process.BaseProcess], number: signal.Signals) -> None:
     for worker in workers:
         with suppress(ProcessLookupError):
             if worker.pid is not None:
-                os.kill(worker.pid, signal.SIGINT)
+                os.kill(worker.pid, number)
 
 
 def _stop(*_: object) -> None:

@@ -73,6 +73,12 @@ class Augmentation(Section):
     cut_least: float = Field(25.0, gt=0)
     """Least energy above the pivot, eV, at which those end; uniform from there to the last."""
 
+    @property
+    def random(self) -> bool:
+        """Whether anything is drawn at random."""
+        widths = self.model_dump().items()
+        return any(value > 0 for name, value in widths if name.endswith(("_sd", "_max")))
+
 
 def over_absorb(mu: Tensor, inverse_alpha: Tensor) -> Tensor:
     """Return normalised μ as fluorescence of a thick sample would show it.

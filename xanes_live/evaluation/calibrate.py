@@ -35,6 +35,10 @@ from xanes_live.whole import update_json, write_whole
 MARGIN = 30.0
 """Energies read of measured spectra beyond the model's, eV."""
 UNSEEN = "unseen.npz"
+AS_COMPUTED = (
+    "the recipe has no [augmentation]: computed spectra are examined without any error of "
+    "measurement, and the interval and the probability promise too much of measured ones"
+)
 NOTHING_KEPT = (
     "without --work no fold is kept: an interruption loses them all, and evaluate --unseen has no "
     "spectra to judge confidence by"
@@ -102,6 +106,8 @@ def calibrate(
             element=ensemble.info.element, edge=ensemble.info.edge,
         )  # fmt: skip
         say_what_is_not_left_out(known, measured, say)
+    if not recipe.augmentation.random:
+        say(AS_COMPUTED)
     if work is None:
         say(NOTHING_KEPT)
     else:

@@ -55,10 +55,17 @@ HOW_TO = (
 )
 NOTE = (
     "Each spectrum was examined by an ensemble trained without its structure or compound, and "
-    "judged by a verdict, an interval and a band fitted without them, too. Computed spectra have "
-    "random errors of measurement, and on top of them what theory gets wrong (theory) or not "
-    "(exact). Measured spectra have the flags of their scan and its reduction, too, as on a "
-    "beamline{but}; computed and spoiled ones were not reduced: there would be more reasons."
+    "judged by a verdict, an interval and a band fitted without them, too. {errors}Measured "
+    "spectra have the flags of their scan and its reduction, too, as on a beamline{but}; computed "
+    "and spoiled ones were not reduced: there would be more reasons."
+)
+WITH_ERRORS = (
+    "Computed spectra have random errors of measurement, and on top of them what theory gets wrong "
+    "(theory) or not (exact). "
+)
+WITHOUT_ERRORS = (
+    "The recipe has no [augmentation]: computed spectra (theory and exact alike) have no errors of "
+    "measurement, and figures of them promise too much. "
 )
 
 OTHER_FILE = "on another file than the one learnt from: what both hold flatters"
@@ -238,14 +245,15 @@ def _confidence(page: Report, subject: Subject, unseen: Unseen | None) -> dict[s
         return {}
     told = {} if subject.measured is None else subject.measured.told
     judged = judge_unseen(unseen, subject.ensemble.radius, ConfidenceConfig(), told)
-    return {"confidence": add_confidence(page, judged, note=_note(unseen, told))}
+    return {"confidence": add_confidence(page, judged, note=_note(subject.recipe, unseen, told))}
 
 
-def _note(unseen: Unseen, told: Container[str]) -> str:
-    """Return what was left out of training and which flags are known."""
+def _note(recipe: Recipe, unseen: Unseen, told: Container[str]) -> str:
+    """Return what was left out of training, with which errors, and which flags are known."""
     missing = [name for name in unseen.of(MEASURED).id.tolist() if name not in told]
     but = f", but for {len(missing)} whose files were not given (--measured)" if missing else ""
-    return NOTE.format(but=but)
+    errors = WITH_ERRORS if recipe.augmentation.random else WITHOUT_ERRORS
+    return NOTE.format(errors=errors, but=but)
 
 
 def prepare(

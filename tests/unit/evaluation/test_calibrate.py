@@ -181,6 +181,23 @@ def test_a_compound_whose_words_find_nothing_is_named_first(folder, tmp_path, mo
     ]
 
 
+def test_a_calibration_on_spectra_without_errors_is_not_silent(tmp_path):
+    write_data(tmp_path / "toy.npz")
+    recipe = RECIPE.split("[augmentation]")[0].replace('["first_shell"]', HEADS)
+    (tmp_path / "recipe.toml").write_text(recipe)
+    model, said = train(tmp_path / "recipe.toml", tmp_path / "model", device="cpu"), []
+    given = {"folds": 2, "device": "cpu", "work": tmp_path, "say": said.append}
+    calibrate(model, tmp_path / "toy.npz", references=None, **given)
+    assert "promise too much of measured ones" in said[0]
+    evaluate(
+        model, tmp_path / "toy.npz", tmp_path / "report", unseen=tmp_path / "unseen.npz",
+        options=Options(folds=0, limit=20, device="cpu"),
+    )  # fmt: skip
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "have no errors of measurement" in page
+    assert "Computed spectra have random errors" not in page
+
+
 def test_a_fold_is_there_whole_or_not_at_all(folder, scores, tmp_path, monkeypatch):
     table, path = Unseen.load(folder / "work" / "unseen.npz"), tmp_path / "fold.npz"
     table.save(path)
