@@ -251,3 +251,19 @@ def test_a_run_is_published_with_what_is_missing_where_tiled_has_no_raw_runs(cap
     assert "data_missing" in node.metadata["flag_codes"]
     assert bench.worker.state.waiting == 0
     assert "correct [tiled] raw_path" in caplog.text
+
+
+def test_a_run_that_ended_after_all_makes_what_waits_of_it_superfluous():
+    whole = record()
+    unended = replace(whole, stop=None, problems=(Problem(ProblemKind.NO_STOP, "silent"),))
+    bench = Bench(reread=lambda given: given)
+    bench.worker.submit(unended)
+    bench.work()
+    assert bench.worker.state.waiting == 1
+    bench.worker.submit(whole)
+    for _ in range(20):
+        bench.work()
+        bench.now += max(REREAD_DELAYS_S)
+    (node,) = bench.nodes
+    assert node.metadata["stop_time"] is not None
+    assert bench.worker.state.waiting == 0
