@@ -274,7 +274,8 @@ def _cursor(link: object) -> str | None:
 
 def _refusal(status: int, path: str) -> TiledError:
     if status in {401, 403}:
-        return RefusedError(f"Tiled refuses this page's key ({status})")
+        remedy = "start the page with a key that may read (XANES_LIVE_READER_KEY)"
+        return RefusedError(f"Tiled refuses this page's key for {path} ({status}): {remedy}")
     if status == 404:
         return NotThereError(f"Tiled has no {path}")
     return TiledError(f"Tiled fails with status {status}")
