@@ -33,13 +33,16 @@ class FakeTiled:
         if self.down:
             raise TiledError("Tiled cannot be reached")
 
-    async def newest(self, path, select, limit=300, cursor=None):
+    async def newest(self, path, select, limit=300, cursor=None, above=None):
         await asyncio.sleep(0)
         self._check()
         self.requests.append(("newest", path, cursor))
         if path not in self.containers:
             raise NotThereError(f"Tiled has no {path}")
         items = list(self.containers[path].items())[::-1]
+        if above is not None:
+            name, least = above
+            items = [(k, m) for k, m in items if isinstance(m, dict) and (m.get(name) or 0) > least]
         first = int(cursor or 0)
         found = items[first : first + limit]
         more = first + limit < len(items)

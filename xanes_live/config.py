@@ -222,7 +222,8 @@ class ServiceConfig(Section):
     catch_up_s: float = Field(86_400.0, ge=0)
     """At start, runs of this many past seconds without a prediction are processed; 0: none."""
     stale_s: float = Field(3600.0, gt=0)
-    """A run without documents for this long is closed as one without a stop document."""
+    """A run without documents for this long is published as one that never ended; should it end
+    after all, the result of the whole run replaces that."""
 
 
 class MetricsConfig(Section):

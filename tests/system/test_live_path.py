@@ -1,6 +1,7 @@
 """Documents in, results in a real Tiled: live, mutilated, replayed, through an outage."""
 
 import random
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,13 +32,14 @@ class Place:
     home: Path
     predictors: dict
 
-    def config(self, state="state", **sections) -> Config:
+    def config(self, state="state", arrays="file", **sections) -> Config:
         tiled = {
             "uri": self.server.uri,
-            "arrays": "file",
+            "arrays": arrays,
             "arrays_directory": str(self.server.arrays),
         }
-        service = {"state_directory": str(self.home / state), "catch_up_s": 0}
+        state = {"state_directory": str(self.home / state), "catch_up_s": 0}
+        service = {**state, **sections.pop("service", {})}
         return parse({"source": {"kind": "none"}, "tiled": tiled, "service": service} | sections)
 
     def store(self, documents):
@@ -167,6 +169,34 @@ def test_a_truncated_run_that_tiled_has_not_is_told_so(service, results, monkeyp
     assert found.metadata["confidence"] == "red"
 
 
+@pytest.mark.parametrize("arrays", ["file", "http"])
+def test_a_run_given_up_as_stale_is_published_whole_when_it_ends(
+    place, results, monkeypatch, arrays
+):
+    monkeypatch.setenv(API_KEY_VARIABLE, place.server.keys.service)
+    monkeypatch.setattr("xanes_live.service.worker.REREAD_DELAYS_S", (0.05,))
+    whole = xas(PLAIN, {**FE, "sample": "interrupted"})
+    config = place.config("stale", arrays, service={"stale_s": 0.01})
+    with Service(config, place.predictors) as service:
+        for name, document in whole[:200]:
+            service.callback(name, document)
+        time.sleep(0.1)
+        service.callback.close_stale()
+        settled(service)
+        (early,) = results.for_run(uid_of(whole))
+        assert early.metadata["confidence"] == "red"
+        for name, document in whole[200:]:
+            service.callback(name, document)
+        settled(service)
+    (late,) = results.for_run(uid_of(whole))
+    assert late.key == early.key
+    assert not {"scan_interrupted", "data_missing"} & set(late.metadata["flag_codes"])
+    assert late.metadata["stop_time"] is not None
+    energy = np.asarray(late["energy"].read())
+    assert energy.size > np.asarray(early.metadata["spectrum"]["energy"]).size
+    np.testing.assert_array_equal(late.dataset()["energy"], energy)
+
+
 @pytest.fixture
 def archive(place):
     runs = [xas(PLAIN, {**FE, "sample": f"archived {i}", "group": "a"}) for i in range(3)]
@@ -187,8 +217,14 @@ def test_replay_publishes_once_and_gives_the_same_bits(
     first = {uid: results.for_run(uid) for uid in archive}
     assert all(len(found) == 1 for found in first.values())
     assert replay_command(config, where, select) == 0
+    monkeypatch.setattr("xanes_live.pipeline.SOFTWARE", "xanes-live 9.9")  # a later version
     assert replay_command(config, where, select, force=True) == 0
-    assert all(len(results.for_run(uid)) == 1 for uid in archive)
+    for uid in archive:
+        (again,) = results.for_run(uid)
+        assert again.key == first[uid][0].key
+        assert again.metadata["software"] == "xanes-live 9.9"
+        assert again.metadata["revised"] > 0
+        assert numbers(again) == numbers(first[uid][0])
     other = place.config("live", reduction={"energy_shift": 1e-9})
     with Service(other, place.predictors) as live:
         root = connect_root(config.tiled, place.server.keys.reader)

@@ -363,3 +363,28 @@ def end_with_its_starter(server):
     assert process.wait(PATIENCE_S) == 0
     server.stop()
     assert not server.running
+
+
+@pytest.mark.parametrize("arrays", ["http", "file"])
+@pytest.mark.parametrize("points", [245, 300, 120])
+def test_a_result_is_replaced_in_place(publishing, results, server, arrays, points):
+    config, publisher = configuration(server, arrays), publishing(arrays)
+    uid = f"{arrays}{points}-1"
+    first = node(result_of(uid, sample="old", scan_id=1), config)
+    publisher.put(first)
+    assert publisher.flush(PATIENCE_S)
+    spectrum = factories.spectrum_result(n_points=points)
+    second = node(result_of(uid, sample="new", spectra=(spectrum,)), config)
+    publisher.put(replace(second, replaces=True))
+    assert publisher.flush(PATIENCE_S)
+    (found,) = results.for_run(uid)
+    assert found.key == first.key
+    assert found.metadata["sample"] == "new"
+    assert set(found.keys()) == set(second.arrays)
+    data = found.dataset()
+    for name, values in second.arrays.items():
+        np.testing.assert_array_equal(found[name].read(), values)
+        np.testing.assert_array_equal(data[name], values)
+    with http(server, server.keys.reader) as reader:
+        kept = reader.get(f"/revisions/sandbox/xanes_live/{first.key}").json()["data"]
+    assert [k["attributes"]["metadata"]["sample"] for k in kept] == ["old"]

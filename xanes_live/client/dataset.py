@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from xanes_live.publish.names import children_of
 from xanes_live.publish.tiled import faults
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def dataset(result: Published) -> xr.Dataset:
 def _from_arrays(result: Published) -> dict[str, Any]:
     node = result.node
     with faults():
-        return {name: np.asarray(node[name].read()) for name in node}
+        children = children_of(result.metadata, list(node))
+        return {name: np.asarray(node[child].read()) for name, child in children.items()}
 
 
 def _from_document(document: Mapping[str, Any]) -> dict[str, Any]:

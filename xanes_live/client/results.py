@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 from xanes_live.client.watch import Watch
+from xanes_live.publish.names import children_of
 from xanes_live.publish.tiled import faults, open_uri, walk
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ class Published:
 
     def __getitem__(self, name: str) -> Any:
         """Return Tiled's client of one array; raises KeyError if there is none."""
+        renamed = self.metadata.get("array_names") or {}
         with faults():
-            return self._container[self.key, name]
+            return self._container[self.key, renamed.get(name, name)]
 
     def __contains__(self, name: object) -> bool:
         """Whether there is an array of that name."""
@@ -47,7 +49,7 @@ class Published:
         """Return the names of the arrays (one request)."""
         node = self.node
         with faults():
-            return list(node)
+            return list(children_of(self.metadata, list(node)))
 
     def dataset(self) -> xr.Dataset:
         """Return everything numerical with units."""
@@ -144,6 +146,7 @@ class Results:
     def watch(self, callback: Callable[[Published], object], **options: float) -> Watch:
         """Call `callback` with each result that becomes complete from now on, once for each key.
 
+        A result that takes the place of an earlier one of its key is delivered, too.
         It is called on a thread of the watch and should be quick; what it raises is logged. An
         interrupted connection is taken up again and what was missed delivered. Ends with
         :meth:`Watch.close`.

@@ -31,10 +31,13 @@ REMEMBERED = 10_000
 BASELINE = 1000
 """How many of the results that exist at the start are put down as known."""
 LARGEST_MESSAGE = 64 << 20
+_FIELDS = "{status: status, revised: revised}"
 
 
 class Watch:
-    """Delivers each complete result once; see :meth:`xanes_live.client.Results.watch`.
+    """Delivers each complete result once, and again when another took its place.
+
+    See :meth:`xanes_live.client.Results.watch`.
 
     Parameters
     ----------
@@ -58,7 +61,8 @@ class Watch:
     ) -> None:
         self._container, self._deliver = container, deliver
         self._reconcile_s, self._retry_s = reconcile_s, retry_s
-        self._seen: dict[str, None] = {}
+        self._seen: dict[str, float] = {}
+        """When each was last replaced, s since the epoch; 0 if never."""
         self._baseline = False
         self._end, self._listening = threading.Event(), threading.Event()
         self._ready = threading.Event()
@@ -160,9 +164,9 @@ class Watch:
 
     def _take_note(self, container: Any | None) -> None:
         if container is not None:
-            for number, (key, found) in enumerate(listing(container)):
+            for number, (key, found) in enumerate(listing(container, _FIELDS)):
                 if found.get("status") == "complete":
-                    self._remember(key)
+                    self._remember(key, found)
                 if number + 1 >= BASELINE:
                     break
         self._baseline = True
@@ -176,8 +180,8 @@ class Watch:
         """
         missed: list[str] = []
         quiet = 0
-        for key, found in listing(container):
-            if key in self._seen:
+        for key, found in listing(container, _FIELDS):
+            if self._knows(key, found):
                 quiet += 1
             elif found.get("status") == "complete":
                 missed.append(key)
@@ -187,18 +191,28 @@ class Watch:
         return missed
 
     def _offer(self, key: str, metadata: Mapping[str, Any]) -> None:
-        if key in self._seen or metadata.get("status") != "complete" or self._end.is_set():
+        if metadata.get("status") != "complete" or self._end.is_set():
             return
-        self._remember(key)
+        if self._knows(key, metadata):
+            return
+        self._remember(key, metadata)
         try:
             self._deliver(key, metadata)
         except Exception:  # noqa: BLE001 - the fault of one callback is not the end of the watch
             _log.exception("a watch callback failed")
 
-    def _remember(self, key: str) -> None:
-        self._seen[key] = None
+    def _knows(self, key: str, found: Mapping[str, Any]) -> bool:
+        return key in self._seen and self._seen[key] >= _revised(found)
+
+    def _remember(self, key: str, found: Mapping[str, Any]) -> None:
+        self._seen[key] = _revised(found)
         while len(self._seen) > REMEMBERED:
             del self._seen[next(iter(self._seen))]
+
+
+def _revised(found: Mapping[str, Any]) -> float:
+    moment = found.get("revised")
+    return float(moment) if isinstance(moment, int | float) else 0.0
 
 
 def _address(container: Any) -> str:

@@ -26,6 +26,7 @@ from xanes_live.dashboard.runs import SELECT
 from xanes_live.dashboard.safe import mapping, number, text
 from xanes_live.dashboard.tiled import NotThereError, RefusedError, TiledError
 from xanes_live.domain import Array, Scan
+from xanes_live.publish.names import children_of
 
 MAX_BODY = 65_536
 MAX_KEYS = 40
@@ -97,12 +98,14 @@ async def _stacks(request: Request) -> Response:
     """Return the arrays of a run of many spectra."""
     feed = of(request).feed
     path = f"{feed.results_path}/{request.path_params['key']}"
+    document = await feed.reader.metadata(path)
     present = {child["key"]: child for child in await feed.reader.children(path)}
+    children = children_of(document, present)
     arrays: dict[str, Array] = {}
-    for name in STACKS:
-        if name in present:
-            structure = mapping(present[name].get("structure"))
-            arrays[name] = await feed.reader.array(f"{path}/{name}", structure)
+    for name in (name for name in STACKS if name in children):
+        child = present[children[name]]
+        structure = mapping(child.get("structure"))
+        arrays[name] = await feed.reader.array(f"{path}/{child['key']}", structure)
     if not arrays:
         raise NotThereError("the arrays of this run are not in Tiled (yet)")
     return _json({name: _thinned(a).astype(np.float32) for name, a in _fitting(arrays).items()})

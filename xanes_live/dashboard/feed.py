@@ -18,7 +18,7 @@ from xanes_live import log
 from xanes_live.dashboard import runs as raw
 from xanes_live.dashboard.link import Link
 from xanes_live.dashboard.runs import Runs
-from xanes_live.dashboard.safe import mapping, text
+from xanes_live.dashboard.safe import mapping, number, text
 from xanes_live.dashboard.state import Board
 from xanes_live.dashboard.tiled import NotThereError, TiledError, TiledReader
 from xanes_live.dashboard.view import SELECT, Summary, detail, is_complete, summary
@@ -73,6 +73,7 @@ class Feed:
         self._writing: dict[str, None] = {}
         self._recent: list[Summary] = []
         self._latest = -1.0
+        self._revised = 0.0
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -162,12 +163,25 @@ class Feed:
             full = len(self.board.rows) >= self.board.max_rows
             if nothing_new or full or page.cursor is None:
                 self.loading = False
-                return
+                break
             cursor, limit = page.cursor, PAGE
+        await self._reconcile_revised()
+
+    async def _reconcile_revised(self) -> None:
+        """Take what was replaced while nothing was heard: it is as old as what it replaced."""
+        above = ("revised", self._revised)
+        page = await self.reader.newest(self.results_path, SELECT, PAGE, above=above)
+        revised = [key for key, _ in page.items]
+        for key in revised:
+            self._details.pop(key, None)
+        self._take_summaries([*page.items])
+        if self._recent and self._recent[0].key in revised:
+            self._promote(self._recent[0], await self.detail(self._recent[0].key))
 
     def _take_summaries(self, found: list[tuple[str, Any]]) -> None:
         rows = []
         for key, selected in found:
+            self._revised = max(self._revised, number(mapping(selected).get("revised")) or 0.0)
             if is_complete(selected):
                 rows.append(summary(key, selected))
             else:

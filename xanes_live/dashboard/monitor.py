@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from xanes_live.dashboard.feed import Feed
+from xanes_live.dashboard.service import ServiceHealth
 
 EVERY_S = 0.25
 SILENT_S = 10.0
@@ -25,6 +26,8 @@ class Monitor:
         Knows how the page stands with Tiled and which runs wait for a result.
     about
         What does not change: name of the beamline, whether reprocessing is possible, ….
+    service
+        Knows what the prediction service says of its own health.
     """
 
     def __init__(
@@ -35,7 +38,9 @@ class Monitor:
         silent_s: float = SILENT_S,
         no_data_s: float = NO_DATA_S,
         clock: Callable[[], float] = time.time,
+        service: ServiceHealth | None = None,
     ) -> None:
+        self._service = service
         self._feed, self._about, self._clock = feed, about, clock
         self._silent_s, self._no_data_s = silent_s, no_data_s
         self._begun = clock()
@@ -67,7 +72,13 @@ class Monitor:
         if tiled["state"] == "down":
             # Nothing else can be told while Tiled is away.
             return [{"code": "tiled_down", "since": tiled["since"], "reason": tiled["reason"]}]
-        found = []
+        found: list[dict[str, Any]] = []
+        if self._service is not None:
+            since = self._service.since
+            found += (
+                {"code": "service_unwell", "since": since, "reason": reason}
+                for reason in self._service.reasons
+            )
         # Runs that ended before this page started were judged by whoever was there.
         late = self._feed.runs.overdue(self._silent_s, self._begun - 600.0)
         if late is not None:

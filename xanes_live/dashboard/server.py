@@ -25,7 +25,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from xanes_live import __version__, log
-from xanes_live.config import Config
+from xanes_live.config import Config, MetricsConfig
 from xanes_live.dashboard import api
 from xanes_live.dashboard.context import Context, of
 from xanes_live.dashboard.feed import Feed
@@ -34,6 +34,7 @@ from xanes_live.dashboard.monitor import Monitor
 from xanes_live.dashboard.rawrun import RawRuns
 from xanes_live.dashboard.reprocess import Reprocessor
 from xanes_live.dashboard.security import LOOPBACK, Guard
+from xanes_live.dashboard.service import ServiceHealth
 from xanes_live.dashboard.state import Board
 from xanes_live.dashboard.tiled import TiledReader
 from xanes_live.dashboard.view import FIELDS
@@ -98,13 +99,15 @@ def create_app(
     reprocessor = Reprocessor(raw, settings, uri, writer_key)
     feed = Feed(reader, board, results_path, raw_path)
     context = Context(board, feed, raw, settings, reprocessor)
+    # Without a configuration nobody said where the service is: its neighbour might answer.
+    service = ServiceHealth(settings.metrics if config is not None else MetricsConfig(port=0))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(reader.close)
             stack.callback(reprocessor.close)
-            task = asyncio.create_task(_follow(context))
+            task = asyncio.create_task(_follow(context, service))
             stack.push_async_callback(_end, task)
             yield
 
@@ -123,7 +126,7 @@ def _settings(config: Config, uri: str, results_path: str, raw_path: str) -> Con
     return config.model_copy(update={"tiled": config.tiled.model_copy(update=places)})
 
 
-async def _follow(context: Context) -> None:
+async def _follow(context: Context, service: ServiceHealth) -> None:
     await context.reprocessor.look_at_key()
     live = LiveScan(context.feed, context.config)
     about = {
@@ -134,11 +137,12 @@ async def _follow(context: Context) -> None:
         "path": context.config.tiled.results_path,
         "reprocess": context.reprocessor.about(),
     }
-    monitor = Monitor(context.feed, about)
+    monitor = Monitor(context.feed, about, service=service)
     async with asyncio.TaskGroup() as group:
         group.create_task(context.feed.run())
         group.create_task(live.run())
         group.create_task(monitor.run())
+        group.create_task(service.run())
 
 
 async def _end(task: asyncio.Task[None]) -> None:

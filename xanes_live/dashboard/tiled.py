@@ -93,7 +93,12 @@ class TiledReader:
         )
 
     async def newest(
-        self, path: str, select: str, limit: int = 300, cursor: str | None = None
+        self,
+        path: str,
+        select: str,
+        limit: int = 300,
+        cursor: str | None = None,
+        above: tuple[str, float] | None = None,
     ) -> Page:
         """Return children of the container `path`, the last created first.
 
@@ -107,6 +112,8 @@ class TiledReader:
             At most 300.
         cursor
             Of the page before.
+        above
+            Only those whose metadata have a larger number than this one under this name.
         """
         params = {
             "sort": "-",
@@ -117,6 +124,10 @@ class TiledReader:
         }
         if cursor is not None:
             params["page[cursor]"] = cursor
+        if above is not None:
+            condition = "filter[comparison][condition]"
+            params |= {f"{condition}[operator]": "gt", f"{condition}[key]": above[0]}
+            params[f"{condition}[value]"] = repr(above[1])
         answer = await self._get(f"/search/{_place(path)}", params)
         found = tuple(
             (str(item["id"]), mapping(_metadata(item)).get("selected"))
@@ -263,7 +274,8 @@ def _cursor(link: object) -> str | None:
 
 def _refusal(status: int, path: str) -> TiledError:
     if status in {401, 403}:
-        return RefusedError(f"Tiled refuses this page's key ({status})")
+        remedy = "start the page with a key that may read (XANES_LIVE_READER_KEY)"
+        return RefusedError(f"Tiled refuses this page's key for {path} ({status}): {remedy}")
     if status == 404:
         return NotThereError(f"Tiled has no {path}")
     return TiledError(f"Tiled fails with status {status}")

@@ -37,7 +37,7 @@ SELECT = (
     " element: element, edge: edge, plan_name: plan_name, time: time, stop_time: stop_time,"
     " confidence: confidence, probability: probability, first_shell: first_shell, e0: e0,"
     " edge_step: edge_step, flag_codes: flag_codes, n_spectra: n_spectra, model: model,"
-    " config_hash: config_hash, mode: mode}"
+    " config_hash: config_hash, mode: mode, revised: revised}"
 )
 """JMESPath with which Tiled returns no more than a summary needs."""
 

@@ -56,6 +56,8 @@ class OpenRun:
     points: int = 0
     full: bool = False
     """The bound on memory was reached: further values are not kept."""
+    given_up: bool = False
+    """It was handed over as one that never ended; should it end, it is handed over whole."""
 
     def record(
         self, stop: Document | None, datums: Mapping[str, Document], why: str, source: str

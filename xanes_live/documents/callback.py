@@ -63,8 +63,9 @@ class XanesCallback(event_model.DocumentRouter):  # type: ignore[misc]
     Parameters
     ----------
     on_run
-        Receives the record of each run, once for each run uid. It is called in the thread that
-        delivers the documents, so it must return at once.
+        Receives the record of each run, once for each run uid, and once more for one that was
+        silent too long and ended after all. It is called in the thread that delivers the
+        documents, so it must return at once.
     max_runs
         Runs assembled at the same time; the one that has been silent longest is given up beyond
         that.
@@ -72,7 +73,8 @@ class XanesCallback(event_model.DocumentRouter):  # type: ignore[misc]
         Values kept of one run, 8 bytes each. Beyond that array-valued keys are let go, the largest
         first, then further events.
     stale_s
-        A run without documents for this long is handed over as one that never ended.
+        A run without documents for this long is handed over as one that never ended. It is kept
+        while there is room for it, in case it goes on.
     clock
         Returns seconds; only differences count.
     source
@@ -99,6 +101,7 @@ class XanesCallback(event_model.DocumentRouter):  # type: ignore[misc]
         self._loose_resources: OrderedDict[str, Document] = OrderedDict()
         self._finished: OrderedDict[str, None] = OrderedDict()
         self._n_documents = self._n_runs = self._n_dropped = self._n_errors = 0
+        self._n_given_up = 0
         self._next_sweep = clock() + _SWEEP_S
         self._touched: float | None = None
         # a table instead of getattr(self, name): a name off the wire must not choose the method
@@ -111,7 +114,8 @@ class XanesCallback(event_model.DocumentRouter):  # type: ignore[misc]
         """A snapshot of what has been seen."""
         silent = None if self._touched is None else self._clock() - self._touched
         seen = (self._n_documents, self._n_runs, self._n_dropped, self._n_errors)
-        return Counters(*seen, open_runs=len(self._runs), silent_s=silent)
+        open_runs = len(self._runs) - self._n_given_up
+        return Counters(*seen, open_runs=open_runs, silent_s=silent)
 
     def __call__(
         self,
@@ -138,9 +142,11 @@ class XanesCallback(event_model.DocumentRouter):  # type: ignore[misc]
         """Hand over runs that have been silent too long; sources call this when nothing comes."""
         now = self._clock()
         self._next_sweep = now + _SWEEP_S
-        for uid, run in list(self._runs.items()):
-            if now - run.touched >= self._stale_s:
-                self._finish(uid, None, f"no documents for {self._stale_s:g} s")
+        for run in list(self._runs.values()):
+            if now - run.touched >= self._stale_s and not run.given_up:
+                run.given_up = True
+                self._n_given_up += 1
+                self._hand_over(run, None, f"no documents for {self._stale_s:g} s")
         if now - self._orphans.touched >= self._stale_s:
             self._drop_orphans()
 
@@ -318,12 +324,19 @@ class XanesCallback(event_model.DocumentRouter):  # type: ignore[misc]
         self._blocks.pop(uid, None)
 
     def _finish(self, uid: str, stop: Document | None, why: str = "") -> None:
+        """Hand the run over, unless that was done and no stop came, and forget it."""
         run = self._runs.pop(uid)
-        self._n_runs += 1
+        self._n_given_up -= run.given_up
         _remember(self._finished, uid, None, _REMEMBERED)
         for descriptor_uid in run.blocks:
             self._blocks.pop(descriptor_uid, None)
             _remember(self._finished, descriptor_uid, None, _REMEMBERED)
+        if stop is not None or not run.given_up:
+            self._hand_over(run, stop, why)
+
+    def _hand_over(self, run: OpenRun, stop: Document | None, why: str) -> None:
+        uid = run.uid
+        self._n_runs += 1
         run.resources = {**self._loose_resources, **run.resources}
         try:
             record = run.record(stop, self._datums, why, self._source)

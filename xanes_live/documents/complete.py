@@ -113,6 +113,8 @@ def reread(
     ------
     ConnectionError
         If Tiled cannot be reached or answers with an error of its own (5xx).
+    httpx.HTTPStatusError
+        If it refuses the key (401, 403): the run may be there all the same.
     """
     for attempt in range(max(1, attempts)):
         if attempt:
@@ -123,6 +125,8 @@ def reread(
         except Exception as error:
             if unreachable(error):
                 raise ConnectionError(f"Tiled: {error!r:.300}") from error
+            if refused(error):
+                raise
             return _not_reread(record, f"{type(error).__name__}: {error}"[:300])
         if found is not None and found.stop is not None:
             return combined(record, found)
@@ -144,6 +148,11 @@ def unreachable(error: Exception) -> bool:
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code >= 500
     return unanswered(error)
+
+
+def refused(error: Exception) -> bool:
+    """Whether an error says that the key may not read there."""
+    return isinstance(error, httpx.HTTPStatusError) and error.response.status_code in {401, 403}
 
 
 def unanswered(error: Exception) -> bool:
@@ -168,7 +177,7 @@ def fetch(run: Any, source: str = "replay") -> RunRecord:  # noqa: ANN401 - tile
         record = assemble(run.documents(), source=source)
     except Exception as error:
         # 406: no exporter is configured; 500: something else was written under the run
-        if unanswered(error):
+        if unanswered(error) or refused(error):
             raise
         record = None
     if record is None or record.start is None:
@@ -236,7 +245,7 @@ def _remote(run: Any, external: External) -> dict[int, Array]:  # noqa: ANN401 -
     try:
         column = numbers(run[external.stream][external.key].read())
     except Exception as error:
-        if unreachable(error):
+        if unreachable(error) or refused(error):
             raise
         return {}
     return {} if column is None else {i + 1: row for i, row in enumerate(column)}

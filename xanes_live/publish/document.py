@@ -59,6 +59,8 @@ class Node:
     whole: bool = True
     """Whether the document alone holds every number, so that it can be complete before the arrays
     are."""
+    replaces: bool = False
+    """Whether it takes the place of what was published under its key."""
 
 
 def node(result: Result, config: Config, repeats: Repeats | None = None) -> Node:

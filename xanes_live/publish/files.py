@@ -8,6 +8,11 @@ from xanes_live.publish.document import Node
 from xanes_live.whole import written_whole
 
 
+def file_of(directory: Path, key: str) -> Path:
+    """Return where the arrays of the result `key` are."""
+    return directory.resolve() / key[:2] / f"{key}.h5"
+
+
 def write_file(directory: Path, node: Node) -> Path:
     """Write the arrays of `node` and return the file's path.
 
@@ -21,9 +26,8 @@ def write_file(directory: Path, node: Node) -> Path:
     """
     import h5py  # noqa: PLC0415 - 0.15 s that only this way of publishing needs
 
-    folder = directory.resolve() / node.key[:2]
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{node.key}.h5"
+    path = file_of(directory, node.key)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as part, h5py.File(part, "w") as file:
         for name, values in node.arrays.items():
             file.create_dataset(name, data=values).attrs["units"] = node.units.get(name, "")

@@ -45,8 +45,22 @@ CREATE TABLE IF NOT EXISTS outbox (
     arrays BLOB,
     not_before REAL NOT NULL DEFAULT 0,
     attempts INTEGER NOT NULL DEFAULT 0,
-    error TEXT NOT NULL DEFAULT ''
+    error TEXT NOT NULL DEFAULT '',
+    replaces INTEGER NOT NULL DEFAULT 0
 )
+"""
+_REPLACES = "ALTER TABLE outbox ADD COLUMN replaces INTEGER NOT NULL DEFAULT 0"
+"""For files made before there was such a column."""
+_PUT = """
+INSERT OR REPLACE INTO outbox (key, raw_uid, state, whole, document, arrays, replaces)
+SELECT :key, :raw_uid, 'pending', :whole, :document, :arrays, :replaces OR EXISTS (
+    SELECT 1 FROM outbox WHERE key = :key AND state != 'done'
+)
+WHERE NOT EXISTS (
+    SELECT 1 FROM outbox WHERE key = :key AND state != 'done' AND document = :document
+    AND arrays = :arrays AND replaces >= :replaces
+)
+RETURNING key
 """
 
 
@@ -68,6 +82,8 @@ class Item:
     state: State
     attempts: int
     """How often this state was tried in vain."""
+    number: int | None = None
+    """Which of all that were put: another one after each :meth:`Outbox.put` of the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,31 +149,32 @@ class Outbox:
         self._own = threading.local()
 
     def put(self, node: Node) -> bool:
-        """Keep `node` until it is published; False if it is waiting already.
+        """Keep `node` until it is published; False if the very same is waiting already.
 
         One that was published before is taken once more: Tiled then says that it has it, or takes
-        it if it was lost there.
+        it if it was lost there. Of two results of one key that both wait the later is kept, and
+        replaces what Tiled may have of the earlier.
         """
-        values = (
-            node.key,
-            str(node.metadata.get("raw_uid", "")),
-            int(node.whole),
-            orjson.dumps({"metadata": node.metadata, "units": node.units}),
-            save({name: np.ascontiguousarray(array) for name, array in node.arrays.items()}),
-        )
-        rows = self._db.execute(
-            "INSERT INTO outbox (key, raw_uid, state, whole, document, arrays) "
-            "VALUES (?, ?, 'pending', ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
-            "state = 'pending', whole = excluded.whole, document = excluded.document, "
-            "arrays = excluded.arrays WHERE outbox.state = 'done' RETURNING key",
-            values,
-        ).fetchall()
-        return bool(rows)
+        values = {
+            "key": node.key,
+            "raw_uid": str(node.metadata.get("raw_uid", "")),
+            "whole": int(node.whole),
+            "document": orjson.dumps({"metadata": node.metadata, "units": node.units}),
+            "arrays": save({k: np.ascontiguousarray(array) for k, array in node.arrays.items()}),
+            "replaces": int(node.replaces),
+        }
+        return bool(self._db.execute(_PUT, values).fetchall())
+
+    def holds(self, item: Item) -> bool:
+        """Whether `item` is still what lies here, and no later result of its key."""
+        sql = "SELECT 1 FROM outbox WHERE key = ? AND number = ? AND state = ?"
+        values = (item.node.key, item.number, item.state)
+        return bool(self._db.execute(sql, values).fetchall())
 
     def next(self, state: State) -> Item | None:
         """Return the oldest result in `state` that may be tried now; None if there is none."""
         while row := self._db.execute(
-            "SELECT key, state, whole, document, arrays, attempts FROM outbox "
+            "SELECT key, state, whole, document, arrays, attempts, number, replaces FROM outbox "
             "WHERE state = ? AND not_before <= ? ORDER BY number LIMIT 1",
             (state, time.time()),
         ).fetchall():
@@ -170,19 +187,23 @@ class Outbox:
                 log.event(_log, logging.ERROR, name, result_key=row[0][0], error=repr(error))
         return None
 
-    def mark(self, key: str, state: State) -> None:
-        """Note how far `key` has come; of a result that is done only the key is kept."""
+    def mark(self, key: str, state: State, number: int | None = None) -> None:
+        """Note how far `key` has come; of a result that is done only the key is kept.
+
+        With a `number` only if no other result of that key was put since.
+        """
         if state is not State.DONE:
             self._db.execute(
                 "UPDATE outbox SET state = ?, attempts = 0, error = '', not_before = 0 "
-                "WHERE key = ?",
-                (state, key),
+                "WHERE key = ? AND number = coalesce(?, number)",
+                (state, key, number),
             )
             return
         self._db.execute(
             "UPDATE outbox SET state = 'done', document = NULL, arrays = NULL, attempts = 0, "
-            "error = '', not_before = 0 WHERE key = ?",
-            (key,),
+            "error = '', not_before = 0, replaces = 0 "
+            "WHERE key = ? AND number = coalesce(?, number)",
+            (key, number),
         )
         self._db.execute(
             "DELETE FROM outbox WHERE state = 'done' AND number <= "
@@ -255,12 +276,24 @@ def _connect(path: Path) -> _Connection:
 def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_mode=WAL")
     db.execute(_TABLE)
+    if "replaces" not in {row[1] for row in db.execute("PRAGMA table_info(outbox)")}:
+        db.execute(_REPLACES)
     db.execute("CREATE INDEX IF NOT EXISTS by_state ON outbox (state, not_before)")
     # What had to wait when the last process ended is tried at once by this one.
     db.execute("UPDATE outbox SET not_before = 0 WHERE state != 'done'")
 
 
-def _item(key: str, state: str, whole: int, document: bytes, arrays: bytes, attempts: int) -> Item:
+def _item(
+    key: str,
+    state: str,
+    whole: int,
+    document: bytes,
+    arrays: bytes,
+    attempts: int,
+    number: int,
+    replaces: int,
+) -> Item:
     content = orjson.loads(document)
-    node = Node(key, content["metadata"], load(arrays), content["units"], bool(whole))
-    return Item(node, State(state), attempts)
+    metadata, units = content["metadata"], content["units"]
+    node = Node(key, metadata, load(arrays), units, bool(whole), bool(replaces))
+    return Item(node, State(state), attempts, number)

@@ -7,10 +7,11 @@ before its first import), and a fault's kind decides what happens next.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 import numpy as np
@@ -36,12 +37,35 @@ class ServerFaultError(UnreachableError):
     """Tiled answers, but with a fault of its own (5xx) or asks for patience (429)."""
 
 
+class GoneError(ServerFaultError):
+    """The node to write into is not there (any more), or may not be seen with this key."""
+
+
 class RefusedError(XanesLiveError, PermissionError):
     """Tiled does not let this key do this (401, 403); nothing will pass until that changes."""
 
 
 class RejectedError(XanesLiveError, ValueError):
     """Tiled will not have this one result; others may pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a published result has come."""
+
+    status: str
+    arrays: str
+    ended: bool = True
+    """Whether the run had ended when this was made of it: it has a stop document's time."""
+    file: str = ""
+    """Where its arrays are if they were registered as a file, '' if not."""
+
+
+_STANDING = {
+    "fields": ["metadata", "data_sources"],
+    "include_data_sources": "true",
+    "select_metadata": "{status: status, arrays: arrays, stop_time: stop_time}",
+}
 
 
 class Remote:
@@ -100,31 +124,63 @@ class Remote:
         kind = "metadata" if file is None else "register"
         return self._post(kind, self._place, body)
 
-    def standing(self, key: str) -> tuple[str, str] | None:
-        """Return `status` and `arrays` of a published node; None if there is no such node."""
-        fields = {"fields": "metadata", "select_metadata": "{status: status, arrays: arrays}"}
-        response = self._send("GET", f"/metadata/{quoted(*self._place, key)}", params=fields)
+    def standing(self, key: str) -> Standing | None:
+        """Return how far a published node has come; None if there is no such node."""
+        response = self._send("GET", f"/metadata/{quoted(*self._place, key)}", params=_STANDING)
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
-        selected = _checked(response).json()["data"]["attributes"]["metadata"]
-        found = selected.get("selected", selected) or {}
-        return str(found.get("status")), str(found.get("arrays"))
+        attributes = _checked(response).json()["data"]["attributes"]
+        found = attributes["metadata"].get("selected", attributes["metadata"]) or {}
+        return Standing(
+            str(found.get("status")),
+            str(found.get("arrays")),
+            ended=found.get("stop_time") is not None,
+            file=_registered(attributes.get("data_sources") or ()),
+        )
 
-    def write_array(self, key: str, name: str, values: NDArray[Any], units: str) -> None:
-        """Write one array below a result, over what is there of it."""
+    def replace(self, key: str, metadata: Mapping[str, Any]) -> None:
+        """Put another document in the place of a result's; the server keeps the old as a revision.
+
+        The arrays stay as they are.
+        """
+        self._patch(key, [{"op": "replace", "path": "", "value": metadata}], keep_old=True)
+
+    def write_array(self, key: str, name: str, values: NDArray[Any], units: str) -> str:
+        """Write one array below a result, over what is there of it; returns under which name.
+
+        That is `name`, with the shape behind it where another shape has the name: no key of a
+        service may delete, and Tiled does not shrink arrays.
+        """
         values = np.ascontiguousarray(values)
-        rows = _rows_a_block(values)
-        place = (*self._place, key)
+        if not self._make_array(key, name, values, units) and not self._fits(key, name, values):
+            name = f"{name}_{'x'.join(map(str, values.shape))}"
+            self._make_array(key, name, values, units)
+        self._fill_array((*self._place, key, name), values)
+        return name
+
+    def _make_array(self, key: str, name: str, values: NDArray[Any], units: str) -> bool:
+        """Create the node of an array; False if there is one of that name."""
         body = {
             "id": name,
             "structure_family": "array",
             "metadata": {"units": units},
             "specs": [],
             "access_tags": self._tags,
-            "data_sources": [_internal(values, rows)],
+            "data_sources": [_internal(values, _rows_a_block(values))],
         }
-        self._post("metadata", place, body)
-        path = quoted(*place, name)
+        return self._post("metadata", (*self._place, key), body)
+
+    def _fits(self, key: str, name: str, values: NDArray[Any]) -> bool:
+        """Whether the array that has this name is of the same shape and kind of number."""
+        path = f"/metadata/{quoted(*self._place, key, name)}"
+        answer = _checked(self._send("GET", path, params={"fields": "structure"})).json()
+        structure = answer["data"]["attributes"]["structure"] or {}
+        kind = structure.get("data_type") or {}
+        there = (structure.get("shape"), kind.get("kind"), kind.get("itemsize"))
+        return there == (list(values.shape), values.dtype.kind, values.itemsize)
+
+    def _fill_array(self, place: tuple[str, ...], values: NDArray[Any]) -> None:
+        path, rows = quoted(*place), _rows_a_block(values)
         if rows >= len(values):
             self._put(f"/array/full/{path}", values)
             return
@@ -134,11 +190,18 @@ class Remote:
 
     def amend(self, key: str, changes: Mapping[str, Any]) -> None:
         """Change some entries of a result's document, without keeping the old version."""
-        # A merge patch that does not name the access tags takes all of them away (tiled 0.2.20).
         steps = [{"op": "add", "path": _pointer(k), "value": v} for k, v in changes.items()]
+        self._patch(key, steps, keep_old=False)
+
+    def _patch(self, key: str, steps: list[dict[str, Any]], *, keep_old: bool) -> None:
+        # A merge patch that does not name the access tags takes all of them away (tiled 0.2.20).
         body = {"content-type": "application/json-patch+json", "metadata": steps, "specs": None}
-        path = f"/metadata/{quoted(*self._place, key)}?drop_revision=true"
-        _checked(self._send("PATCH", path, content=_json(body), headers=_JSON))
+        drop = "false" if keep_old else "true"
+        path = f"/metadata/{quoted(*self._place, key)}?drop_revision={drop}"
+        response = self._send("PATCH", path, content=_json(body), headers=_JSON)
+        if response.status_code == httpx.codes.NOT_FOUND:
+            raise GoneError(f"no result {key!r} in Tiled")
+        _checked(response)
 
     def read(self, key: str, name: str) -> bytes:
         """Return the bytes of one array of a result."""
@@ -180,7 +243,7 @@ class Remote:
             return False
         if response.status_code == httpx.codes.NOT_FOUND:
             self._ready = False  # the container was removed: made again at the next try
-            raise ServerFaultError(f"no container {'/'.join(place)!r} in Tiled")
+            raise GoneError(f"no container {'/'.join(place)!r} in Tiled")
         _checked(response)
         return True
 
@@ -213,6 +276,12 @@ def _checked(response: httpx.Response) -> httpx.Response:
     if code in _AGAIN or not 400 <= code < 500:
         raise ServerFaultError(message)
     raise RejectedError(message)
+
+
+def _registered(sources: Sequence[Mapping[str, Any]]) -> str:
+    """Return the path of the file that a node's children are read from, '' if there is none."""
+    uris = [asset["data_uri"] for source in sources for asset in source.get("assets") or ()]
+    return unquote(urlsplit(uris[0]).path) if uris else ""
 
 
 def _pointer(key: str) -> str:

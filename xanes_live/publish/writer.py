@@ -201,6 +201,8 @@ class Publisher:
         return 0.0
 
     def _choose(self) -> Item | None:
+        if self._charts is not None and not self._outbox.holds(self._charts):
+            self._charts = None  # a later result of the same key has taken its place
         self._charts = self._charts or self._outbox.next(State.ARRAYS)
         self._charts_turn = not self._charts_turn
         if self._charts and self._charts_turn and self._outbox.counts().arrays > CHARTS_BEHIND:

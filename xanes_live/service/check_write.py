@@ -66,7 +66,7 @@ def _document(remote: Remote) -> float:
     remote.amend(CHECK_KEY, {"status": mark})
     seconds = time.perf_counter() - begun
     found = remote.standing(CHECK_KEY)
-    if found is None or found[0] != mark:
+    if found is None or found.status != mark:
         raise UnreachableError("what was written is not what is read")
     return seconds
 

@@ -32,7 +32,8 @@ def judge(readings: Readings) -> Health:
     dead = [
         f"thread {name} is not at work" for name, works in readings.threads.items() if not works
     ]
-    reasons = [*dead, *_source(readings), *_publication(readings), *_room(readings)]
+    reasons = [*dead, *_source(readings), *_publication(readings), *_raw(readings)]
+    reasons += _room(readings)
     return Health(tuple(reasons), alive=not dead)
 
 
@@ -45,7 +46,13 @@ def _source(readings: Readings) -> list[str]:
 def _publication(readings: Readings) -> list[str]:
     publisher = readings.publisher
     if publisher.condition is Condition.PARKED:
-        return [f"Tiled refuses the service's key: {publisher.message}"]
+        remedy = (
+            "give the service a key that may write there (the environment's "
+            "XANES_LIVE_TILED_API_KEY, else [tiled] api_key) and start it again"
+        )
+        waiting = publisher.counts.pending + publisher.counts.arrays
+        said = f"Tiled refuses the service's key for results: {publisher.message}"
+        return [f"{said}; {waiting} results wait: {remedy}"]
     away = readings.now - max(publisher.last_success, readings.state.started)
     if publisher.condition is Condition.RETRYING and away > UNREACHABLE_S:
         waiting = publisher.counts.pending
@@ -53,6 +60,19 @@ def _publication(readings: Readings) -> list[str]:
     if publisher.counts.refused:
         return [f"{publisher.counts.refused} results were rejected by Tiled: {publisher.message}"]
     return []
+
+
+def _raw(readings: Readings) -> list[str]:
+    """Tell why runs wait to be re-read, or cannot be caught up with."""
+    trouble, waiting = readings.raw, readings.state.waiting
+    if trouble is None:
+        return []
+    if trouble.refused:
+        return [f"{trouble.message}; {waiting} runs wait to be read again"]
+    away = readings.now - trouble.since
+    if not waiting or away <= UNREACHABLE_S:
+        return []
+    return [f"raw runs unreachable for {away:.0f} s, {waiting} wait to be read: {trouble.message}"]
 
 
 def _room(readings: Readings) -> list[str]:

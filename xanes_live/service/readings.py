@@ -18,6 +18,7 @@ from xanes_live.domain import ModelInfo
 from xanes_live.publish.outbox import Counts
 from xanes_live.publish.writer import Condition, PublisherHealth
 from xanes_live.service.histogram import Histogram
+from xanes_live.service.raw import Trouble
 from xanes_live.service.service import Service
 from xanes_live.service.state import ServiceState
 
@@ -46,6 +47,8 @@ class Readings:
     """Whether each thread the service needs is at work."""
     source_error: str = ""
     """Why the document source is not running; '' while it is."""
+    raw: Trouble | None = None
+    """Why raw runs cannot be read; None while they can."""
     models: tuple[ModelInfo, ...] = ()
     disk_free: int = 0
     """Bytes free where the outbox is."""
@@ -68,6 +71,7 @@ def take(service: Service) -> Readings:
         last_document=0.0 if counters.silent_s is None else now - counters.silent_s,
         threads=service.threads(),
         source_error=service.source_error,
+        raw=service.raw.trouble or service.past.trouble,
         models=tuple(predictor.info for predictor in service.predictors.values()),
         disk_free=shutil.disk_usage(directory).free,
         device_memory=_device_memory(),

@@ -149,7 +149,9 @@ def replay_command(
             until=selection.until,
             search=dict(selection.search),
         )
-        books = _Books.opened(config, where, selection, stack, publish=not dry_run)
+        books = _Books.opened(
+            config, predictors, where, selection, stack, publish=not dry_run, force=force
+        )
         runs = list(found)
         todo = runs if force else books.left(runs, predictors, config)
         if dask_address is None:
@@ -178,17 +180,21 @@ class _Books:
     publisher: Publisher | None
     progressed: Progressed
     published: set[str]
+    replaces: bool = False
+    """Whether what is published already is to give way."""
     failed: bool = False
 
     @classmethod
     def opened(
         cls,
         config: Config,
+        predictors: Predictors,
         where: str,
         selection: Selection,
         stack: ExitStack,
         *,
         publish: bool,
+        force: bool,
     ) -> _Books:
         directory = state_directory(config)
         outbox = Outbox(directory / "outbox.sqlite")
@@ -197,9 +203,12 @@ class _Books:
         if publish:
             publisher = Publisher(config.tiled, config.tiled_key(), outbox).start()
             stack.callback(publisher.stop)
-        same = repr((where, selection, config.hash(), config.model.names, publish))
+        # the hashes: a model that was trained anew may have kept its name
+        models = sorted(predictor.info.hash for predictor in predictors.values())
+        same = repr((where, selection, config.hash(), models, publish))
         name = f"replay-{hashlib.sha256(same.encode()).hexdigest()[:16]}.done"
-        return cls(outbox, publisher, Progressed(directory / name), _published(config, publish))
+        progressed = Progressed(directory / name)
+        return cls(outbox, publisher, progressed, _published(config, publish), force)
 
     def left(
         self, runs: Sequence[ArchiveRun], predictors: Predictors, config: Config
@@ -220,7 +229,7 @@ class _Books:
                 log.event(_log, logging.ERROR, "run failed", uid=one.uid, reason=one.reason)
             else:
                 if self.publisher is not None and one.node is not None:
-                    self.publisher.put(one.node)
+                    self.publisher.put(replace(one.node, replaces=self.replaces))
                 self.progressed.add(one.uid)
             yield one
 

@@ -161,12 +161,21 @@ class Worker:
 
     def _first(self, record: RunRecord) -> None:
         self._count(runs=self._state.runs + 1)
+        if record.stop is not None:
+            self._forget_unended(record.uid)
         reason = self._lacks(record)
         if reason and self._reread is not None:
             log.event(_log, logging.WARNING, "run to be re-read", uid=record.uid, reason=reason)
             self._put_off(record, 0)
         else:
             self._finish(record)
+
+    def _forget_unended(self, uid: str) -> None:
+        """Drop what waits of a run that had been given up, now that it ended after all."""
+        kept = [e for e in self._later if e[3].uid != uid or e[3].stop is not None]
+        heapq.heapify(kept)
+        self._later = kept
+        self._count(waiting=len(kept))
 
     def _lacks(self, record: RunRecord) -> str | None:
         return needs_rereading(record, self._config.beamline)

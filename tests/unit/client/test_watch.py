@@ -49,11 +49,7 @@ class Place:
         assert request.url.params["sort"] == "-"
         keys = list(reversed(self.nodes))[offset : offset + limit]
         data = [
-            {
-                "id": key,
-                "attributes": {"metadata": {"selected": {"status": self.nodes[key]["status"]}}},
-            }
-            for key in keys
+            {"id": key, "attributes": {"metadata": {"selected": self.nodes[key]}}} for key in keys
         ]
         return httpx.Response(200, json={"data": data})
 
@@ -70,9 +66,9 @@ class Place:
         with suppress(ValueError):
             self.sockets.remove(socket)
 
-    def put(self, key, status="complete", *, announce=True):
+    def put(self, key, status="complete", *, announce=True, **more):
         new = key not in self.nodes
-        self.nodes[key] = {"status": status, "n": len(self.nodes)}
+        self.nodes[key] = {"status": status, "n": len(self.nodes), **more}
         kind = "container-child-created" if new else "container-child-metadata-updated"
         message = {"type": kind, "key": key, "metadata": self.nodes[key]}
         for socket in tuple(self.sockets) if announce else ():
@@ -251,3 +247,17 @@ def test_it_can_be_closed_from_its_own_callback(place):
         heard.wait(1)
         watch._thread.join(PATIENCE_S)
         assert not watch._thread.is_alive()
+
+
+@pytest.mark.parametrize("announce", [True, False])
+def test_a_result_that_was_replaced_is_heard_once_more(place, announce):
+    place.put("a")
+    heard = Heard()
+    with watching(place, heard, reconcile_s=1000.0 if announce else 0.1) as watch:
+        assert watch._listening.wait(PATIENCE_S)
+        place.put("a", revised=1_760_000_000.0, announce=announce)
+        heard.wait(1)
+        place.put("a", arrays="complete", revised=1_760_000_000.0, announce=announce)
+        place.put("b")
+        heard.wait(1)
+    assert heard.keys == ["a", "b"]

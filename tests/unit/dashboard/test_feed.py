@@ -187,3 +187,24 @@ def test_few_documents_are_kept():
             assert len(feed._details) <= 64
 
     run(scenario)
+
+
+@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize("key", ["k0", "k2"])
+def test_a_result_that_was_replaced_is_shown(heard, key):
+    async def scenario():
+        tiled = filled()
+        async with running(tiled, reconcile_s=0.05) as (feed, board):
+            await until(lambda: not feed.loading)
+            await feed.detail(key)
+            start = 1_760_000_000.0 + int(key[1])
+            again = document(f"u{key[1]}", start, sample="again", revised=1_760_000_500.0)
+            tiled.put(PATH, key, again, announced=heard)
+            await until(lambda: board.rows[key][1].sample == "again")
+            assert (await feed.detail(key))["sample"] == "again"
+            assert len(board.rows) == 3
+            if key == "k2":
+                await until(lambda: b"again" in board._parts["result"].body)
+            assert shown(board) == "k2"
+
+    run(scenario)

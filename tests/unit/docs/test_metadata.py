@@ -11,7 +11,7 @@ from xanes_live.publish.document import declined_node, node
 
 PAGE = (Path(__file__).parents[3] / "docs/reference/metadata.md").read_text()
 DOCUMENT, ARRAYS = PAGE.split("## Arrays")
-WRITER = {"arrays"}
+WRITER = {"arrays", "array_names", "revised"}
 """Added when the node is written, not when it is laid out."""
 
 

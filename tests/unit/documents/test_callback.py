@@ -211,7 +211,7 @@ def test_events_before_their_descriptor_and_start_are_kept(records):
     assert records[0].start == documents[0][1]
 
 
-def test_a_silent_run_is_given_up_and_its_stragglers_ignored(records):
+def test_a_silent_run_is_given_up_and_handed_over_whole_when_it_ends_after_all(records):
     clock = Clock()
     callback = XanesCallback(records.append, stale_s=60.0, clock=clock)
     documents = runs.xas(runs.PLAIN, runs.FE)
@@ -223,9 +223,35 @@ def test_a_silent_run_is_given_up_and_its_stragglers_ignored(records):
     callback.close_stale()
     assert records[0].has(ProblemKind.NO_STOP)
     assert len(records[0].streams["primary"].seq_num) == 98
-    deliver(callback, documents[100:])
+    assert callback.counters.open_runs == 0
+    clock.now = 200.0
+    callback.close_stale()
     assert len(records) == 1
-    assert callback.counters.dropped == len(documents) - 100
+    deliver(callback, documents[100:])
+    early, late = records
+    assert len(early.streams["primary"].seq_num) == 98
+    assert late.problems == ()
+    assert late.stop == documents[-1][1]
+    assert len(late.streams["primary"].seq_num) == len(runs.GRID)
+    deliver(callback, documents[100:])
+    assert len(records) == 2
+    assert callback.counters.open_runs == 0
+
+
+def test_runs_that_were_given_up_make_room_and_are_not_told_twice(records):
+    clock = Clock()
+    callback = XanesCallback(records.append, stale_s=60.0, max_runs=3, clock=clock)
+    for _ in range(3):
+        deliver(callback, runs.xas(runs.PLAIN, runs.FE)[:10])
+    clock.now = 100.0
+    callback.close_stale()
+    assert len(records) == 3
+    for _ in range(5):
+        deliver(callback, runs.xas(runs.PLAIN, runs.FE))
+    assert len(records) == 8
+    callback.close()
+    assert len(records) == 8
+    assert callback.counters.open_runs == 0
 
 
 def test_another_runs_documents_make_a_stale_run_close(records):

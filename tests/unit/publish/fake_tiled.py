@@ -37,6 +37,8 @@ class FakeTiled:
     faults: list[Callable[[httpx.Request], httpx.Response | None]] = field(default_factory=list)
     always: Callable[[httpx.Request], httpx.Response | None] | None = None
     """Asked before every request; None lets it pass."""
+    revisions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Documents that were replaced, by node."""
     readers: list[Callable[[], None]] = field(default_factory=list)
     """Look at the nodes after every request."""
 
@@ -76,7 +78,12 @@ class FakeTiled:
         assert body["content-type"] == "application/json-patch+json"
         for step in body["metadata"]:
             assert step["op"] in {"add", "replace"}
-            self.nodes[place].metadata[step["path"].removeprefix("/")] = step["value"]
+            node = self.nodes[place]
+            if step["path"] == "":
+                self.revisions.setdefault(place, []).append(dict(node.metadata))
+                node.body["metadata"] = step["value"]
+            else:
+                node.metadata[step["path"].removeprefix("/")] = step["value"]
         return httpx.Response(200, json={"id": place})
 
     def _create(self, kind: str, place: str, body: dict[str, Any]) -> httpx.Response:
@@ -91,15 +98,20 @@ class FakeTiled:
         return httpx.Response(200, json={"id": body["id"]})
 
     def _metadata(self, place: str) -> httpx.Response:
-        metadata = self.nodes[place].metadata if place else {}
-        selected = {"status": metadata.get("status"), "arrays": metadata.get("arrays")}
-        return httpx.Response(
-            200, json={"data": {"attributes": {"metadata": {"selected": selected}}}}
-        )
+        body = self.nodes[place].body if place else {"metadata": {}}
+        selected = {k: body["metadata"].get(k) for k in ("status", "arrays", "stop_time")}
+        sources = body.get("data_sources", [])
+        attributes = {"metadata": {"selected": selected}, "data_sources": sources}
+        attributes["structure"] = sources[0]["structure"] if sources else None
+        return httpx.Response(200, json={"data": {"attributes": attributes}})
 
     def _put(self, place: str, request: httpx.Request) -> httpx.Response:
         full = place.startswith("full/")
         node = self.nodes[place.removeprefix("full/").removeprefix("block/")]
+        structure = node.body["data_sources"][0]["structure"]
+        size = int(np.prod(structure["shape"])) * structure["data_type"]["itemsize"]
+        if full and len(request.content) != size:
+            return httpx.Response(500, json={"detail": "Internal server error"})
         node.data = request.content if full else (node.data or b"") + request.content
         return httpx.Response(200, json=None)
 

@@ -266,3 +266,39 @@ def test_an_outbox_that_cannot_be_opened_is_one_sentence(tmp_path, monkeypatch, 
 
 def _locked(_):
     raise sqlite3.OperationalError("database is locked")
+
+
+def test_of_two_results_of_a_key_that_wait_the_later_is_kept(outbox):
+    outbox.put(node_of("a"))
+    early = outbox.next(State.PENDING)
+    assert outbox.put(node_of("a", n_spectra=3))
+    late = outbox.next(State.PENDING)
+    assert late.node.metadata["n_spectra"] == 3
+    assert late.node.replaces
+    assert (outbox.holds(early), outbox.holds(late)) == (False, True)
+    outbox.mark("a", State.DONE, early.number)  # as told by who was busy with it
+    assert outbox.state("a") is State.PENDING
+    outbox.mark("a", State.DONE, late.number)
+    assert outbox.is_done("a")
+
+
+def test_that_a_result_is_to_replace_is_kept(outbox):
+    assert outbox.put(node_of("a"))
+    assert outbox.put(replace(node_of("a"), replaces=True))
+    assert not outbox.put(node_of("a"))
+    assert outbox.next(State.PENDING).node.replaces
+    outbox.mark("a", State.DONE)
+    outbox.put(node_of("a"))
+    assert not outbox.next(State.PENDING).node.replaces
+
+
+def test_a_file_of_an_earlier_version_is_taken_over(tmp_path):
+    path = tmp_path / "o.sqlite"
+    old = Outbox(path)
+    old.put(node_of("a"))
+    old._db.execute("ALTER TABLE outbox DROP COLUMN replaces")
+    old.close()
+    outbox = Outbox(path)
+    assert not outbox.next(State.PENDING).node.replaces
+    assert outbox.put(replace(node_of("a"), replaces=True))
+    outbox.close()

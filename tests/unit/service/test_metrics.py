@@ -27,6 +27,7 @@ from xanes_live.service.health import Health, judge
 from xanes_live.service.histogram import BOUNDS_S, Histogram
 from xanes_live.service.latency import Latency
 from xanes_live.service.metrics import registry
+from xanes_live.service.raw import Trouble
 from xanes_live.service.readings import Readings, take
 from xanes_live.service.service import Service
 from xanes_live.service.state import ServiceState
@@ -196,6 +197,11 @@ def test_histogram_counts_like_numpy(durations):
             True,
         ),
         (
+            {"raw": Trouble(NOW - 1, "Tiled refuses the key", refused=True)},
+            "refuses the key; 0 runs wait to be read again",
+            True,
+        ),
+        (
             {"publisher": PublisherHealth(Condition.RETRYING, "gone", Counts(5), NOW - 500)},
             "unreachable for 100 s, 5 results wait",
             True,
@@ -347,3 +353,14 @@ def _with_model(config):
 def test_a_stuck_thread_starves_the_watchdog(listener):
     run._tell(Health(("thread worker is not at work",), alive=False))
     assert listener.recv(1000) == b"STATUS=thread worker is not at work"
+
+
+@pytest.mark.parametrize(
+    ("away_s", "waiting", "ok"), [(60, 1, True), (600, 0, True), (600, 1, False)]
+)
+def test_runs_that_cannot_be_read_again_are_told_when_some_wait_and_after_a_while(
+    away_s, waiting, ok
+):
+    state = replace(readings().state, waiting=waiting)
+    trouble = Trouble(NOW - away_s, "refused connection", refused=False)
+    assert judge(readings(state=state, raw=trouble)).ok is ok

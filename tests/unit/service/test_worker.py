@@ -4,6 +4,7 @@ import itertools
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+import httpx
 import numpy as np
 import pytest
 
@@ -251,3 +252,62 @@ def test_a_run_is_published_with_what_is_missing_where_tiled_has_no_raw_runs(cap
     assert "data_missing" in node.metadata["flag_codes"]
     assert bench.worker.state.waiting == 0
     assert "correct [tiled] raw_path" in caplog.text
+
+
+def test_a_run_that_ended_after_all_makes_what_waits_of_it_superfluous():
+    whole = record()
+    unended = replace(whole, stop=None, problems=(Problem(ProblemKind.NO_STOP, "silent"),))
+    bench = Bench(reread=lambda given: given)
+    bench.worker.submit(unended)
+    bench.work()
+    assert bench.worker.state.waiting == 1
+    bench.worker.submit(whole)
+    for _ in range(20):
+        bench.work()
+        bench.now += max(REREAD_DELAYS_S)
+    (node,) = bench.nodes
+    assert node.metadata["stop_time"] is not None
+    assert bench.worker.state.waiting == 0
+
+
+class Refusing:
+    """Tiled's client of a server that has the container and lets nobody read in it."""
+
+    def __init__(self, code):
+        self.code = code
+
+    def __getitem__(self, name):
+        return self
+
+    def search(self, query):
+        request = httpx.Request("GET", "http://tiled/api/v1/search/raw")
+        answer = httpx.Response(self.code, request=request)
+        raise httpx.HTTPStatusError(f"{self.code}", request=request, response=answer)
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_key_refused_for_raw_runs_is_told_while_they_wait(caplog, code):
+    config = parse({"tiled": {"raw_path": "bl/raw"}})
+    raw = RawRuns(config.tiled, "the-secret-key")
+    raw._connected = lambda: Refusing(code)
+    bench = Bench(config, reread=raw.reread)
+    found = record()
+    lost = Problem(ProblemKind.EVENTS_MISSING, "1 of 9 events did not arrive", stream="primary")
+    bench.worker.submit(replace(found, problems=(lost,)))
+    for _ in range(20):
+        bench.work()
+        bench.now += max(REREAD_DELAYS_S)
+    assert bench.nodes == []
+    assert bench.worker.state.waiting == 1
+    assert raw.trouble.refused
+    for words in ("/bl/raw", str(code), "XANES_LIVE_TILED_API_KEY", "read:data"):
+        assert words in raw.trouble.message
+    told = [r for r in caplog.records if "refuses the service's key" in r.getMessage()]
+    assert len(told) == 1
+    assert "the-secret-key" not in caplog.text + raw.trouble.message
+    raw._connected = dict  # Tiled answers again, and holds nothing
+    for _ in range(20):
+        bench.work()
+        bench.now += max(REREAD_DELAYS_S)
+    assert len(bench.nodes) == 1
+    assert raw.trouble is None

@@ -74,6 +74,7 @@ function warning() {
   if (!notice) return "";
   const age = span(now - notice.since);
   if (notice.code === "tiled_down") return `Not current since ${when(notice.since)} (${age}): ${notice.reason}.`;
+  if (notice.code === "service_unwell") return `The prediction service needs attention since ${when(notice.since)} (${age}): ${notice.reason}.`;
   const scan = notice.run ? `${scanName(notice.run)}${notice.run.sample ? ` (${notice.run.sample})` : ""}` : "the scan";
   if (notice.code === "service_silent") return `No result: ${scan} ended ${age} ago and the prediction service has said nothing of it.`;
   if (notice.code === "no_data") return `No data: ${scan} is running, but for ${age} no new point has reached Tiled.`;
