@@ -225,7 +225,7 @@ class Delivery:
 
 
 def _has_ended(node: Node) -> bool:
-    return node.metadata.get("stop_time") is not None
+    return bool(node.metadata.get("stop_time"))  # 0 of a run that has not
 
 
 def directory(config: TiledConfig) -> Path:

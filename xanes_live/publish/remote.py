@@ -134,7 +134,7 @@ class Remote:
         return Standing(
             str(found.get("status")),
             str(found.get("arrays")),
-            ended=found.get("stop_time") is not None,
+            ended=bool(found.get("stop_time")),
             file=_registered(attributes.get("data_sources") or ()),
         )
 

@@ -88,12 +88,12 @@ def test_without_being_asked_nothing_is_replaced(tmp_path):
 
 
 def test_the_first_result_of_the_ended_run_replaces_that_of_an_interrupted_one(tmp_path):
-    bench, _ = published(tmp_path, "http", stop_time=None, points=120)
+    bench, _ = published(tmp_path, "http", stop_time=0.0, points=120)
     whole = result(bench.config, r=2.5)
     bench.publisher.put(whole)
     bench.work()
     check(bench, whole, "http")
-    bench.publisher.put(result(bench.config, points=120, stop_time=None))
+    bench.publisher.put(result(bench.config, points=120, stop_time=0.0))
     bench.work()
     check(bench, whole, "http")
 
@@ -111,7 +111,7 @@ def test_what_is_to_replace_and_finds_nothing_is_published(tmp_path):
 def test_a_later_result_overtakes_one_that_is_on_its_way(tmp_path, steps):
     """Whatever of the earlier one is in Tiled already."""
     bench = Bench(tmp_path)
-    bench.publisher.put(result(bench.config, points=120, stop_time=None))
+    bench.publisher.put(result(bench.config, points=120, stop_time=0.0))
     for _ in range(steps):
         bench.publisher.step()
     second = result(bench.config, r=2.5)
