@@ -14,8 +14,8 @@ from xanes_live.confidence.assess import Calibration
 from xanes_live.confidence.copies import CHANGES, centre, copies, wide_grid
 from xanes_live.confidence.examined import Examined
 from xanes_live.confidence.experience import Experience
-from xanes_live.confidence.history import with_noise
 from xanes_live.confidence.limits import Kind, ordinary
+from xanes_live.confidence.merged_noise import with_noise
 from xanes_live.confidence.novelty import Found, Library
 from xanes_live.confidence.signals import IN_DOUBT, NAMES, measure, rms
 from xanes_live.confidence.verdict import Verdict, less_certain

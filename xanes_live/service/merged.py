@@ -9,14 +9,14 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from xanes_live.confidence.assess import by_spread, colour, opinion
-from xanes_live.confidence.history import (
+from xanes_live.confidence.judge import Judge
+from xanes_live.confidence.merged_noise import (
     draws,
     narrower_by,
     noise_of_distance,
     smooth_sigma,
     with_noise,
 )
-from xanes_live.confidence.judge import Judge
 from xanes_live.confidence.verdict import less_certain
 from xanes_live.config import ConfidenceConfig
 from xanes_live.domain import Array, FirstShell, Flag, MergedRepeats, NormalisedSpectrum, Severity

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from xanes_live.confidence.history import Stack, drift, outlier, scatter, step_after
+from xanes_live.confidence.drift import drift, step_after
+from xanes_live.confidence.odd import outlier, scatter
+from xanes_live.confidence.stacked import Stack
 from xanes_live.config import ConfidenceConfig
 from xanes_live.domain import (
     Confidence,

@@ -11,8 +11,8 @@ import pytest
 
 from tests import factories, spoil
 from xanes_live.confidence.examined import Examined
-from xanes_live.confidence.history import scatter
 from xanes_live.confidence.limits import Kind
+from xanes_live.confidence.odd import scatter
 from xanes_live.config import ConfidenceConfig, Config
 from xanes_live.demo import samples
 from xanes_live.domain import Confidence, Evidence, FirstShell, Mode, Repeat, Severity

@@ -8,17 +8,15 @@ import numpy as np
 import pytest
 
 from tests import measured
-from xanes_live.confidence.history import (
-    Stack,
+from xanes_live.confidence.drift import drift, rank_correlation
+from xanes_live.confidence.merged_noise import (
     draws,
-    drift,
     narrower_by,
     noise_of_distance,
-    outlier,
-    rank_correlation,
-    scatter,
     smooth_sigma,
 )
+from xanes_live.confidence.odd import outlier, scatter
+from xanes_live.confidence.stacked import Stack
 from xanes_live.reduction import pre_edge
 
 ENERGY = measured.spectrum("Fe2O3").energy
