@@ -32,12 +32,20 @@ def at_one_edge(spectra: Sequence[NormalisedSpectrum]) -> list[NormalisedSpectru
 def _normalised_as(spectrum: NormalisedSpectrum, other: NormalisedSpectrum) -> NormalisedSpectrum:
     """Return a spectrum normalised at the e0 of another; as it is where that has no edge step."""
     ranges = _ranges(spectrum, other)
-    given = {name: ranges[name] for name in ("pre1", "pre2", "norm1", "norm2")}
-    degrees = {name: int(ranges[name]) for name in ("nnorm", "nvict")}
     energy = spectrum.energy
     if not energy[0] < other.e0 < energy[-1]:
         return spectrum
-    fit = pre_edge(energy, spectrum.mu, e0=other.e0, **given, **degrees)
+    fit = pre_edge(
+        energy,
+        spectrum.mu,
+        e0=other.e0,
+        pre1=ranges["pre1"],
+        pre2=ranges["pre2"],
+        norm1=ranges["norm1"],
+        norm2=ranges["norm2"],
+        nnorm=int(ranges["nnorm"]),
+        nvict=int(ranges["nvict"]),
+    )
     step = float(fit.edge_step)
     if fit.falls or not step > 0.0:
         return spectrum

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from xanes_live.confidence.drift import drift, step_after
-from xanes_live.confidence.odd import outlier, scatter
+from xanes_live.confidence.odd import goes_on, outlier, scatter
 from xanes_live.confidence.stacked import Stack
 from xanes_live.config import ConfidenceConfig
 from xanes_live.domain import (
@@ -166,6 +166,9 @@ def _compared(on_grid: Stack) -> tuple[Drift | None, tuple[Outlier, ...]]:
     if trend is not None and worst.position == 0:
         # the later ones moved away from the first: it is what the sample was
         return replace(trend, keep=1), ()
+    moved = step_after(on_grid, 1) if worst.position == 0 and goes_on(on_grid) else None
+    if moved is not None:
+        return moved, ()
     odd = (worst, *(_further(on_grid, worst.position) if trend is None else ()))
     step = step_after(on_grid, len(odd)) if trend is None and _first(odd) > 1 else None
     return (trend, odd) if step is None else (step, ())

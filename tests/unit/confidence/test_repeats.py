@@ -15,7 +15,7 @@ from xanes_live.confidence.merged_noise import (
     noise_of_distance,
     smooth_sigma,
 )
-from xanes_live.confidence.odd import outlier, scatter
+from xanes_live.confidence.odd import goes_on, outlier, scatter
 from xanes_live.confidence.stacked import Stack
 from xanes_live.reduction import pre_edge
 
@@ -62,6 +62,33 @@ def test_reduction_by_the_beam_is_a_drift(n):
     assert all(d.chance < 0.01 and 1 <= d.keep < n for d in found if d)
     positions = [d for d in found if d and d.measure == "the edge position"]
     assert all(d.unit == "eV" and d.change < 0 for d in positions)
+
+
+@pytest.mark.parametrize("noise", [0.001, 0.005, 0.02])
+def test_a_steady_series_is_hardly_ever_told_to_drift_while_it_grows(noise):
+    stacks = [series(12, seed, noise=noise) for seed in range(60)]
+    told = sum(any(drift(stack.take(range(n))) for n in range(3, 13)) for stack in stacks)
+    assert told <= 1
+
+
+@pytest.mark.parametrize("first", [2, 4, 8])
+def test_a_step_is_found_however_long_the_series_has_been(first):
+    stack = series(12, 0)
+    stepped = np.arange(12)[:, None] >= first
+    mixed = Stack(ENERGY, stack.mu + 0.2 * stepped * (REDUCED - OXIDISED), stack.noise, E0)
+    found = drift(mixed)
+    assert found is not None
+    assert found.keep == first
+
+
+def test_a_first_repeat_from_which_the_others_go_on_is_told_from_a_spoiled_one():
+    shares = 0.3 * (1.0 - np.exp(-np.arange(5) / 0.7))[:, None]
+    for seed in range(10):
+        steady = series(5, seed)
+        going = Stack(ENERGY, steady.mu + shares * (REDUCED - OXIDISED), steady.noise, E0)
+        assert goes_on(going)
+    assert sum(goes_on(series(5, seed, odd=0)) for seed in range(40)) <= 4
+    assert not goes_on(series(3, 0, odd=0))
 
 
 def test_a_slow_drift_keeps_more_repeats_than_a_fast_one():
