@@ -160,15 +160,24 @@ def test_rank_correlation():
 
 
 def test_draws_are_pairs_and_the_same_every_time():
-    noise = draws(np.full(50, 0.1), 4)
+    noise = draws(np.full(50, 0.1), 0.1, 4)
     np.testing.assert_array_equal(noise[:4], -noise[4:])
-    np.testing.assert_array_equal(noise, draws(np.full(50, 0.1), 4))
+    np.testing.assert_array_equal(noise, draws(np.full(50, 0.1), 0.1, 4))
     assert noise.std() == pytest.approx(0.1, rel=0.2)
+
+
+def test_what_is_more_than_counting_noise_all_points_have_in_common():
+    noise = draws(np.full(50, 0.1), 0.06, 400)
+    assert noise.std() == pytest.approx(0.1, rel=0.1)
+    assert noise.mean(axis=1).std() == pytest.approx(0.08, rel=0.1)
+    assert np.diff(noise, axis=1).std() == pytest.approx(0.06 * np.sqrt(2.0), rel=0.05)
+    quiet = draws(np.zeros(50), 0.06, 2)
+    assert not quiet.any()
 
 
 def test_only_what_is_linear_in_the_noise_counts():
     weights = np.linspace(-1.0, 1.0, 50)
-    noise = draws(np.full(50, 0.1), 200)
+    noise = draws(np.full(50, 0.1), np.inf, 200)
     distances = 2.0 + noise @ weights + 3.0
     expected = 0.1 * np.sqrt((weights**2).sum())
     assert noise_of_distance(distances) == pytest.approx(expected, rel=0.15)
