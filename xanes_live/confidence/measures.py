@@ -10,6 +10,9 @@ import numpy as np
 from xanes_live.confidence.stacked import SHARED, Stack
 from xanes_live.domain import Array
 
+_BESIDE = 1.0
+"""How far on either side of the crossing the slope of the edge is taken, eV."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
@@ -39,15 +42,24 @@ def _edge_position(stack: Stack) -> tuple[Array, float]:
     """Return where each spectrum first reaches half the edge step, eV."""
     near = (stack.energy > stack.e0 - 25.0) & (stack.energy < stack.e0 + 25.0)
     x, mu = stack.energy[near], stack.mu[:, near]
-    values = np.full(len(mu), np.nan)
-    steep = 0.1
-    for row, y in enumerate(mu if x.size > 1 else ()):
-        k = int(np.argmax(y >= 0.5))
-        if k > 0:
-            rise = max(float(y[k] - y[k - 1]), 1e-6)
-            values[row] = x[k - 1] + (0.5 - y[k - 1]) / rise * (x[k] - x[k - 1])
-            steep = rise / float(x[k] - x[k - 1])
+    values = np.array([_crossing(x, y) for y in mu])
+    # noise makes the rise of one that crosses look steeper: that of the mean is asked
+    mean = mu.mean(axis=0)
+    place = _crossing(x, mean)
+    beside = (
+        np.interp([place - _BESIDE, place + _BESIDE], x, mean) if np.isfinite(place) else [0, 0]
+    )
+    steep = max(float(beside[1] - beside[0]) / (2.0 * _BESIDE), 0.01)
     return values, _by_noise(stack, 1.0, 0.5) / steep
+
+
+def _crossing(x: Array, y: Array) -> float:
+    """Return where a spectrum first reaches half the edge step, eV; NaN if it does not."""
+    k = int(np.argmax(y >= 0.5)) if x.size > 1 else 0
+    if k == 0:
+        return float("nan")
+    rise = max(float(y[k] - y[k - 1]), 1e-6)
+    return float(x[k - 1] + (0.5 - y[k - 1]) / rise * (x[k] - x[k - 1]))
 
 
 def _white_line(stack: Stack) -> tuple[Array, float]:

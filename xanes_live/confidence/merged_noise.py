@@ -10,19 +10,29 @@ from xanes_live.confidence.signals import rms
 from xanes_live.domain import Array
 
 
-def draws(sigma: Array, count: int, seed: int = 0) -> Array:
+def draws(sigma: Array, white: float, count: int, seed: int = 0) -> Array:
     """Return pairs of opposite noise, shape (2 count, n_points): first all +, then all −.
+
+    What σ holds beyond counting noise all points have in common: it is mostly the error of the edge
+    step. Taken for noise of single points it would move the distance by half as much again as
+    merges of simulated repeats do.
 
     Parameters
     ----------
     sigma
-        Standard deviation of each point, shape (n_points,).
+        Standard deviation of each point, edge steps, shape (n_points,).
+    white
+        The part of it that is another for every point, edge steps.
     count
         How many pairs.
     seed
         The same seed gives the same noise, so that a replay gives the same numbers.
     """
-    half = np.random.default_rng(seed).standard_normal((count, sigma.size)) * sigma
+    random = np.random.default_rng(seed)
+    single = np.minimum(sigma, white)
+    common = np.sqrt(sigma**2 - single**2)
+    half = random.standard_normal((count, sigma.size)) * single
+    half += random.standard_normal((count, 1)) * common
     return np.concatenate((half, -half))
 
 

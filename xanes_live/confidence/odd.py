@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+from scipy.special import stdtr
 
 from xanes_live.confidence.signals import rms
 from xanes_live.confidence.stacked import SHARED, Stack
@@ -17,23 +18,11 @@ _OUTLYING = 3.5
 _MATTERS = 0.02
 """Least root-mean-square disagreement that matters, edge steps: two laboratories' good spectra of
 one compound differ by as much."""
-_SHARED = 0.6
-"""Root-mean-square over the XANES of what an error of the edge step does to a spectrum, relative to
-it: measured spectra were given noise, normalised and compared."""
-_OUTLYING = 3.5
-"""Distance from the others, relative to what is usual among them, from which one disagrees."""
-_MATTERS = 0.02
-"""Least root-mean-square disagreement that matters, edge steps: two laboratories' good spectra of
-one compound differ by as much."""
-_SHARED = 0.6
-"""Root-mean-square over the XANES of what an error of the edge step does to a spectrum, relative to
-it: measured spectra were given noise, normalised and compared."""
-_MATTERS = 0.02
-"""Least root-mean-square disagreement that matters, edge steps: two laboratories' good spectra of
-one compound differ by as much."""
-_SHARED = 0.6
-"""Root-mean-square over the XANES of what an error of the edge step does to a spectrum, relative to
-it: measured spectra were given noise, normalised and compared."""
+_GOES_ON = 0.05
+"""Chance that repeats after an odd first one go on away from it by accident."""
+_PRIOR, _SCATTER = 4.0, 0.5
+"""Degrees of freedom that the scatter expected of them counts for, and its share of `REPEATABLE`:
+good repeats scatter in any one direction by half as much as in all."""
 
 
 def outlier(stack: Stack, trend: Drift | None = None) -> Outlier | None:
@@ -56,6 +45,33 @@ def outlier(stack: Stack, trend: Drift | None = None) -> Outlier | None:
     usual = float(np.median(_from_others(np.delete(mu, worst, axis=0))))
     least = float(_between(expected)[worst])
     return _judged(worst, float(distances[worst]), max(usual, least))
+
+
+def goes_on(stack: Stack) -> bool:
+    """Whether the repeats after the first move on away from it, as damage does that saturates.
+
+    A spoiled first repeat does not know the order of the others. What is followed over them is the
+    share that they have of their difference from the first.
+
+    Parameters
+    ----------
+    stack
+        Repeats of which the first is odd; of fewer than four it cannot be told.
+    """
+    if len(stack.mu) < 4:
+        return False
+    mu, _ = _comparable(stack)
+    away = np.median(mu[1:], axis=0) - mu[0]
+    shares = mu[1:] @ away / (away @ away)
+    n = shares.size
+    order = np.arange(n) - 0.5 * (n - 1)
+    slope = float(order @ shares) / float(order @ order)
+    left = shares - shares.mean() - slope * order
+    noise = float(np.median(stack.noise)) / np.sqrt(away.size)
+    expected = (noise**2 + (_SCATTER * REPEATABLE) ** 2) / float((away**2).mean())
+    variance = (_PRIOR * expected + float(left @ left)) / (_PRIOR + n - 2)
+    t = slope / np.sqrt(variance / float(order @ order))
+    return float(stdtr(_PRIOR + n - 2, -t)) < _GOES_ON
 
 
 def scatter(stack: Stack) -> float | None:

@@ -7,6 +7,7 @@ from xanes_live.reduction.channels import spectra_from_scan
 from xanes_live.reduction.edge import find_e0
 from xanes_live.reduction.merge import Merged, Stacked, merge, stack
 from xanes_live.reduction.normalise import normalise
+from xanes_live.reduction.one_edge import at_one_edge
 from xanes_live.reduction.resample import Resampled, resample, resample_array, resample_wide
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "PreEdge",
     "Resampled",
     "Stacked",
+    "at_one_edge",
     "find_e0",
     "merge",
     "normalise",

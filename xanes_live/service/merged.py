@@ -116,7 +116,7 @@ def _said(
 ) -> _Said:
     """Predict a merge, bare and with noise, by the judge if the model has one."""
     curve = merged.flattened if predictor.input_form == "flattened" else merged.normalised
-    noisy = curve + draws(smooth_sigma(merged.sigma), PAIRS)
+    noisy = curve + draws(smooth_sigma(merged.sigma), _counting(merged, of), PAIRS)
     judge = judge_of(cast("Hashable", predictor))
     if judge is not None:
         return _judged(merged, of, predictor, judge, config, (curve, noisy))
@@ -126,6 +126,12 @@ def _said(
     shell = plain.first_shell
     noisy_too = replace(plain, first_shell=_widened(shell, by_noise))
     return _Said(shell, by_noise, None, by_spread(noisy_too, config))
+
+
+def _counting(merged: Merged, of: Sequence[NormalisedSpectrum]) -> float:
+    """Return the counting noise of a merge, edge steps; infinite where it is unknown."""
+    noise = [np.inf if s.spectrum.noise is None else s.spectrum.noise / s.edge_step for s in of]
+    return float(np.sqrt(((merged.share * np.array(noise)) ** 2).sum()))
 
 
 def _judged(

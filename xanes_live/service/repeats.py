@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from xanes_live.confidence.drift import drift, step_after
-from xanes_live.confidence.odd import outlier, scatter
+from xanes_live.confidence.odd import goes_on, outlier, scatter
 from xanes_live.confidence.stacked import Stack
 from xanes_live.config import ConfidenceConfig
 from xanes_live.domain import (
@@ -25,7 +25,7 @@ from xanes_live.domain import (
 )
 from xanes_live.flags import by_importance, make
 from xanes_live.pipeline import Predictor
-from xanes_live.reduction import stack
+from xanes_live.reduction import at_one_edge, stack
 from xanes_live.reduction.absorption import DAMPED, damping
 from xanes_live.reduction.uncertainty import step_noise
 from xanes_live.service.merged import predicted
@@ -88,13 +88,15 @@ def judge(
     why = _unfit(series.spectra, predictor)
     fit = [i for i in range(len(series.of)) if i not in why]
     compared = series.take(fit)
+    compared = compared._replace(spectra=at_one_edge(compared.spectra))
     trend, odd, apart, good = _agreement(_on_grid(compared.spectra))
     why |= {fit[i]: reason for i, reason in _left_out(len(fit), trend, odd, good).items()}
     used = [i for i in range(len(series.of)) if i not in why]
+    merged = [one for i, one in zip(fit, compared.spectra, strict=True) if i in used]
     # one first that differs: it was spoiled, or it alone is undamaged
     unsure = unsettled(compared) if _first(odd) and series.from_first else ()
     against = (*known, *scattering(apart, compared), *unsure)
-    said, gain = predicted([series.spectra[i] for i in used], predictor, config, against)
+    said, gain = predicted(merged, predictor, config, against)
     flags = (*drifting(trend, compared), *against)
     if trend is None and apart is None and gain is not None and gain >= WORTH:
         flags = (*flags, make("more_repeats_help", by=gain, half=_half_width(said)))
@@ -164,6 +166,9 @@ def _compared(on_grid: Stack) -> tuple[Drift | None, tuple[Outlier, ...]]:
     if trend is not None and worst.position == 0:
         # the later ones moved away from the first: it is what the sample was
         return replace(trend, keep=1), ()
+    moved = step_after(on_grid, 1) if worst.position == 0 and goes_on(on_grid) else None
+    if moved is not None:
+        return moved, ()
     odd = (worst, *(_further(on_grid, worst.position) if trend is None else ()))
     step = step_after(on_grid, len(odd)) if trend is None and _first(odd) > 1 else None
     return (trend, odd) if step is None else (step, ())

@@ -15,7 +15,7 @@ from xanes_live.confidence.merged_noise import (
     noise_of_distance,
     smooth_sigma,
 )
-from xanes_live.confidence.odd import outlier, scatter
+from xanes_live.confidence.odd import goes_on, outlier, scatter
 from xanes_live.confidence.stacked import Stack
 from xanes_live.reduction import pre_edge
 
@@ -62,6 +62,33 @@ def test_reduction_by_the_beam_is_a_drift(n):
     assert all(d.chance < 0.01 and 1 <= d.keep < n for d in found if d)
     positions = [d for d in found if d and d.measure == "the edge position"]
     assert all(d.unit == "eV" and d.change < 0 for d in positions)
+
+
+@pytest.mark.parametrize("noise", [0.001, 0.005, 0.02])
+def test_a_steady_series_is_hardly_ever_told_to_drift_while_it_grows(noise):
+    stacks = [series(12, seed, noise=noise) for seed in range(60)]
+    told = sum(any(drift(stack.take(range(n))) for n in range(3, 13)) for stack in stacks)
+    assert told <= 1
+
+
+@pytest.mark.parametrize("first", [2, 4, 8])
+def test_a_step_is_found_however_long_the_series_has_been(first):
+    stack = series(12, 0)
+    stepped = np.arange(12)[:, None] >= first
+    mixed = Stack(ENERGY, stack.mu + 0.2 * stepped * (REDUCED - OXIDISED), stack.noise, E0)
+    found = drift(mixed)
+    assert found is not None
+    assert found.keep == first
+
+
+def test_a_first_repeat_from_which_the_others_go_on_is_told_from_a_spoiled_one():
+    shares = 0.3 * (1.0 - np.exp(-np.arange(5) / 0.7))[:, None]
+    for seed in range(10):
+        steady = series(5, seed)
+        going = Stack(ENERGY, steady.mu + shares * (REDUCED - OXIDISED), steady.noise, E0)
+        assert goes_on(going)
+    assert sum(goes_on(series(5, seed, odd=0)) for seed in range(40)) <= 4
+    assert not goes_on(series(3, 0, odd=0))
 
 
 def test_a_slow_drift_keeps_more_repeats_than_a_fast_one():
@@ -133,15 +160,24 @@ def test_rank_correlation():
 
 
 def test_draws_are_pairs_and_the_same_every_time():
-    noise = draws(np.full(50, 0.1), 4)
+    noise = draws(np.full(50, 0.1), 0.1, 4)
     np.testing.assert_array_equal(noise[:4], -noise[4:])
-    np.testing.assert_array_equal(noise, draws(np.full(50, 0.1), 4))
+    np.testing.assert_array_equal(noise, draws(np.full(50, 0.1), 0.1, 4))
     assert noise.std() == pytest.approx(0.1, rel=0.2)
+
+
+def test_what_is_more_than_counting_noise_all_points_have_in_common():
+    noise = draws(np.full(50, 0.1), 0.06, 400)
+    assert noise.std() == pytest.approx(0.1, rel=0.1)
+    assert noise.mean(axis=1).std() == pytest.approx(0.08, rel=0.1)
+    assert np.diff(noise, axis=1).std() == pytest.approx(0.06 * np.sqrt(2.0), rel=0.05)
+    quiet = draws(np.zeros(50), 0.06, 2)
+    assert not quiet.any()
 
 
 def test_only_what_is_linear_in_the_noise_counts():
     weights = np.linspace(-1.0, 1.0, 50)
-    noise = draws(np.full(50, 0.1), 200)
+    noise = draws(np.full(50, 0.1), np.inf, 200)
     distances = 2.0 + noise @ weights + 3.0
     expected = 0.1 * np.sqrt((weights**2).sum())
     assert noise_of_distance(distances) == pytest.approx(expected, rel=0.15)

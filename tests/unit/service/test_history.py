@@ -392,6 +392,46 @@ def test_what_noise_does_to_the_normalisation_is_neither_drift_nor_odd(key):
     assert alarms <= 1
 
 
+def scans_of(sample, e0s, moves=None, noise=0.002):
+    """Return short scans of a measured sample, e0 taken where it is said and energies moved."""
+    results = []
+    for i, e0 in enumerate(e0s):
+        moved = 0.0 if moves is None else moves[i]
+        rng = np.random.default_rng(i)
+        kept = (sample.energy > sample.e0 - 55.0) & (sample.energy < sample.e0 + 130.0)
+        mu = spoil.spectrum(sample) + noise * rng.standard_normal(sample.energy.size)
+        readings = spoil.transmission(sample, sample.energy[kept] + moved, mu[kept])
+        config = Config(reduction={"e0": e0 + moved})
+        reduced = spectra_from_scan(spoil.scan(sample, readings), config.beamline, config.reduction)
+        (made,) = normalise(reduced, config.reduction)
+        result = run(i)
+        spectra = (replace(result.spectra[0], normalised=made),)
+        results.append(replace(result, spectra=spectra))
+    return results
+
+
+@pytest.mark.parametrize("key", ["fe2o3", "fe3o4", "goethite"])
+@pytest.mark.parametrize("jumps", [(0, 3, 6), (0, 3, 6, 7), (0, 0, 0, 6, 6, 6)])
+def test_an_e0_that_jumps_between_two_steep_points_is_no_damage(key, jumps):
+    results = scans_of(samples.load(key), [7120.0 + jump for jump in jumps])
+    *_, repeats = add_all(results)
+    assert [f.code for f in repeats.flags if f.severity is Severity.WARNING] == []
+    assert all(r.used for r in repeats.of)
+    # nor does it widen the error of the merge
+    *_, still = add_all(scans_of(samples.load(key), [7120.0] * len(jumps)))
+    assert np.median(repeats.merged.sigma) < 1.3 * np.median(still.merged.sigma)
+
+
+@pytest.mark.parametrize("by", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("n", [5, 8])
+def test_an_edge_that_moves_is_damage_whatever_its_e0_does(n, by):
+    moves = -np.linspace(0.0, by, n)
+    *_, repeats = add_all(scans_of(samples.load("fe2o3"), [7122.0] * n, moves))
+    assert repeats.drift.measure == "the edge position"
+    assert repeats.drift.change == pytest.approx(-by, rel=0.3)
+    assert [f.code for f in repeats.flags] == ["beam_damage"]
+
+
 def with_foil(result, moves):
     spectra = []
     for spectrum in result.spectra:
@@ -660,6 +700,32 @@ def test_damage_that_saturates_never_leaves_the_damaged_repeats_alone(n, tau):
     if "beam_damage" in codes:
         assert repeats.of[0].used
         assert [r.used for r in repeats.of] == [i < repeats.drift.keep for i in range(n)]
+
+
+@pytest.mark.parametrize("tau", [0.7, 1.5, 2.5])
+def test_a_damage_that_was_told_stays_told_while_the_series_grows(tau):
+    told = False
+    for repeats in add_all(saturating(12, tau, by=-0.12)):
+        codes = {f.code for f in repeats.flags} if repeats else set()
+        assert not told or codes & {"beam_damage", "first_repeat_differs"}
+        told = told or bool(codes & {"beam_damage", "first_repeat_differs"})
+    assert told
+    assert repeats.of[0].used
+
+
+def test_what_goes_back_to_where_it_was_is_told_no_longer():
+    found = add_all([run(i, change=-0.1 * min(i, 3) * (i < 4)) for i in range(12)])
+    assert "beam_damage" in {f.code for f in found[3].flags}
+    assert found[11].drift is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("tau", [0.6, 0.8])
+def test_of_five_of_which_the_first_alone_is_undamaged_it_is_the_first_that_is_merged(seed, tau):
+    shares = 1.0 - np.exp(-np.arange(5) / tau)
+    *_, repeats = add_all([run(5 * seed + i, change=-0.2 * s) for i, s in enumerate(shares)])
+    assert "beam_damage" in {f.code for f in repeats.flags}
+    assert [r.used for r in repeats.of] == [True] + [False] * 4
 
 
 def test_a_change_at_once_after_two_repeats_keeps_the_two():
