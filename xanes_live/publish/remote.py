@@ -171,10 +171,15 @@ class Remote:
         return self._post("metadata", (*self._place, key), body)
 
     def _fits(self, key: str, name: str, values: NDArray[Any]) -> bool:
-        """Whether the array that has this name is of the same shape and kind of number."""
+        """Whether the array that has this name is of the same shape and kind of number.
+
+        Where the server does not say, it is taken to be: what does not fit, it then refuses.
+        """
         path = f"/metadata/{quoted(*self._place, key, name)}"
         answer = _checked(self._send("GET", path, params={"fields": "structure"})).json()
-        structure = answer["data"]["attributes"]["structure"] or {}
+        structure = answer["data"]["attributes"].get("structure")
+        if not structure:
+            return True
         kind = structure.get("data_type") or {}
         there = (structure.get("shape"), kind.get("kind"), kind.get("itemsize"))
         return there == (list(values.shape), values.dtype.kind, values.itemsize)

@@ -243,7 +243,14 @@ def test_an_unreachable_server_is_told_apart(lossy, error):
         reread(record, FakeRaw(error))
 
 
-@pytest.mark.parametrize("error", [status(400), status(403), status(404), ValueError("odd")])
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_refused_key_says_nothing_of_the_run(lossy, code):
+    _documents, record = lossy
+    with pytest.raises(httpx.HTTPStatusError):  # the service waits, and tells
+        reread(record, FakeRaw(status(code)))
+
+
+@pytest.mark.parametrize("error", [status(400), status(404), ValueError("odd")])
 def test_other_answers_become_a_problem(lossy, error):
     _documents, record = lossy
     found = reread(record, FakeRaw(error))
