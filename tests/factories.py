@@ -6,6 +6,7 @@ and a two-peaked G2; they are consistent with each other and repeatable, nothing
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -238,3 +239,16 @@ def declined(code: str = "no_model", *, uid: str = UID, **changes: Any) -> Decli
         "metadata": {"uid": uid, "scan_id": 18, "sample": "Cu foil", "plan_name": "xanes"},
     }
     return Declined(**(fields | changes))
+
+
+class Predictor:
+    """Says the same of every spectrum."""
+
+    info = MODEL
+    energy = np.linspace(7112.5, 7160.0, 475)
+    radius = prediction().radius
+    input_form = "flattened"
+    calibration = MappingProxyType({"band_factor": 2.0})
+
+    def predict(self, mu):
+        return tuple(prediction() for _ in mu)

@@ -104,9 +104,9 @@ def process(scan: Scan, predictors: Predictors, config: Config) -> Result | Decl
     if predictor is None:
         return decline(scan)
     judge = judge_of(cast("Hashable", predictor))
-    stages = _reduce(scan, predictor, judge, config)
-    predictions = _predict(stages, predictor, judge)
     calibration = judge.calibration if judge else _calibration(predictor)
+    stages = _reduce(scan, predictor, judge, calibration.energy_needed, config)
+    predictions = _predict(stages, predictor, judge)
     spectra = tuple(
         _judge(stage, prediction, scan.flags, calibration, config)
         for stage, prediction in zip(stages, predictions, strict=True)
@@ -161,21 +161,26 @@ def judge_of(predictor: Hashable) -> Judge | None:
     return Judge.of(cast("Judged", predictor))
 
 
-def _reduce(scan: Scan, predictor: Predictor, judge: Judge | None, config: Config) -> list[_Stage]:
+def _reduce(
+    scan: Scan, predictor: Predictor, judge: Judge | None, needed: float | None, config: Config
+) -> list[_Stage]:
     raw = spectra_from_scan(scan, config.beamline, config.reduction)
     usable = [s for s in raw if not isinstance(s, Unusable)]
     done = iter(normalise(usable, config.reduction))
     reduced = [s if isinstance(s, Unusable) else next(done) for s in raw]
-    return [_resampled(i, item, predictor, judge) for i, item in enumerate(reduced)]
+    return [_resampled(i, item, predictor, judge, needed) for i, item in enumerate(reduced)]
 
 
 def _resampled(
-    index: int, item: NormalisedSpectrum | Unusable, predictor: Predictor, judge: Judge | None
+    index: int,
+    item: NormalisedSpectrum | Unusable,
+    predictor: Predictor,
+    judge: Judge | None,
+    needed: float | None,
 ) -> _Stage:
     if isinstance(item, Unusable):
         return _Stage(index, None, None, item.flags)
     grid, form = predictor.energy, predictor.input_form
-    needed = _calibration(predictor).energy_needed
     if judge is None:
         return _Stage(index, item, resample(item, grid, form, needed), item.flags)
     given, wide = resample_wide(item, judge.wide, grid, judge.inner, form, needed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -19,16 +18,10 @@ from xanes_live.service.history import History
 from xanes_live.service.repeats import joined
 
 
-class Predictor:
-    info = factories.MODEL
-    energy = np.linspace(7112.5, 7160.0, 475)
-    radius = factories.prediction().radius
-    input_form = "flattened"
-    calibration = MappingProxyType({"band_factor": 2.0})
-
+class Predictor(factories.Predictor):
     def predict(self, mu):
         assert np.isfinite(mu).all()
-        return tuple(factories.prediction() for _ in mu)
+        return super().predict(mu)
 
 
 WAYS = [

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
-import numpy as np
 import pytest
 
 from tests import factories, runs
@@ -15,20 +12,7 @@ from xanes_live.service.replay import replay_run
 CONFIG = parse({"tiled": {"uri": "http://tiled.lab.org", "raw_path": "smi/raw"}})
 
 
-class Predictor:
-    """Says the same of every spectrum."""
-
-    info = factories.MODEL
-    energy = np.linspace(7112.5, 7160.0, 475)
-    radius = factories.prediction().radius
-    input_form = "flattened"
-    calibration = MappingProxyType({"band_factor": 2.0})
-
-    def predict(self, mu):
-        return tuple(factories.prediction() for _ in mu)
-
-
-PREDICTORS = {("Fe", "K"): Predictor()}
+PREDICTORS = {("Fe", "K"): factories.Predictor()}
 
 
 class Node:

@@ -2,7 +2,6 @@
 
 import itertools
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 import httpx
 import numpy as np
@@ -17,25 +16,12 @@ from xanes_live.service.raw import RawRuns
 from xanes_live.service.worker import REREAD_DELAYS_S, Worker
 
 
-class Predictor:
-    """Says the same of every spectrum."""
-
-    info = factories.MODEL
-    energy = np.linspace(7112.5, 7160.0, 475)
-    radius = factories.prediction().radius
-    input_form = "flattened"
-    calibration = MappingProxyType({"band_factor": 2.0})
-
-    def predict(self, mu):
-        return tuple(factories.prediction() for _ in mu)
-
-
-class Broken(Predictor):
+class Broken(factories.Predictor):
     def predict(self, mu):
         raise ZeroDivisionError("a defect")
 
 
-PREDICTORS = {("Fe", "K"): Predictor()}
+PREDICTORS = {("Fe", "K"): factories.Predictor()}
 
 
 @dataclass
@@ -53,6 +39,12 @@ class Bench:
 
     def work(self):
         return sum(itertools.takewhile(bool, (self.worker.step() for _ in range(1000))))
+
+    def work_on(self, times):
+        """Work while time passes in which Tiled may come to hold a run."""
+        for _ in range(times):
+            self.work()
+            self.now += max(REREAD_DELAYS_S)
 
 
 def record(uid=None, start=None, **options):
@@ -125,9 +117,7 @@ def test_a_run_waits_without_end_while_tiled_is_away():
     answers = [None] * 40 + [whole]
     bench = Bench(reread=lambda _: answers.pop(0))
     bench.worker.submit(incomplete(whole))
-    for _ in range(60):
-        bench.work()
-        bench.now += max(REREAD_DELAYS_S)
+    bench.work_on(60)
     assert len(bench.nodes) == 1
     assert answers == []
 
@@ -138,9 +128,7 @@ def test_a_run_tiled_does_not_have_is_published_with_what_is_missing():
     cut = replace(cut, start=found.start)
     bench = Bench(reread=lambda given: given)
     bench.worker.submit(cut)
-    for _ in REREAD_DELAYS_S:
-        bench.work()
-        bench.now += max(REREAD_DELAYS_S)
+    bench.work_on(len(REREAD_DELAYS_S))
     bench.work()
     assert len(bench.nodes) == 1
     assert bench.worker.state.waiting == 0
@@ -153,9 +141,7 @@ def test_a_defect_while_rereading_does_not_cost_the_run():
     found = record()
     bench = Bench(reread=fails)
     bench.worker.submit(replace(found, problems=incomplete(found).problems))
-    for _ in REREAD_DELAYS_S:
-        bench.work()
-        bench.now += max(REREAD_DELAYS_S)
+    bench.work_on(len(REREAD_DELAYS_S))
     bench.work()
     assert len(bench.nodes) == 1
 
@@ -245,9 +231,7 @@ def test_a_run_is_published_with_what_is_missing_where_tiled_has_no_raw_runs(cap
     found = record()
     lost = Problem(ProblemKind.EVENTS_MISSING, "1 of 9 events did not arrive", stream="primary")
     bench.worker.submit(replace(found, problems=(lost,)))
-    for _ in range(20):
-        bench.work()
-        bench.now += max(REREAD_DELAYS_S)
+    bench.work_on(20)
     (node,) = bench.nodes
     assert "data_missing" in node.metadata["flag_codes"]
     assert bench.worker.state.waiting == 0
@@ -262,9 +246,7 @@ def test_a_run_that_ended_after_all_makes_what_waits_of_it_superfluous():
     bench.work()
     assert bench.worker.state.waiting == 1
     bench.worker.submit(whole)
-    for _ in range(20):
-        bench.work()
-        bench.now += max(REREAD_DELAYS_S)
+    bench.work_on(20)
     (node,) = bench.nodes
     assert node.metadata["stop_time"] > 0
     assert bench.worker.state.waiting == 0
@@ -294,9 +276,7 @@ def test_a_key_refused_for_raw_runs_is_told_while_they_wait(caplog, code):
     found = record()
     lost = Problem(ProblemKind.EVENTS_MISSING, "1 of 9 events did not arrive", stream="primary")
     bench.worker.submit(replace(found, problems=(lost,)))
-    for _ in range(20):
-        bench.work()
-        bench.now += max(REREAD_DELAYS_S)
+    bench.work_on(20)
     assert bench.nodes == []
     assert bench.worker.state.waiting == 1
     assert raw.trouble.refused
@@ -306,8 +286,6 @@ def test_a_key_refused_for_raw_runs_is_told_while_they_wait(caplog, code):
     assert len(told) == 1
     assert "the-secret-key" not in caplog.text + raw.trouble.message
     raw._connected = dict  # Tiled answers again, and holds nothing
-    for _ in range(20):
-        bench.work()
-        bench.now += max(REREAD_DELAYS_S)
+    bench.work_on(20)
     assert len(bench.nodes) == 1
     assert raw.trouble is None
