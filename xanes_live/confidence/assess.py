@@ -31,6 +31,7 @@ from xanes_live.domain import (
     Prediction,
     Severity,
 )
+from xanes_live.errors import ModelFormatError
 from xanes_live.flags import by_importance, make
 
 
@@ -39,11 +40,13 @@ class Calibration:
     """What turns raw spreads into honest bands."""
 
     band_factor: Array
-    """σ is multiplied by this for the half-width of the 95 % band, shape (n_g2,)."""
+    """The spread is multiplied by this for the half-width of the 95 % band, shape (n_g2,)."""
     band_floor: Array
     """Half-width below which the band is never drawn, shape (n_g2,)."""
     band_share: float = 0.0
     """What the members' σ is taken to lack, as a share of G2 itself: added to it in quadrature."""
+    band_expected: bool = False
+    """Whether the spread is the error that experience expects instead of σ."""
     skill_to: float | None = None
     """Distance up to which G2 of measured spectra is predicted better than by its mean, Å."""
     energy_needed: float | None = None
@@ -59,19 +62,37 @@ class Calibration:
             np.broadcast_to(factor, shape),
             np.broadcast_to(floor, shape),
             float(values.get("band_share", 0.0)),
+            bool(values.get("band_expected", False)),
             values.get("skill_to"),
             values.get("energy_needed"),
         )
 
-    def half_width(self, mean: Array, sigma: Array) -> Array:
-        """Return the half-width of the 95 % band for mean and σ of G2, each (…, n_g2)."""
+    def half_width(self, mean: Array, sigma: Array, expected: Array | None = None) -> Array:
+        """Return the half-width of the 95 % band of G2, shape (…, n_g2).
+
+        Parameters
+        ----------
+        mean, sigma
+            G2 and its σ over the members, shape (…, n_g2).
+        expected
+            Error that experience expects, of the same shape; see :attr:`band_expected`.
+
+        Raises
+        ------
+        ModelFormatError
+            If the band is to be drawn by experience and there is none.
+        """
         spread = g2_spread(mean, sigma, self.band_share)
+        if self.band_expected:
+            if expected is None:
+                raise ModelFormatError("the band goes by experience, which the library lacks")
+            spread = expected
         return np.asarray(np.maximum(self.band_factor * spread, self.band_floor))
 
-    def band(self, prediction: Prediction) -> tuple[Array, Array]:
+    def band(self, prediction: Prediction, expected: Array | None = None) -> tuple[Array, Array]:
         """Return the lower and upper edge of the 95 % band of G2, each (n_g2,)."""
         mean = prediction.mean
-        half = self.half_width(mean, prediction.sigma)
+        half = self.half_width(mean, prediction.sigma, expected)
         # G2 is a sum of non-negative terms: a band below zero would say nothing. Where the network
         # says less than nothing the band still holds what it said
         low = np.minimum(np.maximum(mean - half, 0.0), mean)
@@ -123,7 +144,7 @@ def judge_examined(
     prediction = examined.prediction
     known = (*scan_flags, *normalised.flags, *model_input.flags)
     flags = by_importance((*known, *opinion(examined, config)))
-    lower, upper = calibration.band(prediction)
+    lower, upper = calibration.band(prediction, examined.g2_expected)
     signals = {name: value for name, value in examined.signals.items() if np.isfinite(value)}
     return Assessment(
         confidence=colour(flags),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xanes_live.confidence.limits import Kind
-from xanes_live.domain import Evidence, Prediction
+from xanes_live.domain import Array, Evidence, Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +25,5 @@ class Examined:
     kind: Kind
     """What the first shell probably consists of."""
     evidence: Evidence
+    g2_expected: Array | None = None
+    """Error of G2 that experience expects, shape (n_g2,)."""

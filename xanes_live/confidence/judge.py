@@ -197,6 +197,7 @@ class Judge:
         half = with_noise(self.verdict.half_width(used, ordinary(survey.heads, len(mu))), further)
         names = (*NAMES, IN_DOUBT)
         signals = np.column_stack([table, np.where(further > 0.0, further, np.nan)])
+        expected = self._g2_expected(survey)
         return [
             Examined(
                 prediction=_with_interval(survey.predictions[i], float(half[i])),
@@ -209,9 +210,17 @@ class Judge:
                 strange=self._strange(table[i]),
                 kind=Kind.of({name: float(v[i]) for name, v in survey.heads.items()}),
                 evidence=self._evidence(i, seen),
+                g2_expected=None if expected is None else expected[i],
             )
             for i in range(len(mu))
         ]
+
+    def _g2_expected(self, survey: Survey) -> Array | None:
+        """Return the errors of G2 that experience expects, (n, n_g2), if the band goes by them."""
+        if self.experience is None or not self.calibration.band_expected:
+            return None
+        sigma = np.array([p.sigma for p in survey.predictions])
+        return self.experience.g2_error(survey.r[:, 0], survey.mean[:, 0], sigma)
 
     def _moved_by(self, doubts: Sequence[Array | None], r: Array) -> Array:
         """Return how far what is in doubt moves the distances `r`, Å, shape (n,).

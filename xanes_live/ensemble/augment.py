@@ -61,6 +61,9 @@ class Augmentation(Section):
     """Error of the post-edge curvature, per (50 eV)²."""
     background_sd: float = Field(0.0, ge=0)
     """Offset of the whole spectrum."""
+    pre_edge_sd: float = Field(0.0, ge=0)
+    """How far the pre-edge line lies too low at the edge, in edge steps: what is below the edge
+    comes out too high, what is 1 stays, since it is divided by the step to the post-edge line."""
     over_absorption_max: float = Field(0.0, ge=0)
     """1/α of the over-absorption (self-absorption), uniform from 0; see :func:`over_absorb`. Holes
     in a sample and harmonics in the beam damp a transmission spectrum alike."""
@@ -290,6 +293,8 @@ def apply(
     share = s["over_absorption_share"]
     thick = ((d[5] - (1.0 - share)) / share).clamp(min=0)
     mu = over_absorb(mu, s["over_absorption_max"] * thick)
+    line = s["pre_edge_sd"] * n[4]
+    mu = (mu + line) / (1.0 + line)
     post = (grid - s["pivot"]).clamp(min=0) / 50.0
     error = s["step"] + s["step_sd"] * n[6] + s["slope_sd"] * n[7] * post
     mu = mu * (1.0 + error + s["curve_sd"] * n[8] * post**2) + s["background_sd"] * n[9]

@@ -21,6 +21,7 @@ from xanes_live.evaluation.judged import (
     spread_of_share,
     strata,
 )
+from xanes_live.evaluation.scores import correlation
 
 CLOSE = 0.05
 """A first-shell distance this near the known one should not be red, Å."""
@@ -225,6 +226,23 @@ def rank_correlation(a: Array, b: Array) -> float:
     if known.sum() < 3 or len(np.unique(a[known])) < 2 or len(np.unique(b[known])) < 2:
         return float("nan")
     return float(np.corrcoef(_ranks(a[known]), _ranks(b[known]))[0, 1])
+
+
+def band_against_error(judged: Judged) -> dict[str, float]:
+    """Return how well the width of the band of G2 foretells how far off G2 is.
+
+    Correlations of the mean squared half-width and the mean squared error of each spectrum: as they
+    are, of their logarithms, and of their ranks. The first is that of a few very wrong spectra.
+    """
+    width, error = (judged.g2_half_width**2).mean(axis=1), (judged.g2_error**2).mean(axis=1)
+    known = np.isfinite(width) & np.isfinite(error)
+    width, error = width[known], error[known]
+    return {
+        "spectra": len(width),
+        "correlation": correlation(width, error),
+        "log_correlation": correlation(np.log(width + 1e-9), np.log(error + 1e-9)),
+        "rank_correlation": rank_correlation(width, error),
+    }
 
 
 def _ranks(values: Array) -> Array:

@@ -56,6 +56,7 @@ def add_confidence(
     summary = len(page.parts)
     found: dict[str, Any] = {
         "coverage": coverage_part(page, judged, draws),
+        "band": band_part(page, judged),
         "verdict": verdict_part(page, judged, draws),
         "ablation": ablation_part(page, judged, fit, draws),
     }
@@ -91,6 +92,19 @@ def coverage_part(page: Report, judged: Judged, draws: int) -> list[dict[str, An
             "structures or compounds.",
         )  # fmt: skip
     return rows
+
+
+def band_part(page: Report, judged: Judged) -> dict[str, dict[str, float]]:
+    """Add how well the width of the band foretells the error of G2."""
+    found = {source: scores.band_against_error(part) for source, part in by_source(judged).items()}
+    found = {source: row for source, row in found.items() if row["spectra"]}
+    page.table(
+        ("width of the band against error of G2, both squared", "spectra", "correlation",
+         "of logarithms", "of ranks"),
+        [(source, row["spectra"], row["correlation"], row["log_correlation"],
+          row["rank_correlation"]) for source, row in found.items()],
+    )  # fmt: skip
+    return found
 
 
 def verdict_part(page: Report, judged: Judged, draws: int) -> dict[str, Any]:

@@ -9,11 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xanes_live.confidence.experience import MOST, PREFIX, Experience, features
+from xanes_live.confidence.experience import (
+    G2_PREFIX,
+    MOST,
+    PREFIX,
+    Experience,
+    features,
+    g2_features,
+)
 from xanes_live.confidence.signals import EXPERIENCE
 from xanes_live.descriptor import RIGHT
 from xanes_live.domain import Array
-from xanes_live.ensemble.experience_training import train_experience
+from xanes_live.ensemble.experience_training import train_experience, train_g2_experience
 from xanes_live.evaluation.judged import parent_folds
 from xanes_live.evaluation.unseen import COMPUTED, DAMAGED, Unseen
 
@@ -42,35 +49,43 @@ def with_experience(
     Returns
     -------
     Unseen
-        With the column of that signal filled.
+        With the column of that signal and the expected errors of G2 filled.
     dict
         Arrays for the model's library; empty where there is too little to learn from.
     """
     computed, kin = np.isin(unseen.source, (*COMPUTED, DAMAGED)), kin or {}
     if computed.sum() < FEWEST:
         return unseen, {}
-    shown, wrong = _shown(unseen), ~(np.abs(unseen.error) <= RIGHT)
     fold = parent_folds(unseen.parent, FOLDS, seed)
-    signals = unseen.signals.copy()
+    signals, expected = unseen.signals.copy(), unseen.g2_expected.copy()
     for k in range(FOLDS):
         own = fold == k
         related = {r for parent in set(unseen.parent[own].tolist()) for r in kin.get(parent, ())}
         rest = computed & ~own & ~np.isin(unseen.parent, sorted(related))
-        learnt = _learnt(shown[rest], wrong[rest], seed)
-        signals[own, EXPERIENCE] = _said(learnt, shown[own], unseen)
-    return replace(unseen, signals=signals), _learnt(shown[computed], wrong[computed], seed)
+        learnt = _learnt(unseen.take(rest), seed)
+        signals[own, EXPERIENCE], expected[own] = _said(learnt, unseen.take(own))
+    asked = replace(unseen, signals=signals, g2_expected=expected)
+    return asked, _learnt(unseen.take(computed), seed)
 
 
-def _shown(unseen: Unseen) -> Array:
-    return features(unseen.heads, unseen.r, unseen.g2_mean, unseen.g2_sigma)
+def _learnt(known: Unseen, seed: int) -> dict[str, NDArray[Any]]:
+    """Return the arrays of networks that have learnt what became of predictions."""
+    wrong = ~(np.abs(known.error) <= RIGHT)
+    error = known.g2_mean - known.g2_truth
+    r, mean, sigma = known.r, known.g2_mean, known.g2_sigma
+    shown = features(known.heads, r, mean, sigma)
+    of_distance = train_experience(shown, wrong, most=MOST, seed=seed)
+    of_g2 = train_g2_experience(g2_features(r, mean, sigma), error, most=MOST, seed=seed)
+    return {PREFIX + name: value for name, value in of_distance.items()} | {
+        G2_PREFIX + name: value for name, value in of_g2.items()
+    }
 
 
-def _learnt(shown: Array, wrong: NDArray[np.bool_], seed: int) -> dict[str, NDArray[Any]]:
-    found = train_experience(shown, wrong, most=MOST, seed=seed)
-    return {PREFIX + name: value for name, value in found.items()}
-
-
-def _said(arrays: dict[str, NDArray[Any]], shown: Array, unseen: Unseen) -> Array:
-    experience = Experience.from_arrays(arrays, unseen.g2_mean.shape[1])
+def _said(arrays: dict[str, NDArray[Any]], asked: Unseen) -> tuple[Array, Array]:
+    """Return the odds, shape (n,), and the expected errors of G2, shape (n, n_g2)."""
+    experience = Experience.from_arrays(arrays, asked.g2_mean.shape[1])
     assert experience is not None  # noqa: S101 - just learnt
-    return experience.odds(shown)
+    r, mean, sigma = asked.r, asked.g2_mean, asked.g2_sigma
+    expected = experience.g2_error(r, mean, sigma)
+    assert expected is not None  # noqa: S101 - likewise
+    return experience.odds(features(asked.heads, r, mean, sigma)), expected

@@ -74,7 +74,7 @@ class CrossFitted:
         self.half_width[own] = verdict.half_width(signals, ordinary_of(part))
         self.blame[np.ix_(own, columns)] = verdict.weights * scaled(signals, verdict.units)
         bands = Calibration.from_mapping(calibration, part.g2_mean.shape[1])
-        self.g2_half_width[own] = bands.half_width(part.g2_mean, part.g2_sigma)
+        self.g2_half_width[own] = _half_width(bands, part)
         for name, most in calibration["limits"].items():
             column = NAMES.index(name)
             self.strange[own, column] = part.signals[:, column] > most
@@ -151,14 +151,18 @@ def skill(found: Unseen) -> tuple[Array, Array]:
 def fit_band(unseen: Unseen) -> dict[str, Any]:
     """Return factor, floor and share of the band of G2, fitted to computed and measured spectra.
 
-    The error of G2 grows with G2 more than the members' σ does, so a share of G2 is added to σ
+    The band goes by the error that experience expects. Where there is no experience it goes by the
+    members' σ: the error of G2 grows with G2 more than σ does, so a share of G2 is added to it
     before the band is fitted to computed spectra. Theory with random errors of measurement is not
     yet a measurement: a factor for each of the radii then widens the band, nowhere narrows it,
     where it would hold for too few of the left-out measured compounds, each counting once.
     """
     theory, found = unseen.of(THEORY), unseen.of("measured")
-    spread = g2_spread(theory.g2_mean, theory.g2_sigma, BAND_SHARE)
-    fit = band(np.abs(theory.g2_mean - theory.g2_truth), spread) | {"band_share": BAND_SHARE}
+    spread, how = theory.g2_expected, {"band_expected": True, "band_share": 0.0}
+    if not np.isfinite(spread).all():
+        spread = g2_spread(theory.g2_mean, theory.g2_sigma, BAND_SHARE)
+        how = {"band_expected": False, "band_share": BAND_SHARE}
+    fit = band(np.abs(theory.g2_mean - theory.g2_truth), spread) | how
     found = found.take(found.scored & np.isfinite(found.g2_truth).all(axis=1))
     wider = _wider(found, Calibration.from_mapping(fit, theory.g2_mean.shape[1]))
     factor, floor = np.array(fit["band_factor"]), np.array(fit["band_floor"])
@@ -172,11 +176,16 @@ def _wider(found: Unseen, fit: Calibration) -> Array:
     """Return by what to widen the band at each radius, ≥ 1, smooth over eleven radii, (n_g2,)."""
     if not len(found):
         return np.ones(found.g2_mean.shape[1])
-    ratio = np.abs(found.g2_mean - found.g2_truth) / fit.half_width(found.g2_mean, found.g2_sigma)
+    ratio = np.abs(found.g2_mean - found.g2_truth) / _half_width(fit, found)
     weight = by_group(found.parent)
     worst = [weighted_quantile(column, weight, MEASURED_HELD) for column in ratio.T]
     smooth = np.array([np.mean(worst[max(0, k - 5) : k + 6]) for k in range(len(worst))])
     return np.asarray(np.maximum(1.0, smooth))
+
+
+def _half_width(bands: Calibration, unseen: Unseen) -> Array:
+    """Return the half-width of the band of G2, shape (n, n_g2)."""
+    return bands.half_width(unseen.g2_mean, unseen.g2_sigma, unseen.g2_expected)
 
 
 def by_group(group: NDArray[np.str_]) -> Array:

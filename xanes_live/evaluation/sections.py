@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xanes_live.confidence.assess import Calibration
+from xanes_live.confidence.experience import Experience
 from xanes_live.descriptor import first_peak
 from xanes_live.descriptor.peaks import FAR, NEAR
 from xanes_live.domain import Array
@@ -99,8 +100,12 @@ def theory_section(page: Report, subject: Subject) -> dict[str, Any]:
 
 def band_of(subject: Subject, predictions: Predictions) -> Array:
     """Return the half-width of the calibrated band, ±2σ without calibration, (n, n_g2)."""
-    bands = Calibration.from_mapping(subject.ensemble.calibration, subject.data.grid.size)
-    return bands.half_width(predictions.mean, predictions.sigma)
+    said, size = predictions, subject.data.grid.size
+    bands = Calibration.from_mapping(subject.ensemble.calibration, size)
+    library = subject.ensemble.library
+    known = Experience.from_arrays(library[0], size) if library else None
+    expected = known.g2_error(said.shell, said.mean, said.sigma) if known else None
+    return bands.half_width(said.mean, said.sigma, expected)
 
 
 def _against_the_paper(page: Report, found: dict[str, Any]) -> None:

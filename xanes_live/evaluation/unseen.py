@@ -84,6 +84,8 @@ class Unseen:
     """Shape (n, n_g2); NaN where unknown."""
     g2_mean: Array
     g2_sigma: Array
+    g2_expected: Array
+    """Error of G2 that experience expects, shape (n, n_g2); NaN before it was asked."""
     distance: Array
     """Mean distance from the nearest library spectra."""
     peak_sigma: Array
@@ -350,6 +352,7 @@ def _examined_chunk(
         "signals": seen.signals,
         "g2_mean": survey.mean[:, 0],
         "g2_sigma": np.array([p.sigma for p in survey.predictions]),
+        "g2_expected": np.full_like(survey.mean[:, 0], np.nan),
         "distance": seen.found.mean_distance,
         "peak_sigma": _peak_sigma(ensemble.radius, members),
         "heads": kinds_of(survey),

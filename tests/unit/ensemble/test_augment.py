@@ -93,6 +93,13 @@ def test_errors_of_normalisation():
     np.testing.assert_allclose(up, expected, atol=1e-3)
 
 
+def test_a_pre_edge_line_that_is_off_moves_what_is_below_the_edge():
+    low = 0.04  # the line lies too low by this share of the true step
+    s = shown(drawn(d4=0.8413447), pre_edge_sd=low)[0]
+    counted, line, post_edge = 3.0 * curve(GRID.numpy()) + 7.0, 7.0 - 3.0 * low, 10.0
+    np.testing.assert_allclose(s, (counted - line) / (post_edge - line), atol=1e-3)
+
+
 def test_over_absorption_is_the_inverse_of_larchs_correction():
     mu, alpha = torch.linspace(0.0, 1.8, 50), 4.0
     seen = over_absorb(mu, torch.tensor(1 / alpha))

@@ -56,6 +56,19 @@ def test_columns_must_be_of_one_length():
         replace(good, truth=good.truth[:5], flags=good.flags[:5])
 
 
+def test_a_band_that_widens_with_the_error_is_told_from_one_that_does_not():
+    table, rng = judged(600), np.random.default_rng(4)
+    size = np.exp(rng.standard_normal((600, 1)))
+    error = size * rng.standard_normal((600, 50))
+    knows = replace(table, g2_error=error, g2_half_width=1.96 * size * np.ones(50))
+    blind = replace(knows, g2_half_width=knows.g2_half_width[rng.permutation(600)])
+    unknown = replace(knows, g2_error=np.where(np.arange(600)[:, None] < 590, np.nan, error))
+    for name in ("log_correlation", "rank_correlation"):
+        assert scores.band_against_error(knows)[name] > 0.95
+        assert abs(scores.band_against_error(blind)[name]) < 0.15
+    assert scores.band_against_error(unknown)["spectra"] == 10
+
+
 def test_take_keeps_rows_together():
     table = judged(20)
     part = table.take(np.array([7, 3]))

@@ -8,15 +8,22 @@ import pytest
 
 from tests.unit.evaluation.test_judging import unseen
 from tests.unit.evaluation.toy import RECIPE
-from xanes_live.confidence.experience import PREFIX, Experience, features
+from xanes_live.confidence.assess import Calibration
+from xanes_live.confidence.experience import (
+    G2_PREFIX,
+    PREFIX,
+    Experience,
+    features,
+    g2_features,
+)
 from xanes_live.confidence.signals import EXPERIENCE
 from xanes_live.ensemble.augment import Augmentation
-from xanes_live.ensemble.experience_training import train_experience
+from xanes_live.ensemble.experience_training import train_experience, train_g2_experience
 from xanes_live.ensemble.recipe import DiscrepancySection, parse_recipe
 from xanes_live.errors import ModelFormatError
 from xanes_live.evaluation.confidence_scores import auroc
 from xanes_live.evaluation.experience import with_experience
-from xanes_live.evaluation.fitting import cross_fitted
+from xanes_live.evaluation.fitting import cross_fitted, fit_band
 from xanes_live.evaluation.unseen import LAB_STRETCH, as_if_exact
 
 N_HEADS, N_G2 = 4, 12
@@ -45,7 +52,7 @@ def test_what_only_the_whole_prediction_tells_is_learnt():
     after = auroc(-cross_fitted(learnt).probability, wrong)
     assert before < 0.6
     assert after > 0.85
-    assert all(name.startswith(PREFIX) for name in arrays)
+    assert all(name.startswith((PREFIX, G2_PREFIX)) for name in arrays)
     np.testing.assert_array_equal(learnt.signals[:, :EXPERIENCE], table.signals[:, :EXPERIENCE])
 
 
@@ -104,7 +111,7 @@ def test_nothing_is_said_that_goes_beyond_what_was_learnt():
     shown = rng.standard_normal((300, N_FEATURES))
     experience = learnt(shown, shown[:, 0] > 0)
     far = np.full((1, N_FEATURES), 1e9)
-    edge = experience.mean + 4.0 * experience.scale
+    edge = experience.wrong.mean + 4.0 * experience.wrong.scale
     np.testing.assert_allclose(experience.odds(far), experience.odds(edge[None]))
     assert np.isfinite(experience.odds(-far)).all()
 
@@ -140,3 +147,52 @@ def test_computed_spectra_as_if_theory_were_exact():
     assert exact.discrepancy is None
     assert (exact.augmentation.stretch_sd, exact.augmentation.shift_sd) == (LAB_STRETCH, 0.5)
     assert (exact.augmentation.stretch, exact.augmentation.noise_max) == (1.07, 0.01)
+
+
+def test_how_far_g2_is_off_is_learnt_where_the_members_do_not_tell():
+    table = both_or_none()
+    rng = np.random.default_rng(6)
+    tall = table.g2_mean[:, :1] > 1.0  # where G2 is tall at first, it is off at all radii
+    true = np.where(tall, 0.4, 0.05) * np.ones(N_G2)
+    off = true * rng.standard_normal(table.g2_mean.shape)
+    table = replace(table, g2_truth=table.g2_mean + off, g2_sigma=np.full_like(table.g2_mean, 0.1))
+    learnt, arrays = with_experience(table)
+    ratio = learnt.g2_expected / true
+    assert 0.8 < np.median(ratio[tall[:, 0]]) < 1.25
+    assert 0.8 < np.median(ratio[~tall[:, 0]]) < 1.25
+    by_sigma, by_experience = fit_band(table), fit_band(learnt)
+    assert by_experience["band_expected"]
+    assert not by_sigma["band_expected"]
+    error = np.abs(off)
+    for part in (tall[:, 0], ~tall[:, 0]):  # by σ the band is too narrow for one, too wide for all
+        own = learnt.take(part & (table.source == "theory"))
+        bands = Calibration.from_mapping(by_experience, N_G2)
+        half = bands.half_width(own.g2_mean, own.g2_sigma, own.g2_expected)
+        held = error[part & (table.source == "theory")] <= half
+        assert held.mean() > 0.92
+    assert any(name.startswith(G2_PREFIX) for name in arrays)
+
+
+def test_of_unknown_g2_nothing_is_learnt():
+    rng = np.random.default_rng(8)
+    shown, error = rng.standard_normal((400, 5)), rng.standard_normal((400, 3))
+    unknown = np.concatenate([error, np.full((50, 3), np.nan)])
+    more = np.concatenate([shown, shown[:50]])
+    one = train_g2_experience(shown, error, most=4.0)
+    two = train_g2_experience(more, unknown, most=4.0)
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, two[name])
+
+
+def test_experience_of_g2_of_another_model_is_refused():
+    rng = np.random.default_rng(9)
+    n_features = g2_features(np.ones(1), *np.ones((2, 1, N_G2))).shape[1]
+    wrong = train_experience(rng.standard_normal((200, N_FEATURES)), np.arange(200) < 9, most=4.0)
+    g2 = train_g2_experience(
+        rng.standard_normal((200, n_features)), rng.standard_normal((200, N_G2 - 1)), most=4.0
+    )
+    arrays = {PREFIX + k: v for k, v in wrong.items()} | {G2_PREFIX + k: v for k, v in g2.items()}
+    with pytest.raises(ModelFormatError, match="does not fit"):
+        Experience.from_arrays(arrays, N_G2)
+    alone = Experience.from_arrays({k: v for k, v in arrays.items() if k[0] == "e"}, N_G2)
+    assert alone.g2_error(np.ones(1), *np.ones((2, 1, N_G2))) is None

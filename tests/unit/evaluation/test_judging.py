@@ -54,6 +54,7 @@ def unseen(n=600, n_measured=40, seed=0):
         g2_truth=g2 + 2.0 * wider * g2_sigma * rng.standard_normal((total, N_G2)),
         g2_mean=g2,
         g2_sigma=g2_sigma,
+        g2_expected=np.full_like(g2, np.nan),
         distance=signals[:, NAMES.index("novelty")],
         peak_sigma=2.0 * signals[:, 0],
         heads=np.column_stack([np.zeros((total, 3)), np.full(total, 6.0)]),
