@@ -34,6 +34,8 @@ from xanes_live.domain import (
 from xanes_live.errors import ModelFormatError
 from xanes_live.flags import by_importance, make
 
+NO_BAND = "the band of G2 goes by experience of its errors, which the library lacks"
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -85,7 +87,7 @@ class Calibration:
         spread = g2_spread(mean, sigma, self.band_share)
         if self.band_expected:
             if expected is None:
-                raise ModelFormatError("the band goes by experience, which the library lacks")
+                raise ModelFormatError(NO_BAND)
             spread = expected
         return np.asarray(np.maximum(self.band_factor * spread, self.band_floor))
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.special import logit
 
-from xanes_live.confidence.assess import Calibration
+from xanes_live.confidence.assess import NO_BAND, Calibration
 from xanes_live.confidence.copies import CHANGES, centre, copies, wide_grid
 from xanes_live.confidence.examined import Examined
 from xanes_live.confidence.experience import Experience
@@ -30,6 +30,7 @@ from xanes_live.domain import (
     Rival,
     Survey,
 )
+from xanes_live.errors import ModelFormatError
 
 RIVAL_FROM = 0.15
 """Another distance is told where the network gives it at least this probability."""
@@ -160,19 +161,22 @@ class Judge:
         Raises
         ------
         ModelFormatError
-            If its library does not fit it.
+            If its library does not fit it, or lacks what the band goes by.
         """
         stored = model.calibration.get("verdict")
         if stored is None:
             return None
+        calibration, experience = _calibration(model), _experience(model)
+        if calibration.band_expected and (experience is None or experience.g2 is None):
+            raise ModelFormatError(NO_BAND)
         return cls(
             model=model,
             wide=wide_grid(model.energy),
-            calibration=Calibration.from_mapping(model.calibration, model.radius.size),
+            calibration=calibration,
             verdict=Verdict.from_mapping(stored),
             library=Library.from_arrays(*model.library) if model.library else None,
             usual=np.asarray(model.calibration.get("novelty", []), dtype=float),
-            experience=_experience(model),
+            experience=experience,
         )
 
     def examine(self, mu: Array, doubts: Sequence[Array | None] = ()) -> list[Examined]:
@@ -268,6 +272,10 @@ class Judge:
             return None
         score = float(cycle.score[i])
         return Cyclic(self.model.energy, seen.mu[i], cycle.returned[i], cycle.residual[i], score)
+
+
+def _calibration(model: Judged) -> Calibration:
+    return Calibration.from_mapping(model.calibration, model.radius.size)
 
 
 def _experience(model: Judged) -> Experience | None:

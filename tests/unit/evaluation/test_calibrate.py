@@ -14,14 +14,14 @@ from tests import factories
 from tests.unit.evaluation.toy import RECIPE, spectrum, write_data
 from xanes_live.cli import app
 from xanes_live.confidence import Judge
-from xanes_live.confidence.experience import features, kinds_of
+from xanes_live.confidence.experience import G2_PREFIX, features, kinds_of
 from xanes_live.confidence.judge import look
 from xanes_live.confidence.signals import NAMES
 from xanes_live.ensemble.data_files import read_training_set
 from xanes_live.ensemble.ensemble import Ensemble
 from xanes_live.ensemble.recipe import stored_recipe
 from xanes_live.ensemble.train import train
-from xanes_live.errors import ConfigurationError
+from xanes_live.errors import ConfigurationError, ModelFormatError
 from xanes_live.evaluation.calibrate import calibrate, judged
 from xanes_live.evaluation.elsewhere import Elsewhere, add_elsewhere, ask_elsewhere
 from xanes_live.evaluation.evaluate import Options, evaluate
@@ -285,6 +285,12 @@ def test_a_live_scan_is_asked_about_as_the_spectra_learnt_from_were(folder, scor
     np.testing.assert_allclose(said, judge.experience.odds(shown))
     assert min(said) > 0
     assert "experience" in judge.verdict.names
+    expected = judge.experience.g2_error(seen.survey.r[:, 0], *g2)
+    for one, error in zip(found, expected, strict=True):
+        lower, upper = judge.calibration.band(one.prediction, one.g2_expected)
+        half = np.maximum(judge.calibration.band_factor * error, judge.calibration.band_floor)
+        np.testing.assert_allclose(upper, np.maximum(one.prediction.mean + half, 0.0))
+        assert (lower <= one.prediction.mean).all()
     assert Judge.of(Ensemble.load(folder / "as-trained", "cpu")) is None
 
 
@@ -355,6 +361,15 @@ def test_figures_of_neighbouring_elements_by_hand():
     assert found["all"]["right"] == pytest.approx(1 / 3)  # of three compounds
     assert found["Ni"]["auroc"] != found["Ni"]["auroc"]  # none is right
     assert found["Co"]["median"] == pytest.approx(0.03)
+
+
+def test_a_band_by_experience_that_the_library_lacks_is_refused(folder, scores, monkeypatch):
+    ensemble = Ensemble.load(folder / "model", "cpu")
+    arrays, words = ensemble.library
+    less = {name: value for name, value in arrays.items() if not name.startswith(G2_PREFIX)}
+    monkeypatch.setitem(ensemble.__dict__, "library", (less, words))
+    with pytest.raises(ModelFormatError, match="band of G2 goes by experience"):
+        Judge.of(ensemble)
 
 
 def test_the_model_then_judges_scans(folder, scores):
