@@ -77,8 +77,10 @@ def make_cluster(
     Raises
     ------
     TheoryError
-        If sites overlap, or there are more elements than FEFF8L takes.
+        If sites overlap, are dummies or nowhere, if a periodic direction has no cell vector, or
+        there are more elements than FEFF8L takes.
     """
+    _check(atoms)
     numbers, vectors = _around(atoms, absorber, radius)
     distance = np.linalg.norm(vectors, axis=1)
     pairs = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
@@ -92,6 +94,17 @@ def make_cluster(
     if solid is None:
         solid = bool(np.any(atoms.pbc)) or _bulky(vectors)
     return Cluster(numbers, vectors, solid)
+
+
+def _check(atoms: Atoms) -> None:
+    """Raise TheoryError for what cannot be placed in space, or is no atom."""
+    if not np.isfinite(atoms.positions).all():
+        raise TheoryError("geometry", "not all positions are finite numbers")
+    if not atoms.numbers.all():
+        where = int(np.flatnonzero(atoms.numbers == 0)[0])
+        raise TheoryError("geometry", f"site {where} is a dummy (X): take it out, or name it")
+    if np.any(atoms.pbc & ~atoms.cell.any(1)):
+        raise TheoryError("geometry", "periodic in a direction that has no cell vector")
 
 
 def _around(atoms: Atoms, absorber: int, radius: float) -> tuple[NDArray[np.int_], Array]:

@@ -50,34 +50,39 @@ def inequivalent_sites(atoms: Atoms, element: str) -> list[tuple[int, int]]:
     """Return (index, multiplicity) of the absorbers of one element.
 
     Crystals: one site of each orbit of the space group (spglib, 0.01 Å). Molecules: all. In either
-    only the atom whose index ``info["absorber"]`` names, if that is of this element.
+    only the atoms whose indices ``info["absorber"]`` names, one or several, if any of those is of
+    this element.
 
     Raises
     ------
     ConfigurationError
-        If what it names is no index of an atom.
+        If it names what is no index of an atom.
     """
     sites = [i for i, s in enumerate(atoms.symbols) if s == element]
-    named = _named_absorber(atoms)
+    chosen = [i for i in _named_absorbers(atoms) if i in sites]
     if not np.all(atoms.pbc):
-        return [(named, 1)] if named in sites else [(i, 1) for i in sites]
+        return [(i, 1) for i in chosen or sites]
     orbit = _orbits(atoms)
-    if named in sites:
-        return [(named, int((orbit == orbit[named]).sum()))]
+    if chosen:
+        return [(i, int((orbit == orbit[i]).sum())) for i in chosen]
     found: dict[int, list[int]] = {}
     for site in sites:
         found.setdefault(int(orbit[site]), []).append(site)
     return [(members[0], len(members)) for members in found.values()]
 
 
-def _named_absorber(atoms: Atoms) -> int:
-    """Return the index a file names as that of the absorber, −1 if it names none."""
-    named = atoms.info.get("absorber", -1)
-    if isinstance(named, (int, np.integer)) and -1 <= named < len(atoms):
-        return int(named)
+def _named_absorbers(atoms: Atoms) -> list[int]:
+    """Return the indices a file names as those of absorbers, each once; −1 stands for none."""
+    given = atoms.info.get("absorber", -1)
+    named = np.atleast_1d(given)
+    if named.ndim == 1 and named.dtype.kind in "iu":
+        if named.tolist() == [-1]:
+            return []
+        if ((named >= 0) & (named < len(atoms))).all():
+            return list(dict.fromkeys(named.tolist()))
     raise ConfigurationError(
-        f"{atoms.get_chemical_formula()}: absorber={named} is to be the index of one of its "
-        f"{len(atoms)} atoms, from 0 on"
+        f"{atoms.get_chemical_formula()}: absorber={given} is to be the index of one of its "
+        f"{len(atoms)} atoms, from 0 on, or several"
     )
 
 

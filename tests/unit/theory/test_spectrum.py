@@ -176,20 +176,68 @@ def test_what_is_not_computed_is_refused(given: dict) -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"absorber": 7}, "2 atoms"),
-        ({"absorber": -1}, "2 atoms"),
+        ({"absorber": 7}, "3 atoms"),
+        ({"absorber": -1}, "3 atoms"),
         ({"absorber": 0.0}, "index"),
         ({"fms_radius": -1.0}, "lengths"),
         ({"scf_radius": 0.0}, "lengths"),
         ({"energies": np.array([])}, "one number or more"),
         ({"energies": np.zeros((2, 2))}, "one dimension"),
         ({"energies": np.array([7112.0, np.nan])}, "finite"),
+        ({"energies": np.array([7112.0 + 1j])}, "real"),
+        ({"absorber": "Fe"}, "index"),
+        ({"edge": None}, "only K edges"),
+        ({"fms_radius": "6"}, "lengths"),
+        ({"fms_radius": float("inf")}, "lengths"),
+        ({"fms_radius": 100.0}, "up to 15"),
+        ({"scf_radius": "5"}, "lengths"),
+        ({"scf_radius": float("nan")}, "lengths"),
+        ({"fermi": float("nan")}, "a number, eV, or a function"),
+        ({"fermi": "cheap"}, "a number, eV, or a function"),
+        ({"fermi": -5.0, "scf_radius": 5.0}, "scf_radius=None"),
+        ({"absorber": 2}, "is H, which has no core electron"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(changes, says):
     given = {"absorber": 0, "scf_radius": None} | changes
     with pytest.raises(ConfigurationError, match=says):
-        compute_xanes(Atoms("FeO", [[0, 0, 0], [0, 0, 2.0]]), **given)
+        compute_xanes(Atoms("FeOH", [[0, 0, 0], [0, 0, 2.0], [0, 0, 3.0]]), **given)
+
+
+@pytest.mark.parametrize("atoms", ["FeO.cif", None, [bulk("Fe")]])
+def test_what_is_no_structure_is_refused(atoms):
+    with pytest.raises(ConfigurationError, match=r"ase\.Atoms .* ase\.io\.read"):
+        compute_xanes(atoms, 0, scf_radius=None)
+
+
+@pytest.mark.parametrize(
+    ("atoms", "says"),
+    [
+        (Atoms("FeO", [[0, 0, 0], [np.nan, 0, 2.0]]), "finite"),
+        (Atoms("FeX", [[0, 0, 0], [0, 0, 2.0]]), "site 1 is a dummy"),
+        (Atoms("FeO", [[0, 0, 0], [0, 0, 2.0]], pbc=True), "no cell vector"),
+    ],
+)
+def test_a_structure_that_cannot_be_is_refused_in_words(atoms, says):
+    with pytest.raises(TheoryError, match=says):
+        compute_xanes(atoms, 0, scf_radius=None)
+
+
+def test_scattering_further_out_than_atoms_are_taken_is_refused():
+    with pytest.raises(ConfigurationError, match=r"1000 atoms that FEFF8L takes: give less than"):
+        compute_xanes(bulk("Ni"), 0, scf_radius=None, fms_radius=15.0)
+
+
+@pytest.mark.parametrize("energies", [[7.1, 7.2], [4960.0, 5040.0]])
+def test_energies_of_another_edge_or_in_kev_are_refused(energies, feff):
+    with pytest.raises(ConfigurationError, match="the edge is at 71"):
+        compute_xanes(Atoms("FeO", [[0, 0, 0], [0, 0, 1.7]]), 0, scf_radius=None, energies=energies)
+
+
+def test_energies_below_the_edge_may_be_asked_for(cases: dict, feff: None) -> None:
+    atoms = Atoms("FeO", [[0, 0, 0], [0, 0, 1.7]])
+    below = compute_xanes(atoms, 0, scf_radius=None, energies=np.array([7090.0, 7100.0]))
+    assert np.all(np.abs(below.mu) < 0.1)
 
 
 def test_energies_beyond_the_mesh_are_refused_and_not_extrapolated(feff):

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
@@ -184,11 +187,20 @@ def test_a_crystal_may_name_its_absorber_too() -> None:
     iron = [i for i, symbol in enumerate(rocksalt.symbols) if symbol == "Fe"]
     rocksalt.info["absorber"] = iron[2]
     assert make.inequivalent_sites(rocksalt, "Fe") == [(iron[2], 4)]
+    rocksalt.info["absorber"] = np.array([iron[1], iron[3]])
+    assert make.inequivalent_sites(rocksalt, "Fe") == [(iron[1], 4), (iron[3], 4)]
 
 
-@pytest.mark.parametrize("named", ["Fe", 8, -2, 1.5])
+def test_a_file_may_choose_several_absorbers(tmp_path: Path) -> None:
+    (tmp_path / "three.xyz").write_text(
+        '4\nabsorber="0 2" Properties=species:S:1:pos:R:3\nFe 0 0 0\nO 0 0 2\nFe 0 0 4\nFe 0 4 4\n'
+    )
+    assert make.inequivalent_sites(ase.io.read(tmp_path / "three.xyz"), "Fe") == [(0, 1), (2, 1)]
+
+
+@pytest.mark.parametrize("named", ["Fe", 8, -2, 1.5, True, [0, 8]])
 def test_an_absorber_that_is_no_atom_is_refused(named: object) -> None:
     rocksalt = bulk("FeO", "rocksalt", a=4.3, cubic=True)
     rocksalt.info["absorber"] = named
-    with pytest.raises(ConfigurationError, match=f"absorber={named} is to be the index"):
+    with pytest.raises(ConfigurationError, match=re.escape(f"absorber={named} is to be the index")):
         make.inequivalent_sites(rocksalt, "Fe")
