@@ -6,7 +6,7 @@ Live, replayed and file scans all come through :func:`process`, so they give the
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol, cast
 
@@ -102,7 +102,7 @@ def process(scan: Scan, predictors: Predictors, config: Config) -> Result | Decl
     """
     predictor = predictors.get((scan.element, scan.edge))
     if predictor is None:
-        return decline(scan)
+        return decline(scan, config)
     judge = judge_of(cast("Hashable", predictor))
     calibration = judge.calibration if judge else _calibration(predictor)
     stages = _reduce(scan, predictor, judge, calibration.energy_needed, config)
@@ -135,12 +135,17 @@ def _hash_of(same: _Same) -> str:
     return same.config.hash()
 
 
-def decline(scan: Scan) -> Declined:
-    """Return the scan as one that no loaded ensemble covers."""
+def decline(scan: Scan, config: Config) -> Declined:
+    """Return the scan as one that no loaded ensemble covers.
+
+    Where its data show another edge than the one announced, that is the reason told: a wrong label
+    is not to be mended by training an ensemble for it.
+    """
     code = "no_model" if scan.element else "element_unknown"
+    missing = make(code, element=scan.element, edge=scan.edge)
     return Declined(
         uid=scan.uid,
-        flag=make(code, element=scan.element, edge=scan.edge),
+        flag=_wrong_edge(scan, config) or missing,
         element=scan.element,
         edge=scan.edge,
         scan_id=scan.scan_id,
@@ -149,6 +154,15 @@ def decline(scan: Scan) -> Declined:
         stop_time=scan.stop_time,
         metadata=scan.metadata,
     )
+
+
+def _wrong_edge(scan: Scan, config: Config) -> Flag | None:
+    """Return what says that the first sweep is of another edge than announced, if it is."""
+    first = replace(scan, sweeps=scan.sweeps[:1])
+    raw = spectra_from_scan(first, config.beamline, config.reduction)
+    reduced = normalise([s for s in raw if not isinstance(s, Unusable)], config.reduction)
+    flags = (flag for item in reduced for flag in item.flags)
+    return next((flag for flag in flags if flag.code == "wrong_edge"), None)
 
 
 def _calibration(predictor: Predictor) -> Calibration:

@@ -99,3 +99,12 @@ def test_a_short_scan_has_a_wider_interval_and_a_lower_probability():
         short += cut.prediction.first_shell.high - cut.prediction.first_shell.low
         long += whole.prediction.first_shell.high - whole.prediction.first_shell.low
     assert short > 1.3 * long
+
+
+def test_of_a_scan_that_ends_too_soon_the_range_is_told_before_the_doubt_it_causes(judge, iron):
+    """Amber for its range alone: scanning further helps, comparing with a standard does not."""
+    told = [judge("ended", spoil.ended_at(50.0), sample) for sample in iron]
+    doubted = [row for row in told if {"range_matters", "first_shell_uncertain"} <= row.codes]
+    assert doubted
+    for row in doubted:
+        assert row.first in {"short_post_edge", "range_matters"}, row

@@ -18,7 +18,7 @@ import numpy as np
 
 from xanes_live.confidence.examined import Examined
 from xanes_live.confidence.limits import limits
-from xanes_live.confidence.signals import BY_NAME
+from xanes_live.confidence.signals import BY_NAME, IN_DOUBT
 from xanes_live.config import ConfidenceConfig
 from xanes_live.descriptor import first_peak
 from xanes_live.domain import (
@@ -179,7 +179,11 @@ def _verdict(examined: Examined, config: ConfidenceConfig) -> tuple[Flag, ...]:
         return strange
     code = "first_shell_unlikely" if chance < config.red_probability else "first_shell_uncertain"
     # rounded down: 90 % beside amber would contradict a green from 90 % on
-    return (make(code, percent=math.floor(100 * chance)), *drivers(examined), *strange)
+    verdict = make(code, percent=math.floor(100 * chance))
+    first, *others = drivers(examined) or (verdict,)
+    if first.code == BY_NAME[IN_DOUBT].flag:  # a cause, which a longer scan takes away
+        return (first, verdict, *others, *strange)
+    return (verdict, *drivers(examined), *strange)
 
 
 def _contradicted() -> Flag:

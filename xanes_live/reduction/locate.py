@@ -25,6 +25,9 @@ USUAL = (-3.5, 21.0)
 edges of 3d metals at hand lie within −2 and +20.5."""
 SIGNIFICANT = 5.0
 """Step over its standard error from which there is an edge."""
+_PLAIN, _MOST = 3.5, 0.5
+"""The same for a step that is at least this share of all that μ changes by: a white line, which the
+model does not have, keeps few points or a short scan below the other."""
 _CERTAIN = 10.0
 """The same from which an edge of another element is claimed."""
 _PLACES = (0.0, 5.0, 10.0, 15.0)
@@ -176,15 +179,22 @@ def locate_edge(
     expected = expected_energy(element, edge, announced)
     if expected is None:
         return _anywhere(energy, mu, guess)
-    if _within(guess, expected) and rise_at(energy, mu, guess).significance >= SIGNIFICANT:
+    if _within(guess, expected) and _is_edge(energy, mu, guess):
         return Located(guess, _far(guess, element, edge))
     if not energy[1] < expected + 5.0 < energy[-2]:
         return _outside(energy, mu, guess, (element, edge, expected))
     near = slice(*np.searchsorted(energy, (expected + _SEARCH[0], expected + _SEARCH[1])))
     own = float(find_e0(energy[near], mu[near]))
-    if _within(own, expected) and rise_at(energy, mu, own).significance >= SIGNIFICANT:
+    if _within(own, expected) and _is_edge(energy, mu, own):
         return Located(own, _far(own, element, edge), None if _within(guess, expected) else guess)
     return Located(np.nan, (_why_not(energy, mu, guess, (element, edge, expected)),))
+
+
+def _is_edge(energy: Array, mu: Array, at: float) -> bool:
+    """Whether μ rises at `at` beyond doubt, or by most of what it changes at all."""
+    rise = rise_at(energy, mu, at)
+    needed = _PLAIN if rise.step >= _MOST * float(np.ptp(mu)) else SIGNIFICANT
+    return rise.significance >= needed
 
 
 def _within(e0: float, expected: float) -> bool:
@@ -201,7 +211,7 @@ def _far(e0: float, element: str, edge: str) -> tuple[Flag, ...]:
 
 
 def _anywhere(energy: Array, mu: Array, guess: float) -> Located:
-    if np.isfinite(guess) and rise_at(energy, mu, guess).significance >= SIGNIFICANT:
+    if np.isfinite(guess) and _is_edge(energy, mu, guess):
         return Located(guess)
     return Located(np.nan, (make("no_edge"),))
 

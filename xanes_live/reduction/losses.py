@@ -239,9 +239,16 @@ def _harmless(run: slice, readings: Array, mu: Array) -> bool:
 
 
 def _jump(mu: Array, at: int) -> float:
-    """Return how far μ jumps at point `at`, beyond what it changes from point to point there."""
+    """Return how far μ jumps at point `at`, beyond anything it changes from point to point there.
+
+    Not beyond its usual change there: where steps in energy grow, or on an edge, that is exceeded.
+    """
     steps = np.diff(mu[max(at - 1 - _SIDE, 0) : at + _SIDE + 1])
-    return abs(float(mu[at] - mu[at - 1]) - float(median(steps)))
+    own = min(_SIDE, at - 1)
+    others = np.delete(steps, own)
+    if not others.size:
+        return 0.0
+    return abs(float(steps[own] - np.clip(steps[own], others.min(), others.max())))
 
 
 def _dark_start(level: Array, peak: float, certain: float) -> list[slice]:

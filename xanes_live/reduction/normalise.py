@@ -5,6 +5,7 @@ Spectra on one energy grid (the sweeps of a run) are treated as one array.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -247,7 +248,8 @@ def _signal_flags(spectrum: Spectrum, fits: PreEdge, row: int, noise: float) -> 
         )
     if noise > _NOISY:
         times = times_the_counts(noise, _NOISY)
-        flags.append(make("noisy", percent=100.0 * noise, times=times, wanted=100.0 * _NOISY))
+        percent = math.ceil(1000.0 * noise) / 10.0  # never told to be what is wanted
+        flags.append(make("noisy", percent=percent, times=times, wanted=100.0 * _NOISY))
     return tuple(flags)
 
 

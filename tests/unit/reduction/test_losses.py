@@ -125,6 +125,19 @@ def test_a_weaker_beam_that_both_detectors_see_is_no_loss(stop):
     assert in_transmission(counters) == [slice(130, stop or counters["it"].size)]
 
 
+@pytest.mark.parametrize("parts", [4, 10])
+def test_refills_of_the_ring_are_no_losses_where_steps_grow_or_on_an_edge(parts):
+    found = {}
+    for s in iron():
+        flat = pre_edge(s.energy, s.mu).norm
+        counters = transmission(flat - flat.min() + 0.4)
+        refilled = (np.arange(flat.size) * parts // flat.size) % 2 == 1
+        for readings in counters.values():
+            readings[refilled] *= 1.6
+        found[s.name] = in_transmission(counters)
+    assert sum(bool(runs) for runs in found.values()) <= 1, found
+
+
 def test_too_little_beam_to_measure_is_a_loss_whatever_is_read():
     counters = transmission(0.4 + spectrum()[1])
     for readings in counters.values():

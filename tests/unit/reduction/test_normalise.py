@@ -259,6 +259,33 @@ def test_an_edge_narrower_than_the_steps_is_not_said_to_be_absent(name):
     assert "too_few_points" in seen
 
 
+@pytest.mark.parametrize("name", ["Fe2O3", "FeO_rt", "FeS2_rt"])
+def test_an_edge_of_few_points_is_not_said_to_be_absent(name):
+    s = measured.spectrum(name)
+    kept = np.linspace(0, s.energy.size - 1, 30).astype(int)
+    found = codes(one(spectrum_of(s.energy[kept], s.mu[kept])))
+    assert set(found) & {"coarse_grid", "short_pre_edge"}
+    assert "no_edge" not in found
+
+
+@pytest.mark.parametrize("name", ["FeS2_rt", "FeO_rt", "Ni2O3"])
+def test_an_edge_in_a_short_scan_is_not_said_to_be_absent(name):
+    s = measured.spectrum(name)
+    x = s.energy - edge_energy(s.scan.element, s.scan.edge)
+    kept = (x > -15.0) & (x < 35.0)
+    found = codes(one(spectrum_of(s.energy[kept], s.mu[kept], s.scan.element)))
+    assert set(found) & {"short_pre_edge", "too_short"}
+    assert "no_edge" not in found
+
+
+def test_noise_is_never_told_to_be_what_is_wanted():
+    s = measured.spectrum("Fe2O3")
+    step = float(pre_edge(s.energy, s.mu).edge_step)
+    (flag,) = (f for f in one(of(s, noise=0.02003 * step)).flags if f.code == "noisy")
+    assert "2.1 %" in flag.message
+    assert "2 times the counts would bring it to 2 %" in flag.remedy
+
+
 def test_a_scan_that_stops_before_the_edge_is_too_short_not_of_another_element():
     s = measured.spectrum("Fe2O3")
     result = one(cut(s, -200, -30))

@@ -89,6 +89,17 @@ def test_an_edge_without_model_is_declined():
     assert bench.worker.state.declined == 1
 
 
+def test_a_wrong_label_is_told_where_the_data_show_another_edge():
+    bench = Bench(predictors={("Fe", "K"): factories.Predictor()})
+    bench.worker.submit(record(start={"element": "Mn"}))
+    bench.work()
+    (told,) = bench.nodes[0].metadata["flags"]
+    assert told["code"] == "wrong_edge"
+    assert "announced as Mn K (6539 eV) but the data rise at 71" in told["message"]
+    assert "(Fe K)" in told["message"]
+    assert bench.worker.state.declined == 1
+
+
 def test_a_defect_is_published_and_the_next_run_is_processed():
     bench = Bench(predictors={("Fe", "K"): Broken()})
     bench.worker.submit(record())
