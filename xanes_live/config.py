@@ -190,9 +190,10 @@ class ConfidenceConfig(Section):
     models without a calibrated verdict."""
     red_half_width: float = Field(0.60, gt=0)
     """Half-width of the first-shell 95 % interval (Å) from which it is red."""
-    green_probability: float = Field(0.9, gt=0, lt=1)
+    green_probability: float = Field(0.92, gt=0, lt=1)
     """Probability of the first-shell distance being right within 0.1 Å from which a result may be
-    green; for models that bring a calibrated verdict, which take no account of the half-widths."""
+    green; for models that bring a calibrated verdict, which take no account of the half-widths. At
+    0.9 more than 2 % of all computed spectra would be green and wrong."""
     red_probability: float = Field(0.4, gt=0, lt=1)
     """Probability below which it is red. At 0.5 more than a tenth of what is right would be red."""
     repeats_within_s: float = Field(14_400.0, ge=0)

@@ -178,7 +178,7 @@ def _verdict(examined: Examined, config: ConfidenceConfig) -> tuple[Flag, ...]:
     if chance >= config.green_probability:
         return strange
     code = "first_shell_unlikely" if chance < config.red_probability else "first_shell_uncertain"
-    # rounded down: 90 % beside amber would contradict a green from 90 % on
+    # rounded down: 92 % beside amber would contradict a green from 92 % on
     verdict = make(code, percent=math.floor(100 * chance))
     first, *others = drivers(examined) or (verdict,)
     if first.code == BY_NAME[IN_DOUBT].flag:  # a cause, which a longer scan takes away
