@@ -61,9 +61,10 @@ class Augmentation(Section):
     """Error of the post-edge curvature, per (50 eV)²."""
     background_sd: float = Field(0.0, ge=0)
     """Offset of the whole spectrum."""
-    pre_edge_sd: float = Field(0.0, ge=0)
+    pre_edge_sd: float = Field(0.0, ge=0, le=0.3)
     """How far the pre-edge line lies too low at the edge, in edge steps: what is below the edge
-    comes out too high, what is 1 stays, since it is divided by the step to the post-edge line."""
+    comes out too high, what is 1 stays, since it is divided by the step to the post-edge line. With
+    more than 0.3 nothing might be left of that step."""
     over_absorption_max: float = Field(0.0, ge=0)
     """1/α of the over-absorption (self-absorption), uniform from 0; see :func:`over_absorb`. Holes
     in a sample and harmonics in the beam damp a transmission spectrum alike."""

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from scipy.ndimage import gaussian_filter1d
 
 from xanes_live.ensemble.augment import (
@@ -98,6 +99,14 @@ def test_a_pre_edge_line_that_is_off_moves_what_is_below_the_edge():
     s = shown(drawn(d4=0.8413447), pre_edge_sd=low)[0]
     counted, line, post_edge = 3.0 * curve(GRID.numpy()) + 7.0, 7.0 - 3.0 * low, 10.0
     np.testing.assert_allclose(s, (counted - line) / (post_edge - line), atol=1e-3)
+
+
+def test_a_pre_edge_line_never_leaves_no_step_to_divide_by():
+    for draw in (0.0, 1.0):
+        made = shown(drawn(d4=draw), pre_edge_sd=0.3)[0]
+        assert np.abs(made).max() < 10.0
+    with pytest.raises(ValidationError, match="pre_edge_sd"):
+        Augmentation(pre_edge_sd=0.4)
 
 
 def test_over_absorption_is_the_inverse_of_larchs_correction():
