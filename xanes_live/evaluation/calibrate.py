@@ -44,6 +44,11 @@ NOTHING_KEPT = (
     "spectra to judge confidence by"
 )
 
+NOTHING_LEARNT = (
+    "too few computed spectra of different structures to learn which predictions turn out wrong: "
+    "the band of G2 goes by the members' spread alone"
+)
+
 
 def calibrate(
     model: str | Path,
@@ -119,6 +124,8 @@ def calibrate(
     say("fitting")
     kin = {} if measured is None else _kin(known, measured)
     unseen, experience = with_experience(unseen, kin, recipe.training.seed)
+    if not experience:
+        say(NOTHING_LEARNT)
     calibration = fitted(unseen, ensemble.radius)
     scores = judged(unseen, cross_fitted(unseen))
     learnt = data_without(known, recipe, measured, set())

@@ -26,7 +26,7 @@ from xanes_live.evaluation.unseen import COMPUTED, DAMAGED, Unseen
 
 FOLDS = 5
 FEWEST = 100
-"""Computed spectra from which there is something to learn."""
+"""Computed spectra of other structures from which there is something to learn."""
 
 
 def with_experience(
@@ -53,19 +53,32 @@ def with_experience(
     dict
         Arrays for the model's library; empty where there is too little to learn from.
     """
-    computed, kin = np.isin(unseen.source, (*COMPUTED, DAMAGED)), kin or {}
-    if computed.sum() < FEWEST:
+    parts = _parts(unseen, kin or {}, seed)
+    if min((rest.sum() for _, rest in parts), default=0) < FEWEST:
         return unseen, {}
-    fold = parent_folds(unseen.parent, FOLDS, seed)
     signals, expected = unseen.signals.copy(), unseen.g2_expected.copy()
-    for k in range(FOLDS):
-        own = fold == k
-        related = {r for parent in set(unseen.parent[own].tolist()) for r in kin.get(parent, ())}
-        rest = computed & ~own & ~np.isin(unseen.parent, sorted(related))
+    for own, rest in parts:
         learnt = _learnt(unseen.take(rest), seed)
         signals[own, EXPERIENCE], expected[own] = _said(learnt, unseen.take(own))
     asked = replace(unseen, signals=signals, g2_expected=expected)
-    return asked, _learnt(unseen.take(computed), seed)
+    return asked, _learnt(unseen.take(_computed(unseen)), seed)
+
+
+def _computed(unseen: Unseen) -> NDArray[np.bool_]:
+    return np.isin(unseen.source, (*COMPUTED, DAMAGED))
+
+
+def _parts(
+    unseen: Unseen, kin: Mapping[str, Collection[str]], seed: int
+) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Return the spectra of each fold that has any, and those it may be told of, both (n,)."""
+    fold = parent_folds(unseen.parent, FOLDS, seed)
+    parts = []
+    for k in np.unique(fold):
+        own = fold == k
+        related = {r for parent in set(unseen.parent[own].tolist()) for r in kin.get(parent, ())}
+        parts.append((own, _computed(unseen) & ~own & ~np.isin(unseen.parent, sorted(related))))
+    return parts
 
 
 def _learnt(known: Unseen, seed: int) -> dict[str, NDArray[Any]]:

@@ -85,6 +85,21 @@ def test_measured_spectra_and_kin_teach_nothing():
     assert not np.array_equal(apart[~computed], together[~computed])
 
 
+def test_where_other_structures_are_too_few_nothing_is_learnt_and_the_band_goes_by_the_members():
+    """Two structures, each kin to half of the measured compounds: none is left to learn from."""
+    table = both_or_none(300)
+    measured = sorted(set(table.parent[table.source != "theory"].tolist()))
+    kin = {name: {("one", "two")[i % 2]} for i, name in enumerate(measured)}
+    own = np.array(["one", "two"])[np.arange(len(table)) % 2]
+    two = replace(table, parent=np.where(table.source == "theory", own, table.parent))
+    same, arrays = with_experience(two, kin)
+    assert same is two
+    assert arrays == {}
+    stored = fit_band(same)
+    assert not stored["band_expected"]
+    assert np.isfinite(stored["band_factor"]).all()
+
+
 def learnt(shown, wrong, n_g2=N_G2, **options):
     arrays = train_experience(shown, wrong, most=4.0, **options)
     return Experience.from_arrays({PREFIX + k: v for k, v in arrays.items()}, n_g2)
