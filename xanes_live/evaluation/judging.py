@@ -34,7 +34,12 @@ def read_unseen(path: Path, n_g2: int) -> Unseen:
     """
     try:
         unseen = Unseen.load(path)
-    except (OSError, ValueError, KeyError) as error:
+    except KeyError as error:
+        raise ConfigurationError(
+            f"{path}: not a table of unseen spectra, or one of another version, without {error}; "
+            "run xanes-live calibrate again"
+        ) from None
+    except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path}: not a table of unseen spectra ({error})") from None
     if unseen.signals.shape[1] != len(NAMES) or unseen.g2_mean.shape[1] != n_g2:
         raise ConfigurationError(f"{path}: made for another model; run xanes-live calibrate again")

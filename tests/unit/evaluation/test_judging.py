@@ -236,6 +236,11 @@ def test_the_table_is_kept_and_read(tmp_path, table):
         read_unseen(tmp_path / "unseen.npz", N_G2 + 1)
     with pytest.raises(ConfigurationError, match="not a table"):
         read_unseen(tmp_path / "nothing.npz", N_G2)
+    with np.load(tmp_path / "unseen.npz") as kept:
+        before = {name: kept[name] for name in kept.files if name != "g2_expected"}
+    np.savez(tmp_path / "before.npz", **before)
+    with pytest.raises(ConfigurationError, match=r"version.*g2_expected.*calibrate again"):
+        read_unseen(tmp_path / "before.npz", N_G2)
     np.savez(tmp_path / "other.npz", a=1)
     with pytest.raises(ConfigurationError, match="not a table"):
         read_unseen(tmp_path / "other.npz", N_G2)
