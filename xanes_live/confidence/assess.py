@@ -3,8 +3,9 @@
 The colour is that of the worst flag: an error makes it red, a warning amber. A calibrated model
 gives a probability that the first-shell distance is right; below the thresholds of the
 configuration it raises a flag of its own, followed by the signals that cost most. The G2 band is
-the ensemble's σ times a factor calibrated on spectra the members had not seen, because the raw ±2σ
-of a bootstrap ensemble covers far less than 95 % (David et al., Digital Discovery 2023, 2, 1461).
+the error that experience expects, without experience the ensemble's σ, times a factor calibrated on
+spectra the members had not seen: the raw ±2σ of a bootstrap ensemble covers far less than 95 %
+(David et al., Digital Discovery 2023, 2, 1461).
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ from xanes_live.domain import (
 from xanes_live.errors import ModelFormatError
 from xanes_live.flags import by_importance, make
 
-NO_BAND = "the band of G2 goes by experience of its errors, which the library lacks"
+NO_BAND = (
+    "the library lacks the experience by which the band of G2 is drawn: take the model's folder as "
+    "it was made, or run xanes-live calibrate again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +183,10 @@ def _verdict(examined: Examined, config: ConfidenceConfig) -> tuple[Flag, ...]:
         return strange
     code = "first_shell_unlikely" if chance < config.red_probability else "first_shell_uncertain"
     # rounded down: 92 % beside amber would contradict a green from 92 % on
-    verdict = make(code, percent=math.floor(100 * chance))
-    first, *others = drivers(examined) or (verdict,)
-    if first.code == BY_NAME[IN_DOUBT].flag:  # a cause, which a longer scan takes away
-        return (first, verdict, *others, *strange)
-    return (verdict, *drivers(examined), *strange)
+    verdict, costly = make(code, percent=math.floor(100 * chance)), drivers(examined)
+    if costly and costly[0].code == BY_NAME[IN_DOUBT].flag:  # a cause, which a longer scan removes
+        return (costly[0], verdict, *costly[1:], *strange)
+    return (verdict, *costly, *strange)
 
 
 def _contradicted() -> Flag:

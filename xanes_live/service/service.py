@@ -22,8 +22,8 @@ from xanes_live import log
 from xanes_live.config import Config, SourceConfig
 from xanes_live.documents.callback import XanesCallback
 from xanes_live.documents.run import RunRecord
-from xanes_live.errors import ConfigurationError
-from xanes_live.pipeline import Predictors
+from xanes_live.errors import ConfigurationError, ModelFormatError
+from xanes_live.pipeline import Predictors, judge_of
 from xanes_live.publish.document import Node
 from xanes_live.publish.outbox import Outbox
 from xanes_live.publish.writer import Publisher
@@ -61,7 +61,8 @@ def load_predictors(config: Config) -> Predictors:
     ConfigurationError
         If two models serve the same edge.
     UnknownModelError, ModelFormatError
-        If a model is missing or damaged.
+        If a model is missing or damaged, or its library is, which is read here and not with the
+        first scan.
     """
     from xanes_live.ensemble import Ensemble  # noqa: PLC0415 - torch only when it is needed
 
@@ -73,6 +74,10 @@ def load_predictors(config: Config) -> Predictors:
             raise ConfigurationError(f"two models serve the {edge[0]} {edge[1]} edge: keep one")
         # The first prediction of a process takes ten times as long as the next.
         ensemble.predict(np.zeros((1, ensemble.energy.size)))
+        try:
+            judge_of(ensemble)
+        except ModelFormatError as error:
+            raise ModelFormatError(f"{name}: {error}") from None
         predictors[edge] = ensemble
     return predictors
 

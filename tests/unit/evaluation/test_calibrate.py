@@ -3,11 +3,13 @@
 import csv
 import json
 import shutil
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tomli_w
 from typer.testing import CliRunner
 
 from tests import factories
@@ -17,11 +19,15 @@ from xanes_live.confidence import Judge
 from xanes_live.confidence.experience import G2_PREFIX, features, kinds_of
 from xanes_live.confidence.judge import look
 from xanes_live.confidence.signals import NAMES
+from xanes_live.config import parse
 from xanes_live.ensemble.data_files import read_training_set
 from xanes_live.ensemble.ensemble import Ensemble
+from xanes_live.ensemble.library import write_library
 from xanes_live.ensemble.recipe import stored_recipe
+from xanes_live.ensemble.registry import DESCRIPTION
 from xanes_live.ensemble.train import train
 from xanes_live.errors import ConfigurationError, ModelFormatError
+from xanes_live.evaluation import experience
 from xanes_live.evaluation.calibrate import calibrate, judged
 from xanes_live.evaluation.elsewhere import Elsewhere, add_elsewhere, ask_elsewhere
 from xanes_live.evaluation.evaluate import Options, evaluate
@@ -31,6 +37,7 @@ from xanes_live.evaluation.measured import Reference, read_measured, read_refere
 from xanes_live.evaluation.report import Report
 from xanes_live.evaluation.spoiled import SPOILED, spoiled
 from xanes_live.evaluation.unseen import COMPUTED, Unseen, examine_folds, fingerprint_of
+from xanes_live.service.service import load_predictors
 
 HEADS = '["first_shell", "first_shell_error", "coordination", "soft", "carbon", "metal"]'
 
@@ -363,13 +370,53 @@ def test_figures_of_neighbouring_elements_by_hand():
     assert found["Co"]["median"] == pytest.approx(0.03)
 
 
-def test_a_band_by_experience_that_the_library_lacks_is_refused(folder, scores, monkeypatch):
-    ensemble = Ensemble.load(folder / "model", "cpu")
-    arrays, words = ensemble.library
+def without_band(model, to, **calibration):
+    """Copy a model as calibrations were before: its library knows nothing of errors of G2."""
+    shutil.copytree(model, to)
+    arrays, words = Ensemble.load(to, "cpu").library
     less = {name: value for name, value in arrays.items() if not name.startswith(G2_PREFIX)}
-    monkeypatch.setitem(ensemble.__dict__, "library", (less, words))
-    with pytest.raises(ModelFormatError, match="band of G2 goes by experience"):
-        Judge.of(ensemble)
+    description = tomllib.loads((to / DESCRIPTION).read_text())
+    description["calibration"] |= calibration
+    description["library"] |= write_library(to, less, words)
+    (to / DESCRIPTION).write_text(tomli_w.dumps(description))
+
+
+def test_a_band_by_experience_that_the_library_lacks_is_refused(folder, scores, tmp_path):
+    without_band(folder / "model", tmp_path / "less")
+    with pytest.raises(ModelFormatError, match=r"lacks the experience.*calibrate again"):
+        Judge.of(Ensemble.load(tmp_path / "less", "cpu"))
+    config = parse({"model": {"names": [str(tmp_path / "less")], "device": "cpu"}})
+    with pytest.raises(ModelFormatError, match="less: the library lacks"):
+        load_predictors(config)  # not with the first scan
+
+
+def test_a_model_calibrated_before_has_its_band_by_the_members(folder, scores, tmp_path):
+    without_band(folder / "model", tmp_path / "before", band_expected=False, band_share=0.15)
+    judge = Judge.of(Ensemble.load(tmp_path / "before", "cpu"))
+    (found,) = judge.examine(spectrum(2.0, judge.wide)[None])
+    said, bands = found.prediction, judge.calibration
+    spread = bands.band_factor * np.hypot(said.sigma, 0.15 * said.mean)
+    _, upper = bands.band(said, found.g2_expected)
+    expected = np.maximum(said.mean + np.maximum(spread, bands.band_floor), 0.0)
+    np.testing.assert_allclose(upper, expected)
+
+
+def test_where_too_little_is_known_to_learn_from_that_is_said(
+    folder, scores, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(experience, "FEWEST", 10_000)
+    shutil.copytree(folder / "as-trained", tmp_path / "model")
+    shutil.copytree(folder / "work", tmp_path / "work")
+    said = []
+    calibrate(
+        tmp_path / "model", folder / "toy.npz", references=folder / "measured.csv", folds=2,
+        device="cpu", work=tmp_path / "work", say=said.append,
+    )  # fmt: skip
+    assert any("band of G2 goes by the members' spread alone" in line for line in said)
+    judge = Judge.of(Ensemble.load(tmp_path / "model", "cpu"))
+    (found,) = judge.examine(spectrum(2.0, judge.wide)[None])
+    lower, upper = judge.calibration.band(found.prediction, found.g2_expected)
+    assert (lower <= upper).all()
 
 
 def test_the_model_then_judges_scans(folder, scores):
