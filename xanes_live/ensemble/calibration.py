@@ -1,7 +1,7 @@
 """How far a prediction may be off: factors found on spectra the members have not seen.
 
 The raw ±2σ of a bootstrap ensemble covers far less than 95 %: σ knows nothing of what all members
-have wrong. Two things are measured and stored with the model: the band of G2, on out-of-bag
+have wrong. Two things are measured and stored with the model: the band of G2, on unseen
 theory, and the interval of the first-shell distance, on measured spectra of known structure.
 """
 
@@ -31,14 +31,14 @@ def conformal_quantile(scores: Array, level: float = 0.95) -> float:
 
 
 def band(error: Array, sigma: Array, level: float = 0.95) -> dict[str, list[float]]:
-    """Return factor on σ and least half-width of the band of G2 at each radius.
+    """Return factor on the spread and least half-width of the band of G2 at each radius.
 
     Parameters
     ----------
     error
         |mean − truth| of unseen spectra, shape (n, n_g2).
     sigma
-        Their standard deviation over members, shape (n, n_g2).
+        Their spread, shape (n, n_g2): the standard deviation over members, or the error expected.
     level
         Coverage wanted of ``max(factor·σ, floor)``.
 

@@ -149,7 +149,7 @@ def skill(found: Unseen) -> tuple[Array, Array]:
 
 
 def fit_band(unseen: Unseen) -> dict[str, Any]:
-    """Return factor, floor and share of the band of G2, fitted to computed and measured spectra.
+    """Return the band of G2 (see :class:`.Calibration`), fitted to computed and measured spectra.
 
     The band goes by the error that experience expects. Where there is no experience it goes by the
     members' σ: the error of G2 grows with G2 more than σ does, so a share of G2 is added to it

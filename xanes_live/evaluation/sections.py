@@ -86,7 +86,8 @@ def theory_section(page: Report, subject: Subject) -> dict[str, Any]:
     page.figure(
         "examples",
         figures.examples(radius, subject.predictions, truth, band_of(subject, subject.predictions)),
-        "Best, median and worst predictions with the calibrated 95 % band.",
+        "Best, median and worst predictions with the 95 % band a new scan would have. Where the "
+        "model was calibrated on these spectra, it has learnt what became of them.",
     )  # fmt: skip
     near, _ = scores.peak_errors(radius, subject.predictions.mean, truth, NEAR)
     far, _ = scores.peak_errors(radius, subject.predictions.mean, truth, FAR)
@@ -99,7 +100,11 @@ def theory_section(page: Report, subject: Subject) -> dict[str, Any]:
 
 
 def band_of(subject: Subject, predictions: Predictions) -> Array:
-    """Return the half-width of the calibrated band, ±2σ without calibration, (n, n_g2)."""
+    """Return the half-width of the band, ±2σ without calibration, (n, n_g2).
+
+    That of a new scan: of computed spectra that the model was calibrated on it has learnt the very
+    errors, so it is drawn and nothing is scored by it.
+    """
     said, size = predictions, subject.data.grid.size
     bands = Calibration.from_mapping(subject.ensemble.calibration, size)
     library = subject.ensemble.library

@@ -35,7 +35,7 @@ export class Verdict {
     fill(this.number, isNumber(r.r) ? [num(r.r), h("small", {}, " Å")] : "–");
     const range = interval(r.low, r.high);
     say(this.range, range ? `first shell, 95 % between ${range} Å` : isNumber(r.r) ? "first shell, no interval" : "no first-shell distance");
-    // rounded down, as the flags are: 90 % beside amber would contradict a green from 90 % on
+    // rounded down, as the flags are: 92 % beside amber would contradict a green from 92 % on
     say(this.chance, isNumber(r.probability) ? `right within 0.1 Å with probability ${Math.floor(100 * r.probability)} %${rival(r)}` : "");
     fill(this.flags, (r.flags ?? []).length ? r.flags.map(flagItem) : h("li", { class: "flag none" }, "No flags."));
   }
