@@ -702,6 +702,17 @@ def test_damage_that_saturates_never_leaves_the_damaged_repeats_alone(n, tau):
         assert [r.used for r in repeats.of] == [i < repeats.drift.keep for i in range(n)]
 
 
+@pytest.mark.parametrize(("n", "tau"), [(8, 1.0), (8, 1.5), (12, 1.5), (20, 2.0)])
+def test_the_change_of_a_drift_is_that_from_the_first_repeat_to_the_last(n, tau):
+    """The first was taken for odd, and the change that it took with it was left out."""
+    (*_, before), (*_, repeats) = add_all(saturating(4, tau)), add_all(saturating(n, tau))
+    assert repeats.drift.measure == before.drift.measure == "the white line"
+    share = (1.0 - np.exp(-(n - 1) / tau)) / (1.0 - np.exp(-3.0 / tau))
+    assert repeats.drift.change == pytest.approx(share * before.drift.change, rel=0.2)
+    flag = next(f for f in repeats.flags if f.code == "beam_damage")
+    assert f"by {repeats.drift.change:+.2g} edge steps over {n} repeats" in flag.message
+
+
 @pytest.mark.parametrize("tau", [0.7, 1.5, 2.5])
 def test_a_damage_that_was_told_stays_told_while_the_series_grows(tau):
     told = False
