@@ -523,7 +523,7 @@ def test_a_merge_has_the_interval_of_the_judge_where_there_is_one(monkeypatch):
     wide = np.linspace(7090.0, 7170.0, 81)
 
     def survey(rows):
-        return SimpleNamespace(r=2.0 + 20.0 * rows[..., 60:64].mean(axis=-1))
+        return SimpleNamespace(r=2.0 + 15.0 * rows[..., 60:64].mean(axis=-1))
 
     doubts = []
 
