@@ -752,6 +752,14 @@ def test_a_first_repeat_that_differs_is_odd_but_may_be_the_undamaged_one():
     assert repeats.merged.confidence is not Confidence.GREEN
 
 
+def test_the_first_that_differs_is_not_called_the_first_of_a_series_that_begins_with_a_short_one():
+    short = cut(run(0), factories.E0 + 35.0)
+    *_, repeats = add_all([short, *(run(i, change=-0.2 * (i == 1)) for i in range(1, 7))])
+    assert [r.why for r in repeats.of] == ["short", "odd", "", "", "", "", ""]
+    flag = next(f for f in repeats.flags if f.code == "first_repeat_differs")
+    assert flag.message.startswith("scan 1, the first that is compared, differs from all later")
+
+
 def test_on_one_grid_all_repeats_are_coarse_or_none_is():
     flagged = thinned(run(0), 1)
     *_, repeats = add_all([flagged, run(1), run(2)])
