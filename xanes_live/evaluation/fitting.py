@@ -30,8 +30,8 @@ measured compounds are too few to be believed alone."""
 BAND_SHARE = 0.15
 """What σ lacks, as a share of G2; see :func:`fit_band`."""
 BAND_HELD = 0.959
-"""Share of computed G2 that the band is made to hold: with 95 % it would hold for 89 % of the rarest
-kinds of first shell, so for 90 % of each."""
+"""Share of computed G2 that the band is made to hold: with 95 % it would hold for 89 % of the
+rarest kinds of first shell, so for 90 % of each."""
 MEASURED_HELD = 0.91
 """Share of the G2 of left-out measured compounds that the band is widened to hold. More would widen
 it for all spectra by what a few dozen show: with 95 % of them, theory's band would hold 97 %."""
