@@ -79,6 +79,27 @@ def _since(stack: Stack, found: Drift, n: int) -> Drift | None:
     return replace(found, change=abs(now) * float(np.sign(found.change)))
 
 
+def from_first(stack: Stack, found: Drift) -> Drift:
+    """Return a drift of the repeats after the first as one of all, of which the first is kept.
+
+    Parameters
+    ----------
+    stack
+        All repeats. The first is unlike the others, which drift.
+    found
+        Their drift: the first took the largest change with it.
+    """
+    measure = next(m for m in MEASURES if m.name == found.measure)
+    values, _ = measure.of(stack)
+    order = np.arange(values.size - 1) - 0.5 * (values.size - 2)
+    slope = float(order @ values[1:]) / float(order @ order)
+    change = float(values[1:].mean()) + slope * float(order[-1]) - float(values[0])
+    # a first one that is odd for another reason may lie on the other side of the drift
+    on_the_way = change * slope > 0.0 and abs(change) > abs(found.change)
+    change = abs(change) * float(np.sign(found.change)) if on_the_way else found.change
+    return replace(found, change=change, keep=1)
+
+
 def _slope(measure: Measure, values: Array, by_noise: float) -> Drift | None:
     """Return the drift of values that go on in one direction."""
     n = values.size

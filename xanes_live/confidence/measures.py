@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xanes_live.confidence.stacked import SHARED, Stack
-from xanes_live.domain import Array
+from xanes_live.confidence.stacked import Stack
+from xanes_live.domain import SHARED, Array
 
 _BESIDE = 1.0
 """How far on either side of the crossing the slope of the edge is taken, eV."""

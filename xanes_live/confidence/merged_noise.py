@@ -77,13 +77,3 @@ def narrower_by(half_width: float, by_noise: float, n: int) -> float:
     """
     then = with_noise(half_width, by_noise * float(np.sqrt(n / (n + 1.0))))
     return with_noise(half_width, by_noise) - then
-
-
-def smooth_sigma(sigma: Array, width: int = 15) -> Array:
-    """Return the running root-mean-square of σ: from a few repeats it is known in the mean only."""
-    if sigma.size < 3:
-        return sigma
-    width = min(width, sigma.size - 1 + sigma.size % 2)
-    padded = np.pad(sigma**2, width // 2, mode="reflect")
-    mean = np.convolve(padded, np.full(width, 1.0 / width), mode="valid")
-    return np.asarray(np.sqrt(mean[: sigma.size]), dtype=np.float64)

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.special import stdtr
 
 from xanes_live.confidence.signals import rms
-from xanes_live.confidence.stacked import SHARED, Stack
-from xanes_live.domain import REPEATABLE, Array, Drift, Outlier
+from xanes_live.confidence.stacked import Stack
+from xanes_live.domain import REPEATABLE, SHARED, Array, Drift, Outlier
 
 _WIDTH = 7
 """Points over which spectra are averaged before they are compared with each other."""

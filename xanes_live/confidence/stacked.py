@@ -9,10 +9,6 @@ import numpy as np
 
 from xanes_live.domain import Array
 
-SHARED = 0.6
-"""Root-mean-square over the XANES of what an error of the edge step does to a spectrum, relative to
-it: measured spectra were given noise, normalised and compared."""
-
 
 @dataclass(frozen=True, slots=True)
 class Stack:

@@ -10,6 +10,9 @@ import numpy as np
 from xanes_live.domain import Array, Flag, Mode, NormalisedSpectrum, Severity, Spectrum
 from xanes_live.reduction import merge
 
+MAX_DEGREE = 5
+"""Of a post-edge polynomial that is believed."""
+
 
 def merged(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge results as the page has them (:func:`xanes_live.dashboard.view.detail`).
@@ -99,7 +102,8 @@ def _normalised(arrays: Mapping[str, Array], result: Mapping[str, Any]) -> Norma
     energy = arrays["energy"]
     unknown = np.full(energy.size, np.nan)
     mu = arrays.get("mu", unknown)
-    spectrum = Spectrum(energy, mu, Mode.GIVEN, result["element"], result["edge"])
+    noise = result["noise"] if result["edge_step"] else None
+    spectrum = Spectrum(energy, mu, Mode.GIVEN, result["element"], result["edge"], noise=noise)
     return NormalisedSpectrum(
         energy=energy,
         mu=mu,
@@ -111,10 +115,15 @@ def _normalised(arrays: Mapping[str, Array], result: Mapping[str, Any]) -> Norma
         edge_step=result["edge_step"] or 1.0,
         edge_step_sigma=None,
         energy_shift=0.0,
-        ranges={},
+        ranges=_ranges(result["ranges"]),
         spectrum=spectrum,
         flags=tuple(
             Flag(flag["code"], Severity(flag["severity"]), flag["message"], flag["remedy"])
             for flag in result["flags"]
         ),
     )
+
+
+def _ranges(ranges: Mapping[str, float]) -> Mapping[str, float]:
+    """Return ranges of the normalisation as they were used, none if they cannot be meant."""
+    return ranges if 0 <= ranges.get("nnorm", -1) <= MAX_DEGREE else {}

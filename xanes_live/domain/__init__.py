@@ -33,6 +33,7 @@ from xanes_live.domain.predicted import (
 )
 from xanes_live.domain.repeats import (
     REPEATABLE,
+    SHARED,
     Drift,
     MergedRepeats,
     Outlier,
@@ -45,6 +46,7 @@ from xanes_live.domain.words import Array, Confidence, Flag, Mode, Quality, Seve
 __all__ = [
     "BEYOND_SCAN",
     "REPEATABLE",
+    "SHARED",
     "Array",
     "Assessment",
     "Channels",

@@ -10,6 +10,9 @@ from xanes_live.domain.words import Array, Confidence, Flag
 
 REPEATABLE = 0.004
 """Scatter of one repeat beyond its counting noise, edge steps: scale and slope of normalisation."""
+SHARED = 0.6
+"""Root-mean-square over the XANES of what an error of the edge step does to a spectrum, relative to
+it: measured spectra were given noise, normalised and compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class MergedRepeats:
     mu: Array
     """Mean of normalised μ, shape (n_points,)."""
     sigma: Array
-    """Standard error of the mean, shape (n_points,)."""
+    """Standard error of the mean, edge steps, shape (n_points,)."""
     count: int
     """How many were merged."""
     first_shell: FirstShell | None = None

@@ -118,7 +118,8 @@ def _scored(
 def cross_fitted(judged: Judged, fit: Fit, chosen: NDArray[np.bool_]) -> Array:
     """Return each spectrum's probability by a fit to the other folds of parents, shape (n,).
 
-    With no signal chosen it is the same for all.
+    With no signal chosen, or none that any fold gives weight, it is the same for all: folds differ
+    in how many are right, which would rank those of a fold below the others for being right.
     """
     if not chosen.any() or not len(judged):
         return np.zeros(len(judged))
@@ -129,7 +130,8 @@ def cross_fitted(judged: Judged, fit: Fit, chosen: NDArray[np.bool_]) -> Array:
         own = fold == k
         rest = ~own if (~own).any() else own
         said[own] = fit(part.take(rest))(part.signals[own])
-    return said
+    silent = all(np.ptp(said[fold == k]) == 0.0 for k in np.unique(fold))
+    return np.zeros(len(judged)) if silent else said
 
 
 def with_signals(judged: Judged, chosen: NDArray[np.bool_]) -> Judged:

@@ -29,7 +29,7 @@ REPEATS = (
     FlagKind(
         "first_repeat_differs",
         WARNING,
-        "the series begins with {first}, which differs from all later repeats: either it was "
+        "{first}, the first that is compared, differs from all later repeats: either it was "
         "spoiled, or the beam changed the sample at once and the later ones are damaged",
         "The beam was not steady yet, or beam damage that was complete after the first repeat; "
         "the repeats alone cannot tell which.",

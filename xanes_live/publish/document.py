@@ -19,6 +19,7 @@ from xanes_live.config import Config, TiledConfig
 from xanes_live.domain import (
     Assessment,
     Confidence,
+    Cyclic,
     Declined,
     Evidence,
     Flag,
@@ -39,8 +40,8 @@ SCHEMA = 1
 """Version of the document's layout; also of the spec `XanesPrediction`."""
 MAX_POINTS = 2000
 """A longer spectrum is thinned out in the document; the arrays keep every point."""
-CYCLIC_STRIDE = 4
-"""The cyclic curves are drawn, not computed with: every 0.4 eV is enough."""
+CYCLIC_STEP = 0.4
+"""The cyclic curves are drawn, not computed with: steps of so many eV are enough."""
 _ORDER = {Confidence.GREEN: 0, Confidence.AMBER: 1, Confidence.RED: 2}
 
 
@@ -202,7 +203,6 @@ def _prediction(spectrum: SpectrumResult | None) -> dict[str, Any]:
 
 def _evidence(evidence: Evidence) -> dict[str, Any]:
     cyclic = evidence.cyclic
-    curves = ("energy", "measured", "returned", "residual")
     return {
         "novelty": evidence.novelty,
         "nearest": [
@@ -215,11 +215,16 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
         "rival": None
         if evidence.rival is None
         else {"r": evidence.rival.r, "probability": evidence.rival.probability},
-        "cyclic": None
-        if cyclic is None
-        else {name: rounded(getattr(cyclic, name)[::CYCLIC_STRIDE], 7) for name in curves}
-        | {"score": cyclic.score},
+        "cyclic": None if cyclic is None else _cyclic(cyclic),
     }
+
+
+def _cyclic(cyclic: Cyclic) -> dict[str, Any]:
+    step = float(np.diff(cyclic.energy[:2]).sum()) or CYCLIC_STEP
+    stride = max(1, int(CYCLIC_STEP / step + 1e-6))
+    curves = ("energy", "measured", "returned", "residual")
+    thinned = {name: rounded(getattr(cyclic, name)[::stride], 7) for name in curves}
+    return {**thinned, "score": cyclic.score}
 
 
 def _g2(said: Prediction, verdict: Assessment) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from xanes_live.domain import REPEATABLE, Array, NormalisedSpectrum
 from xanes_live.median import median
 from xanes_live.reduction.noise import noise_level
 from xanes_live.reduction.resample import resample_array
+from xanes_live.reduction.standard_error import standard_error
 
 ALIKE = 1.6
 """Noise is known from a few dozen points: repeats whose noise is not further than this factor from
@@ -31,8 +32,8 @@ class Merged:
     """Mean, shape (n_points,)."""
     flattened: Array
     sigma: Array
-    """Standard error of `normalised`, shape (n_points,), from the weighted scatter of the repeats;
-    from their noise where there is only one."""
+    """Standard error of `normalised`, edge steps, shape (n_points,): from the weighted scatter of
+    the repeats over neighbouring points, and from their noise where they are few."""
     spread: Array
     """Standard deviation of a repeat as good as the usual one, shape (n_points,)."""
     count: int
@@ -111,7 +112,8 @@ def merge(spectra: Sequence[NormalisedSpectrum]) -> Merged:
     the others; the noise is that on the coarsest energies, since interpolated points have less than
     was measured. One whose detector hangs or is clipped is quiet for that reason and counts as much
     as the noisiest. σ² = Σ w² (μ − mean)²/(1 − w) is unbiased for weights w that fit the noise, and
-    the usual standard error for equal ones.
+    the usual standard error for equal ones; :func:`standard_error` makes of it one that a few
+    repeats can bear out.
 
     Parameters and errors are those of :func:`stack`.
     """
@@ -122,10 +124,10 @@ def merge(spectra: Sequence[NormalisedSpectrum]) -> Merged:
     mean = share @ found.normalised
     if count > 1:
         squares = (found.normalised - mean) ** 2
-        sigma = np.sqrt((share**2 / (1.0 - share)) @ squares)
+        seen = np.sqrt((share**2 / (1.0 - share)) @ squares)
     else:
-        noise = (spectra[0].spectrum.noise or 0.0) / spectra[0].edge_step
-        sigma = np.full(found.energy.size, noise)
+        seen = np.zeros(found.energy.size)
+    sigma = standard_error(seen, share, spectra)
     return Merged(
         energy=found.energy,
         normalised=mean,

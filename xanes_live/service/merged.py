@@ -14,7 +14,6 @@ from xanes_live.confidence.merged_noise import (
     draws,
     narrower_by,
     noise_of_distance,
-    smooth_sigma,
     with_noise,
 )
 from xanes_live.confidence.verdict import less_certain
@@ -116,7 +115,7 @@ def _said(
 ) -> _Said:
     """Predict a merge, bare and with noise, by the judge if the model has one."""
     curve = merged.flattened if predictor.input_form == "flattened" else merged.normalised
-    noisy = curve + draws(smooth_sigma(merged.sigma), _counting(merged, of), PAIRS)
+    noisy = curve + draws(merged.sigma, _counting(merged, of), PAIRS)
     judge = judge_of(cast("Hashable", predictor))
     if judge is not None:
         return _judged(merged, of, predictor, judge, config, (curve, noisy))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from xanes_live.confidence.drift import drift, step_after
+from xanes_live.confidence.drift import drift, from_first, step_after
 from xanes_live.confidence.odd import goes_on, outlier, scatter
 from xanes_live.confidence.stacked import Stack
 from xanes_live.config import ConfidenceConfig
@@ -165,7 +165,7 @@ def _compared(on_grid: Stack) -> tuple[Drift | None, tuple[Outlier, ...]]:
         trend = _counted_with(drift(on_grid.without(worst.position)), worst.position)
     if trend is not None and worst.position == 0:
         # the later ones moved away from the first: it is what the sample was
-        return replace(trend, keep=1), ()
+        return from_first(on_grid, trend), ()
     moved = step_after(on_grid, 1) if worst.position == 0 and goes_on(on_grid) else None
     if moved is not None:
         return moved, ()

@@ -13,7 +13,6 @@ from xanes_live.confidence.merged_noise import (
     draws,
     narrower_by,
     noise_of_distance,
-    smooth_sigma,
 )
 from xanes_live.confidence.odd import goes_on, outlier, scatter
 from xanes_live.confidence.stacked import Stack
@@ -190,14 +189,3 @@ def test_another_repeat_helps_where_noise_matters_only():
     assert narrower_by(0.0, 0.1, 1) == pytest.approx(0.196 * (1 - np.sqrt(0.5)))
     gains = [narrower_by(0.08, 0.05 / np.sqrt(n), n) for n in (1, 2, 5, 20)]
     assert all(a > b > 0 for a, b in pairwise(gains))
-
-
-def test_sigma_is_smoothed_without_a_bias():
-    rng = np.random.default_rng(0)
-    sigma = np.abs(rng.standard_normal(400)) * 0.01
-    smooth = smooth_sigma(sigma)
-    assert smooth.shape == sigma.shape
-    assert np.sqrt((smooth**2).mean()) == pytest.approx(np.sqrt((sigma**2).mean()), rel=0.05)
-    assert smooth.std() < 0.5 * sigma.std()
-    for size in (1, 2, 3, 4, 16):
-        assert smooth_sigma(np.ones(size)) == pytest.approx(np.ones(size))

@@ -41,6 +41,13 @@ def test_mean_and_error():
     assert (result["why"], result["left_out"]) == ("", 0)
 
 
+def test_results_that_agree_by_accident_are_as_uncertain_as_their_noise():
+    found = [{**one, "noise": 0.01, "edge_step": 1.0} for one in repeats(2, offset=0.0)]
+    assert min(merged(found)["spectrum"]["sigma"]) > 0.005
+    odd = [{**one, "ranges": {"pre1": -50.0, "nnorm": 1e9}} for one in found]
+    assert min(merged(odd)["spectrum"]["sigma"]) > 0.005
+
+
 def test_one_result_has_no_scatter():
     assert merged(repeats(1))["first_shell"]["spread"] is None
 

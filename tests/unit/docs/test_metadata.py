@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests import factories
+from xanes_live.confidence.signals import BY_NAME
 from xanes_live.config import Config
 from xanes_live.publish.document import declined_node, node
 
@@ -45,3 +46,8 @@ def test_every_array_is_named_and_no_other(nodes):
 def test_what_is_inside_is_named(nodes, key):
     (row,) = re.findall(rf"(?m)^\| `{key}` \| (.*) \|$", DOCUMENT)
     assert nodes[0].metadata[key].keys() <= set(re.findall(r"\w+", row))
+
+
+def test_every_signal_is_named():
+    (row,) = re.findall(r"(?m)^\| `signals` \| (.*) \|$", DOCUMENT)
+    assert set(re.findall(r"`(\w+)`", row)) == {*BY_NAME, "covered"}

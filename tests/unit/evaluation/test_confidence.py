@@ -301,6 +301,19 @@ def test_ablation_fits_on_all_and_scores_on_groups():
     )
 
 
+@pytest.mark.parametrize("column", ["unknown", "reversed"])
+def test_a_signal_without_weight_alone_tells_nothing(column):
+    """Not worse than nothing: the share of right ones of the other folds is no opinion."""
+    table = judged(60, 30)
+    error = np.abs(table.predicted - table.truth)
+    empty = {"unknown": np.full(60, np.nan), "reversed": 1.0 / (1e-3 + error)}[column]
+    table = replace(table, signals=np.column_stack([table.signals[:, 0], empty]))
+    found = ablation(table, {"theory": np.ones(60, dtype=bool)}, draws=5)["theory"]
+    (line,) = [w for w in found.without if w.signal == "novelty"]
+    assert line.alone == 0.5
+    assert line.loss == pytest.approx(0.0, abs=1e-3)
+
+
 def test_a_parent_is_never_fitted_and_scored():
     table = judged(200, 20)
     seen = []

@@ -6,7 +6,7 @@ import pytest
 
 from tests import factories
 from xanes_live.config import Config
-from xanes_live.domain import Confidence, Evidence, FirstShell, Rival
+from xanes_live.domain import Confidence, Cyclic, Evidence, FirstShell, Rival
 from xanes_live.publish.document import MAX_POINTS, declined_node, located, node, representative
 from xanes_live.publish.keys import result_key
 from xanes_live.publish.stacks import MAX_LISTED
@@ -288,3 +288,17 @@ def test_a_run_that_was_read_elsewhere_names_that_place(published):
     for moved in (there, nowhere):
         assert (moved.key, moved.metadata.keys()) == (published.key, published.metadata.keys())
         assert moved.metadata["raw_uid"] == published.metadata["raw_uid"]
+
+
+@pytest.mark.parametrize(("step", "published"), [(0.1, 0.4), (0.15, 0.3), (0.2, 0.4), (0.5, 0.5)])
+def test_the_cyclic_residual_is_thinned_as_far_as_it_can_still_be_drawn(step, published):
+    energy = 7105.0 + step * np.arange(100)
+    curve = np.sin(energy)
+    cyclic = Cyclic(energy, curve, 0.9 * curve, 0.1 * curve, 1.2)
+    made = factories.spectrum_result(0)
+    verdict = replace(made.assessment, evidence=Evidence(cyclic=cyclic))
+    result = factories.result(spectra=(replace(made, assessment=verdict),))
+    said = node(result, CONFIG).metadata["cyclic"]
+    assert np.diff(said["energy"]) == pytest.approx(published)
+    np.testing.assert_allclose(said["residual"], 0.1 * np.sin(said["energy"]), atol=1e-6)
+    assert said["score"] == 1.2

@@ -523,7 +523,7 @@ def test_a_merge_has_the_interval_of_the_judge_where_there_is_one(monkeypatch):
     wide = np.linspace(7090.0, 7170.0, 81)
 
     def survey(rows):
-        return SimpleNamespace(r=2.0 + 20.0 * rows[..., 60:64].mean(axis=-1))
+        return SimpleNamespace(r=2.0 + 15.0 * rows[..., 60:64].mean(axis=-1))
 
     doubts = []
 
@@ -702,6 +702,17 @@ def test_damage_that_saturates_never_leaves_the_damaged_repeats_alone(n, tau):
         assert [r.used for r in repeats.of] == [i < repeats.drift.keep for i in range(n)]
 
 
+@pytest.mark.parametrize(("n", "tau"), [(8, 1.0), (8, 1.5), (12, 1.5), (20, 2.0)])
+def test_the_change_of_a_drift_is_that_from_the_first_repeat_to_the_last(n, tau):
+    """The first was taken for odd, and the change that it took with it was left out."""
+    (*_, before), (*_, repeats) = add_all(saturating(4, tau)), add_all(saturating(n, tau))
+    assert repeats.drift.measure == before.drift.measure == "the white line"
+    share = (1.0 - np.exp(-(n - 1) / tau)) / (1.0 - np.exp(-3.0 / tau))
+    assert repeats.drift.change == pytest.approx(share * before.drift.change, rel=0.2)
+    flag = next(f for f in repeats.flags if f.code == "beam_damage")
+    assert f"by {repeats.drift.change:+.2g} edge steps over {n} repeats" in flag.message
+
+
 @pytest.mark.parametrize("tau", [0.7, 1.5, 2.5])
 def test_a_damage_that_was_told_stays_told_while_the_series_grows(tau):
     told = False
@@ -739,6 +750,14 @@ def test_a_first_repeat_that_differs_is_odd_but_may_be_the_undamaged_one():
     assert [r.used for r in repeats.of] == [False] + [True] * 5
     assert "first_repeat_differs" in {f.code for f in repeats.flags}
     assert repeats.merged.confidence is not Confidence.GREEN
+
+
+def test_the_first_that_differs_is_not_called_the_first_of_a_series_that_begins_with_a_short_one():
+    short = cut(run(0), factories.E0 + 35.0)
+    *_, repeats = add_all([short, *(run(i, change=-0.2 * (i == 1)) for i in range(1, 7))])
+    assert [r.why for r in repeats.of] == ["short", "odd", "", "", "", "", ""]
+    flag = next(f for f in repeats.flags if f.code == "first_repeat_differs")
+    assert flag.message.startswith("scan 1, the first that is compared, differs from all later")
 
 
 def test_on_one_grid_all_repeats_are_coarse_or_none_is():

@@ -28,7 +28,7 @@ function together(merged, of) {
   const shell = merged.shell ?? {};
   const range = interval(shell.low, shell.high);
   const codes = (merged.codes ?? []).map((c) => c.replaceAll("_", " ")).join(", ");
-  return h("p", { testid: "repeats-merged" }, `${merged.count ?? of.length} repeats merged: `, isNumber(shell.r) ? h("b", {}, `${num(shell.r)} Å`) : "no distance",
+  return h("p", { testid: "repeats-merged" }, `${merged.count === 1 ? "1 repeat kept" : `${merged.count ?? of.length} repeats merged`}: `, isNumber(shell.r) ? h("b", {}, `${num(shell.r)} Å`) : "no distance",
     range ? `, 95 % between ${range} Å` : "", range && isNumber(shell.noise) ? ` (with the noise of the merge, by itself σ = ${num(shell.noise, 3)} Å)` : "", ". ",
     merged.colour ? mark(merged.colour, "repeats-colour") : null,
     isNumber(merged.probability) ? ` Right within 0.1 Å with probability ${Math.floor(100 * merged.probability)} %` : merged.colour ? " No probability: the model brings no verdict" : "",
