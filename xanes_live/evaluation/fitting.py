@@ -34,7 +34,7 @@ BAND_HELD = 0.959
 rarest kinds of first shell, so for 90 % of each."""
 MEASURED_HELD = 0.91
 """Share of the G2 of left-out measured compounds that the band is widened to hold. More would widen
-it for all spectra by what a few dozen show: with 95 % of them, theory's band would hold 97 %."""
+it for all spectra by what a few dozen show."""
 NEAR = 2.6
 """Where the first shell ends and the next begins, Å."""
 LEAST_COMPOUNDS = 5
