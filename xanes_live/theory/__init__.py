@@ -10,8 +10,9 @@ line starts without torch.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from xanes_live.lazy import lazily
 
 if TYPE_CHECKING:
     from xanes_live.theory.dataset import build
@@ -31,26 +32,17 @@ __all__ = [
     "fermi_model",
     "inequivalent_sites",
 ]
-_HOME = {
-    "Settings": "tasks",
-    "Task": "tasks",
-    "TheorySpectrum": "spectrum",
-    "build": "dataset",
-    "compute_many": "spectrum",
-    "compute_xanes": "spectrum",
-    "distorted": "structures",
-    "fermi_model": "fermi",
-    "inequivalent_sites": "structures",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name on first use (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    """Name what there is to be imported, which Tab asks for."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "Settings": "tasks",
+        "Task": "tasks",
+        "TheorySpectrum": "spectrum",
+        "build": "dataset",
+        "compute_many": "spectrum",
+        "compute_xanes": "spectrum",
+        "distorted": "structures",
+        "fermi_model": "fermi",
+        "inequivalent_sites": "structures",
+    },
+)
