@@ -104,7 +104,7 @@ def process(scan: Scan, predictors: Predictors, config: Config) -> Result | Decl
     if predictor is None:
         return decline(scan, config)
     judge = judge_of(cast("Hashable", predictor))
-    calibration = judge.calibration if judge else _calibration(predictor)
+    calibration = judge.calibration if judge else Calibration.of(predictor)
     stages = _reduce(scan, predictor, judge, calibration.energy_needed, config)
     predictions = _predict(stages, predictor, judge)
     spectra = tuple(
@@ -163,10 +163,6 @@ def _wrong_edge(scan: Scan, config: Config) -> Flag | None:
     reduced = normalise([s for s in raw if not isinstance(s, Unusable)], config.reduction)
     flags = (flag for item in reduced for flag in item.flags)
     return next((flag for flag in flags if flag.code == "wrong_edge"), None)
-
-
-def _calibration(predictor: Predictor) -> Calibration:
-    return Calibration.from_mapping(predictor.calibration, predictor.radius.size)
 
 
 @lru_cache(maxsize=32)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -41,6 +41,20 @@ NO_BAND = (
 )
 
 
+class Calibrated(Protocol):
+    """What a calibration is read from."""
+
+    @property
+    def calibration(self) -> Mapping[str, Any]:
+        """The `[calibration]` table of the model."""
+        ...
+
+    @property
+    def radius(self) -> Array:
+        """Centres of the G2 functions, Å, shape (n_g2,)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What turns raw spreads into honest bands."""
@@ -57,6 +71,11 @@ class Calibration:
     """Distance up to which G2 of measured spectra is predicted better than by its mean, Å."""
     energy_needed: float | None = None
     """Energy a scan has to reach not to be called too short, eV; None for the model's last."""
+
+    @classmethod
+    def of(cls, model: Calibrated) -> Calibration:
+        """Read the calibration that a model brings."""
+        return cls.from_mapping(model.calibration, model.radius.size)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], n_g2: int) -> Calibration:

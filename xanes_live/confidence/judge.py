@@ -166,7 +166,7 @@ class Judge:
         stored = model.calibration.get("verdict")
         if stored is None:
             return None
-        calibration, experience = _calibration(model), _experience(model)
+        calibration, experience = Calibration.of(model), _experience(model)
         if calibration.band_expected and (experience is None or experience.g2 is None):
             raise ModelFormatError(NO_BAND)
         return cls(
@@ -223,8 +223,7 @@ class Judge:
         """Return the errors of G2 that experience expects, (n, n_g2), if the band goes by them."""
         if self.experience is None or not self.calibration.band_expected:
             return None
-        sigma = np.array([p.sigma for p in survey.predictions])
-        return self.experience.g2_error(survey.r[:, 0], survey.mean[:, 0], sigma)
+        return self.experience.g2_error(survey.r[:, 0], survey.mean[:, 0], survey.sigma)
 
     def _moved_by(self, doubts: Sequence[Array | None], r: Array) -> Array:
         """Return how far what is in doubt moves the distances `r`, Å, shape (n,).
@@ -272,10 +271,6 @@ class Judge:
             return None
         score = float(cycle.score[i])
         return Cyclic(self.model.energy, seen.mu[i], cycle.returned[i], cycle.residual[i], score)
-
-
-def _calibration(model: Judged) -> Calibration:
-    return Calibration.from_mapping(model.calibration, model.radius.size)
 
 
 def _experience(model: Judged) -> Experience | None:

@@ -128,8 +128,7 @@ def measure(
     }
     table = np.stack([said[name] for name in NAMES], axis=1)
     if experience is not None:
-        sigma = np.array([p.sigma for p in survey.predictions])
-        shown = features(kinds_of(survey), r[:, 0], mean[:, 0], sigma)
+        shown = features(kinds_of(survey), r[:, 0], mean[:, 0], survey.sigma)
         table[:, EXPERIENCE] = experience.odds(shown)
     return table
 

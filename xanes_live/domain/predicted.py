@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from xanes_live.domain.words import Array, Confidence, Flag
 
 
@@ -78,6 +80,11 @@ class Survey:
     """Mean over members of the network's further outputs by name, unchanged spectra, (n,)."""
     others: Others | None = None
     """What it says of other distances than `r`, unchanged spectra; None where it says nothing."""
+
+    @property
+    def sigma(self) -> Array:
+        """Standard deviation of G2 over members, unchanged spectra, shape (n, n_g2)."""
+        return np.array([said.sigma for said in self.predictions], dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)

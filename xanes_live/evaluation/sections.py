@@ -105,10 +105,9 @@ def band_of(subject: Subject, predictions: Predictions) -> Array:
     That of a new scan: of computed spectra that the model was calibrated on it has learnt the very
     errors, so it is drawn and nothing is scored by it.
     """
-    said, size = predictions, subject.data.grid.size
-    bands = Calibration.from_mapping(subject.ensemble.calibration, size)
-    library = subject.ensemble.library
-    known = Experience.from_arrays(library[0], size) if library else None
+    said, model = predictions, subject.ensemble
+    bands, library = Calibration.of(model), model.library
+    known = Experience.from_arrays(library[0], model.radius.size) if library else None
     expected = known.g2_error(said.shell, said.mean, said.sigma) if known else None
     return bands.half_width(said.mean, said.sigma, expected)
 

@@ -351,7 +351,7 @@ def _examined_chunk(
         "r": survey.r[:, 0],
         "signals": seen.signals,
         "g2_mean": survey.mean[:, 0],
-        "g2_sigma": np.array([p.sigma for p in survey.predictions]),
+        "g2_sigma": survey.sigma,
         "g2_expected": np.full_like(survey.mean[:, 0], np.nan),
         "distance": seen.found.mean_distance,
         "peak_sigma": _peak_sigma(ensemble.radius, members),
