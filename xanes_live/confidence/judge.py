@@ -197,7 +197,7 @@ class Judge:
         further = self._moved_by(doubts, survey.r[:, 0])
         known = self.verdict.probability(used)
         chance = less_certain(known, further)
-        cost = logit(known) - logit(chance)
+        cost, blame = logit(known) - logit(chance), self.verdict.blame(used)
         half = with_noise(self.verdict.half_width(used, ordinary(survey.heads, len(mu))), further)
         names = (*NAMES, IN_DOUBT)
         signals = np.column_stack([table, np.where(further > 0.0, further, np.nan)])
@@ -208,7 +208,7 @@ class Judge:
                 probability=float(chance[i]),
                 signals=dict(zip(names, signals[i].tolist(), strict=True)),
                 blame={
-                    **dict(zip(self.verdict.names, self.verdict.blame(used[i]), strict=True)),
+                    **dict(zip(self.verdict.names, blame[i].tolist(), strict=True)),
                     IN_DOUBT: float(cost[i]),
                 },
                 strange=self._strange(table[i]),

@@ -24,12 +24,21 @@ class Signal:
 
     name: str
     unit: float
-    """Size that begins to matter: the scale of log(1 + x/unit)."""
+    """Size that matters: the scale of log(1 + x/unit), with :data:`SIZES`."""
     flag: str
     """Code of the flag raised when this signal costs most, '' for none."""
     meaning: str
+    learnt: bool = False
+    """Whether it says itself how probable an error is, as it was taught on spectra of its own."""
+
+    @property
+    def sizes(self) -> Array:
+        """Sizes at which the verdict weighs it, shape (len(SIZES),)."""
+        return self.unit * np.array(SIZES)
 
 
+SIZES = (0.05, 1.0, 20.0)
+"""In units of a signal: from where on it is heard, counts, and counts in full."""
 SIGNALS = (
     Signal("spread", 0.01, "members_disagree", "σ of the members' first-shell distances, Å"),
     Signal(
@@ -39,6 +48,7 @@ SIGNALS = (
     Signal(
         "beyond", 0.1, "other_distances",
         "odds, by the chance the network gives to every distance, that it is off by over 0.1 Å",
+        learnt=True,
     ),
     Signal("g2_spread", 0.05, "members_disagree", "mean σ of G2 over its root-mean-square"),
     Signal("shift", 0.01, "sensitive_to_shift", "largest move of the first shell, ±1 and ±2 eV, Å"),
@@ -55,6 +65,7 @@ SIGNALS = (
     Signal(
         "experience", 0.1, "often_wrong",
         "odds that a prediction like this one, of a computed spectrum, was off by over 0.1 Å",
+        learnt=True,
     ),
 )  # fmt: skip
 IN_DOUBT = "range"
@@ -63,7 +74,8 @@ certain than ensembles have learnt to live with, energies that were not measured
 fitted to it: it is known outright."""
 NAMES = tuple(signal.name for signal in SIGNALS)
 EXPERIENCE = NAMES.index("experience")
-UNITS = np.array([signal.unit for signal in SIGNALS])
+UNITS = np.stack([signal.sizes for signal in SIGNALS])
+"""Shape (len(SIGNALS), len(SIZES))."""
 _SHIFTED = np.array([change.kind == "shift" for change in CHANGES])
 BY_NAME: Mapping[str, Signal] = {signal.name: signal for signal in SIGNALS} | {
     IN_DOUBT: Signal(IN_DOUBT, 0.01, "range_matters", "move within what the range leaves open, Å")

@@ -28,13 +28,13 @@ class Verdict:
     names: tuple[str, ...]
     """Signals used, in the order of the weights."""
     units: Array
-    """Size of each signal that begins to matter, shape (k,)."""
+    """Sizes of each signal from which on it matters, shape (k, n_sizes)."""
     weights: Array
-    """Logistic weights, all ≥ 0: log-odds lost with each unit of a scaled signal, shape (k,)."""
+    """Logistic weights, all ≥ 0: log-odds lost with a signal scaled by each size, (k, n_sizes)."""
     intercept: float
     """Log-odds of being right when every signal is silent."""
     widths: Array
-    """Weights of the scaled signals in the logarithm of the expected error, ≥ 0, shape (k,)."""
+    """Weights of the scaled signals in the logarithm of the expected error, ≥ 0, (k, n_sizes)."""
     base: float
     """Logarithm of the expected error, Å, when every signal is silent."""
     quantile: float
@@ -44,13 +44,21 @@ class Verdict:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Verdict:
-        """Read the ``[calibration.verdict]`` table of a model; KeyError if something lacks."""
+        """Read the ``[calibration.verdict]`` table of a model; KeyError if something lacks.
+
+        Older models have one size, and so a number, for each signal where others have a row.
+        """
+        names = tuple(values["names"])
+        units, weights, widths = (
+            np.asarray(values[key], dtype=float).reshape(len(names), -1)
+            for key in ("units", "weights", "widths")
+        )
         return cls(
-            names=tuple(values["names"]),
-            units=np.asarray(values["units"], dtype=float),
-            weights=np.asarray(values["weights"], dtype=float),
+            names=names,
+            units=units,
+            weights=weights,
             intercept=float(values["intercept"]),
-            widths=np.asarray(values["widths"], dtype=float),
+            widths=widths,
             base=float(values["base"]),
             quantile=float(values["quantile"]),
             quantile_ordinary=values.get("quantile_ordinary"),
@@ -79,7 +87,7 @@ class Verdict:
             Shape (n, k) in the order of :attr:`names`; NaN says nothing and counts as silent.
         """
         x = scaled(signals, self.units)
-        return np.asarray(expit(self.intercept - x @ self.weights))
+        return np.asarray(expit(self.intercept - x @ self.weights.ravel()))
 
     def half_width(self, signals: Array, ordinary: NDArray[np.bool_] | None = None) -> Array:
         """Return the half-width of the 95 % interval of the first-shell distance, Å, shape (n,).
@@ -98,11 +106,12 @@ class Verdict:
 
     def expected_error(self, signals: Array) -> Array:
         """Return the error to be expected, Å, shape (n,)."""
-        return np.asarray(np.exp(self.base + scaled(signals, self.units) @ self.widths))
+        return np.asarray(np.exp(self.base + scaled(signals, self.units) @ self.widths.ravel()))
 
     def blame(self, signals: Array) -> Array:
-        """Return the log-odds each signal of one spectrum costs, shape (k,)."""
-        return np.asarray(self.weights * scaled(signals[None], self.units)[0])
+        """Return the log-odds each signal costs, shape (n, k)."""
+        cost = self.weights.ravel() * scaled(signals, self.units)
+        return np.asarray(cost.reshape(len(signals), *self.weights.shape).sum(axis=2))
 
 
 def less_certain(probability: Array, by_noise: Array) -> Array:
@@ -123,13 +132,29 @@ def less_certain(probability: Array, by_noise: Array) -> Array:
 
 
 def scaled(signals: Array, units: Array) -> Array:
-    """Return signals as the fit takes them: log(1 + x/unit), silent where unknown."""
+    """Return signals as the fit takes them: log(1 + x/unit), silent where unknown.
+
+    Each counts at several sizes, so that what it costs grows as the fit finds, not as one logarithm
+    does: a chance of being off that rises from 1 to 2 % matters otherwise than one from 30 to 60 %.
+
+    Parameters
+    ----------
+    signals
+        Shape (n, k).
+    units
+        Their sizes, shape (k, n_sizes).
+
+    Returns
+    -------
+    Array
+        Shape (n, k · n_sizes), the sizes of a signal beside each other.
+    """
     known = np.where(np.isnan(signals), 0.0, np.minimum(np.maximum(signals, 0.0), 1e6))
-    return np.asarray(np.log1p(known / units), dtype=np.float64)
+    return np.log1p(known[:, :, None] / units).reshape(len(signals), -1)
 
 
 def fit_probability(
-    x: Array, right: Array, weight: Array, ridge: float = 1e-3
+    x: Array, right: Array, weight: Array, ridge: float | Array = 1e-3
 ) -> tuple[Array, float]:
     """Fit a logistic regression with weights that only ever lower the odds.
 
@@ -142,7 +167,7 @@ def fit_probability(
     weight
         Of each example, shape (n,).
     ridge
-        Penalty on the squared weights.
+        Penalty on the squared weights, one for all or of shape (k,).
 
     Returns
     -------
@@ -157,7 +182,7 @@ def fit_probability(
         value = float((weight * (np.logaddexp(0.0, z) - right * z)).sum() / weight.sum())
         slope = weight * (said - right) / weight.sum()
         gradient = np.concatenate([[slope.sum()], -x.T @ slope + 2.0 * ridge * p[1:]])
-        return value + ridge * float((p[1:] ** 2).sum()), gradient
+        return value + float((ridge * p[1:] ** 2).sum()), gradient
 
     found = minimize(
         loss, np.concatenate([[1.0], np.full(x.shape[1], 0.1)]), jac=True, method="L-BFGS-B",

@@ -40,7 +40,7 @@ class Size:
         return max(self.epochs, -(-self.steps // per_epoch))
 
 
-OF_DISTANCE, OF_G2 = Size(5, 32, 30), Size(3, 64, 10, steps=600)
+OF_DISTANCE, OF_G2 = Size(15, 32, 30), Size(3, 64, 10, steps=600)
 
 
 class _Networks(nn.Module):

@@ -13,7 +13,7 @@ from xanes_live.confidence.signals import BY_NAME
 from xanes_live.confidence.verdict import fit_probability, scaled
 from xanes_live.domain import Array
 from xanes_live.evaluation.confidence_scores import DRAWS, auroc, drawn_auroc
-from xanes_live.evaluation.fitting import balance
+from xanes_live.evaluation.fitting import balance, ridges
 from xanes_live.evaluation.judged import (
     Interval,
     Judged,
@@ -57,10 +57,11 @@ class Ablation:
 
 def verdict_again(part: Judged) -> Callable[[Array], Array]:
     """Fit the verdict itself to some spectra, by the signals they still have."""
-    units = np.array([BY_NAME[name].unit for name in part.signal_names])
+    units = np.stack([BY_NAME[name].sizes for name in part.signal_names])
     weight = balance(part.source, part.parent, part.scored & np.isfinite(part.error))
     right = part.right.astype(np.float64)
-    weights, intercept = fit_probability(scaled(part.signals, units), right, weight)
+    x, ridge = scaled(part.signals, units), ridges(part.signal_names)
+    weights, intercept = fit_probability(x, right, weight, ridge)
     return lambda signals: np.asarray(expit(intercept - scaled(signals, units) @ weights))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from xanes_live.confidence.assess import Calibration, g2_spread
 from xanes_live.confidence.experience import KINDS
 from xanes_live.confidence.limits import ordinary
-from xanes_live.confidence.signals import NAMES, UNITS
+from xanes_live.confidence.signals import BY_NAME, NAMES, SIZES, UNITS
 from xanes_live.confidence.verdict import Verdict, fit_error, fit_probability, scaled
 from xanes_live.descriptor import RIGHT
 from xanes_live.domain import Array
@@ -22,6 +23,10 @@ from xanes_live.evaluation.unseen import COMPUTED, THEORY, Unseen
 MEASURED_SHARE, SPOILED_SHARE = 0.05, 0.05
 """Weight of all measured and of all spoiled spectra in the fit, in units of that of computed. More
 makes a verdict too sure: the measured ones are a few dozen well-behaved minerals."""
+RIDGE, RIDGE_BESIDE = 1e-3, 3e-2
+"""Penalties on squared weights: as a rule, and of signals beside others that say themselves how
+probable an error is. With the former for all, what signals say of spectra of one kind spoils what
+those others know of another: unseen structures are then less likely to be judged rightly."""
 WIDTH_SHARE = 0.3
 """The same of measured spectra in the fit of the expected error, which is less easily fooled."""
 LEAST_HELD = 0.94
@@ -75,7 +80,7 @@ class CrossFitted:
         signals = part.signals[:, columns]
         self.probability[own] = verdict.probability(signals)
         self.half_width[own] = verdict.half_width(signals, ordinary_of(part))
-        self.blame[np.ix_(own, columns)] = verdict.weights * scaled(signals, verdict.units)
+        self.blame[np.ix_(own, columns)] = verdict.blame(signals)
         bands = Calibration.from_mapping(calibration, part.g2_mean.shape[1])
         self.g2_half_width[own] = _half_width(bands, part)
         for name, most in calibration["limits"].items():
@@ -244,6 +249,13 @@ def balance(
     return np.where(usable, weight, 0.0)
 
 
+def ridges(names: Sequence[str]) -> Array:
+    """Return the penalty on the squared weight of each signal at each size, in one row."""
+    learnt = np.array([BY_NAME[name].learnt for name in names], dtype=bool)
+    beside = learnt.any() & ~learnt
+    return np.repeat(np.where(beside, RIDGE_BESIDE, RIDGE), len(SIZES))
+
+
 def fit_verdict(unseen: Unseen) -> Verdict:
     """Fit probability and interval to unseen spectra."""
     used = np.isfinite(unseen.signals).any(axis=0)
@@ -253,11 +265,13 @@ def fit_verdict(unseen: Unseen) -> Verdict:
     x = scaled(part.signals[:, used], UNITS[used])
     error = np.abs(part.error)
     right = np.asarray(error <= RIGHT, dtype=np.float64)
-    weights, intercept = fit_probability(x, right, weight)
+    names = tuple(np.array(NAMES)[used])
+    weights, intercept = fit_probability(x, right, weight, ridges(names))
     widths, base = fit_error(x, error, weights_of(unseen, WIDTH_SHARE)[usable])
+    shape = UNITS[used].shape
     raw = Verdict(
-        names=tuple(np.array(NAMES)[used]), units=UNITS[used], weights=weights,
-        intercept=intercept, widths=widths, base=base, quantile=1.0,
+        names=names, units=UNITS[used], weights=weights.reshape(shape),
+        intercept=intercept, widths=widths.reshape(shape), base=base, quantile=1.0,
     )  # fmt: skip
     quantile, own = _quantiles(part, error / raw.expected_error(part.signals[:, used]))
     return replace(raw, quantile=quantile, quantile_ordinary=own)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import logit
 
 from tests import factories
 from xanes_live.confidence.assess import Calibration, drivers, judge_examined
@@ -41,10 +42,11 @@ def edge(energy, at=7120.0):
 
 
 def verdict(**changes):
-    k = len(NAMES)
+    middle = np.arange(UNITS.shape[1]) == 1  # one size of each signal has weight
+    ones = np.broadcast_to(middle, UNITS.shape)
     values = {
-        "names": NAMES, "units": UNITS, "weights": np.full(k, 0.5), "intercept": 4.0,
-        "widths": np.full(k, 0.2), "base": -4.0, "quantile": 2.5,
+        "names": NAMES, "units": UNITS, "weights": 0.5 * ones, "intercept": 4.0,
+        "widths": 0.2 * ones, "base": -4.0, "quantile": 2.5,
     }  # fmt: skip
     return Verdict(**(values | changes))
 
@@ -235,7 +237,7 @@ def test_causes_of_doubt_add_up_and_a_shell_that_is_lost_counts_as_wrong():
 def test_an_unknown_signal_counts_as_silent():
     nothing = np.full((1, len(NAMES)), np.nan)
     assert verdict().probability(nothing) == verdict().probability(np.zeros((1, len(NAMES))))
-    assert np.all(np.isfinite(scaled(np.array([[np.inf, np.nan]]), np.ones(2))))
+    assert np.all(np.isfinite(scaled(np.array([[np.inf, np.nan]]), np.ones((2, 3)))))
 
 
 def test_a_verdict_survives_being_written_and_read():
@@ -243,6 +245,40 @@ def test_a_verdict_survives_being_written_and_read():
     row = np.full((1, len(NAMES)), 0.05)
     assert read.probability(row) == pytest.approx(verdict().probability(row), abs=1e-4)
     assert read.half_width(row) == pytest.approx(verdict().half_width(row), rel=1e-3)
+
+
+def test_older_models_have_one_size_of_each_signal():
+    """Where others have a row for each signal they have a number."""
+    stored = verdict().as_mapping()
+    flat = {key: [row[1] for row in stored[key]] for key in ("units", "weights", "widths")}
+    row = np.full((1, len(NAMES)), 0.05)
+    assert Verdict.from_mapping(stored | flat).probability(row) == pytest.approx(
+        verdict().probability(row), abs=1e-4
+    )
+
+
+def test_what_signals_cost_adds_up_to_what_is_lost():
+    weights = np.random.default_rng(5).uniform(0.0, 0.5, UNITS.shape)
+    judge = verdict(weights=weights)
+    rows = np.random.default_rng(6).exponential(0.1, (4, len(NAMES)))
+    lost = 4.0 - logit(judge.probability(rows))
+    assert judge.blame(rows).shape == rows.shape
+    assert judge.blame(rows).sum(axis=1) == pytest.approx(lost)
+    one = np.zeros((1, len(NAMES)))
+    one[0, 3] = 0.2
+    assert np.flatnonzero(judge.blame(one)[0]).tolist() == [3]
+
+
+def test_a_signal_may_matter_at_any_size():
+    """Odds that fall steeply once a signal is 20 times its unit, and hardly before."""
+    rng = np.random.default_rng(9)
+    signal = 10.0 ** rng.uniform(-3.0, 3.0, (20000, 1))
+    chance = 1.0 / (1.0 + np.exp(-(2.5 - 4.0 * np.log1p(signal[:, 0] / 20.0))))
+    right = (rng.random(20000) < chance).astype(float)
+    x = scaled(signal, np.array([[0.05, 1.0, 20.0]]))
+    weights, intercept = fit_probability(x, right, np.ones(20000), ridge=1e-5)
+    assert weights == pytest.approx([0.0, 0.0, 4.0], abs=0.3)
+    assert 1.0 / (1.0 + np.exp(x @ weights - intercept)) == pytest.approx(chance, abs=0.03)
 
 
 def test_an_ordinary_first_shell_may_have_a_width_of_its_own():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests import factories
-from xanes_live.confidence.signals import EXPERIENCE, NAMES
+from xanes_live.confidence.signals import EXPERIENCE, NAMES, SIZES
 from xanes_live.config import ConfidenceConfig
 from xanes_live.errors import ConfigurationError
 from xanes_live.evaluation import fitting
@@ -16,6 +16,7 @@ from xanes_live.evaluation.fitting import (
     conformal_by_group,
     cross_fitted,
     ordinary_of,
+    ridges,
     weighted_quantile,
 )
 from xanes_live.evaluation.judging import judge_unseen, read_unseen
@@ -195,6 +196,13 @@ def test_too_few_measured_compounds_do_not_narrow_it():
     assert "quantile_ordinary" not in calibration_of(table.take(few))["verdict"]
     table.heads[:] = np.nan  # a network that does not say what kind of first shell it is
     assert "quantile_ordinary" not in calibration_of(table)["verdict"]
+
+
+def test_signals_weigh_less_beside_those_that_know_of_errors_themselves():
+    alone, beside = ridges(["spread", "shift"]), ridges(["spread", "beyond"])
+    assert alone.tolist() == [fitting.RIDGE] * 2 * len(SIZES)
+    assert beside[: len(SIZES)].tolist() == [fitting.RIDGE_BESIDE] * len(SIZES)
+    assert beside[len(SIZES) :].tolist() == [fitting.RIDGE] * len(SIZES)
 
 
 def test_each_compound_counts_once():
