@@ -71,14 +71,20 @@ def _computed(unseen: Unseen) -> NDArray[np.bool_]:
 def _parts(
     unseen: Unseen, kin: Mapping[str, Collection[str]], seed: int
 ) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    """Return the spectra of each fold that has any, and those it may be told of, both (n,)."""
-    fold = parent_folds(unseen.parent, FOLDS, seed)
+    """Return the spectra of each fold that has any, and those it may be told of, both (n,).
+
+    Computed ones are told of by all other structures, measured ones by all but their relatives:
+    were both asked together, the relatives would lack for the computed ones too.
+    """
+    fold, computed = parent_folds(unseen.parent, FOLDS, seed), _computed(unseen)
     parts = []
     for k in np.unique(fold):
         own = fold == k
-        related = {r for parent in set(unseen.parent[own].tolist()) for r in kin.get(parent, ())}
-        parts.append((own, _computed(unseen) & ~own & ~np.isin(unseen.parent, sorted(related))))
-    return parts
+        parts.append((own & computed, computed & ~own))
+        asked = own & ~computed
+        related = {r for parent in set(unseen.parent[asked].tolist()) for r in kin.get(parent, ())}
+        parts.append((asked, computed & ~np.isin(unseen.parent, sorted(related))))
+    return [(own, rest) for own, rest in parts if own.any()]
 
 
 def _learnt(known: Unseen, seed: int) -> dict[str, NDArray[Any]]:

@@ -23,7 +23,7 @@ from xanes_live.evaluation.unseen import COMPUTED, THEORY, Unseen
 MEASURED_SHARE, SPOILED_SHARE = 0.05, 0.05
 """Weight of all measured and of all spoiled spectra in the fit, in units of that of computed. More
 makes a verdict too sure: the measured ones are a few dozen well-behaved minerals."""
-RIDGE, RIDGE_BESIDE = 1e-3, 3e-2
+RIDGE, RIDGE_BESIDE = 1e-3, 5e-2
 """Penalties on squared weights: as a rule, and of signals beside others that say themselves how
 probable an error is. With the former for all, what signals say of spectra of one kind spoils what
 those others know of another: unseen structures are then less likely to be judged rightly."""
