@@ -136,6 +136,19 @@ def test_distances_are_those_of_whole_spectra_whatever_the_components():
     assert found.distance[0, 0] == pytest.approx(direct, rel=1e-3)
 
 
+def test_the_nearest_of_many_training_spectra_are_those_of_all_compared_one_by_one():
+    spectra, known = library(n=5000)
+    asked = np.stack([widened(s) for s in spectra[::1700]])
+    found = known.look_up(WIDE, asked, GRID)
+    own = warps(WIDE, asked, GRID) - known.mean
+    for k, warped in enumerate(own):
+        along = warped @ known.basis.T
+        outside = (warped**2).sum(-1) - (along**2).sum(-1)
+        square = ((along[:, None] - known.points) ** 2).sum(-1) + outside[:, None]
+        nearest = np.sqrt(np.sort(square.min(axis=0))[: found.distance.shape[1]] / GRID.size)
+        np.testing.assert_allclose(found.distance[k], nearest, atol=3e-4)
+
+
 def test_a_shift_of_the_energies_is_not_novel_but_a_strange_shape_is():
     spectra, known = library()
     shifted = known.look_up(WIDE, np.interp(WIDE - 1.5, GRID, spectra[8])[None], GRID)
