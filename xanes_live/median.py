@@ -28,4 +28,7 @@ def median(values: Array) -> Array:
     found = ordered[..., half]
     if ordered.shape[-1] % 2 == 0:
         found = 0.5 * (ordered[..., half - 1] + found)
-    return np.asarray(np.where(np.isnan(ordered[..., -1]), np.nan, found), dtype=np.float64)
+    unknown = np.isnan(ordered[..., -1])
+    if unknown.any():
+        found = np.where(unknown, np.nan, found)
+    return np.asarray(found, dtype=np.float64)

@@ -41,7 +41,7 @@ def steadied(energy: Array, mu: Array, e0: Array) -> Array:
     slopes = (mean[:, right] - mean[:, left]) / (energy[right] - energy[left])
     x = energy[inner]
     slopes = np.where(np.abs(x - e0[:, None]) < _REACH, slopes, -np.inf)
-    here = np.clip(np.searchsorted(x, e0), 0, x.size - 1)
+    here = np.minimum(np.searchsorted(x, e0), x.size - 1)
     rows, best = np.arange(len(mu)), np.argmax(slopes, axis=1)
     moved = slopes[rows, here] < _RISES * slopes[rows, best]
     return np.where(moved & np.isfinite(e0), x[best], e0)
