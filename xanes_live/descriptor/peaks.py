@@ -70,14 +70,14 @@ def refine(radius: Array, values: Array, index: NDArray[np.int64]) -> tuple[Arra
     index
         Index of the highest of the three points, shape (...); clipped to the inner points.
     """
-    index = np.clip(index, 1, len(radius) - 2)
+    index = np.minimum(np.maximum(index, 1), len(radius) - 2)
     rows, at = values.reshape(-1, len(radius)), index.reshape(-1)
     row = np.arange(len(rows))
     a, b, c = (rows[row, at + k].reshape(index.shape) for k in (-1, 0, 1))
     curvature = a - 2.0 * b + c
     with np.errstate(divide="ignore", invalid="ignore"):
         offset = np.where(curvature < 0, 0.5 * (a - c) / curvature, 0.0)
-    offset = np.clip(offset, -0.5, 0.5)
+    offset = np.minimum(np.maximum(offset, -0.5), 0.5)
     return radius[index] + offset * (radius[1] - radius[0]), b - 0.25 * (a - c) * offset
 
 

@@ -137,9 +137,11 @@ def _spans(first: float, last: float, size: int, within: float) -> tuple[Array, 
 
 def _heaped(held: Array) -> NDArray[np.bool_]:
     """Tell where rows are at a maximum that counts, or on the level top of one, (n, k)."""
-    beside = np.pad(held, ((0, 0), (1, 1)), constant_values=-1.0)
-    top = (held >= beside[:, :-2] - ROUNDING) & (held >= beside[:, 2:] - ROUNDING)
-    return np.asarray(top & (held > 1000.0 * ROUNDING))
+    top = held > 1000.0 * ROUNDING
+    rise = held[:, 1:] - held[:, :-1]
+    top[:, 1:] &= rise >= -ROUNDING
+    top[:, :-1] &= rise <= ROUNDING
+    return np.asarray(top)
 
 
 def _held(probability: Array, centres: Array, middle: Array, within: float) -> Array:
@@ -148,8 +150,9 @@ def _held(probability: Array, centres: Array, middle: Array, within: float) -> A
     row, step = np.arange(len(probability))[:, None], centres[1] - centres[0]
 
     def up_to(distance: Array) -> Array:
-        place = np.clip((distance - centres[0]) / step + 0.5, 0.0, len(centres))
-        whole = np.nan_to_num(np.minimum(np.floor(place), len(centres) - 1)).astype(np.int64)
+        place = np.minimum(np.maximum((distance - centres[0]) / step + 0.5, 0.0), len(centres))
+        known = np.where(np.isnan(place), 0.0, place)
+        whole = np.minimum(known, len(centres) - 1).astype(np.int64)
         return np.asarray(total[row, whole] + (place - whole) * probability[row, whole])
 
     return np.asarray(up_to(middle + within) - up_to(middle - within))
