@@ -91,13 +91,12 @@ def significant(radius: Array, values: Array, sigma: Array | None = None) -> NDA
     chosen = (height > 0) & (values >= MIN_HEIGHT)
     if sigma is not None:
         chosen &= values > sigma
-    for low, high in (NEAR, FAR):
-        inside = (radius >= low) & (radius < high)
-        if not inside.any():
-            continue
-        top = values[..., inside].max(axis=-1, keepdims=True)
+    for region in (NEAR, FAR):
+        inside = slice(*np.searchsorted(radius, region))
+        top = values[..., inside].max(axis=-1, keepdims=True, initial=-np.inf)
         chosen[..., inside] &= height[..., inside] >= MIN_SHARE * top
-    return chosen & (radius >= NEAR[0])
+    chosen[..., : np.searchsorted(radius, NEAR[0])] = False
+    return np.asarray(chosen)
 
 
 def first_peak(radius: Array, values: Array, sigma: Array | None = None) -> Array:
