@@ -23,7 +23,8 @@ def median(values: Array) -> Array:
     Array
         Shape (...).
     """
-    ordered = np.sort(values, axis=-1)  # NaN comes last
+    ordered = np.array(values)
+    ordered.sort()  # NaN comes last
     half = ordered.shape[-1] // 2
     found = ordered[..., half]
     if ordered.shape[-1] % 2 == 0:

@@ -95,12 +95,10 @@ class Library:
             square = own @ self._extended[:, part]
             square.reshape(n, n_warps, -1).min(axis=1, out=best[:, part])
         best += self._norms  # the same for all warps
-        np.maximum(best, 0.0, out=best)
-        count = min(NEAREST, best.shape[1])
+        count, row = min(NEAREST, best.shape[1]), np.arange(n)[:, None]
         near = np.argpartition(best, count - 1, axis=1)[:, :count]
-        distance = np.sqrt(np.take_along_axis(best, near, axis=1) / n_grid)
-        order = np.argsort(distance, axis=1)
-        return np.take_along_axis(near, order, axis=1), np.take_along_axis(distance, order, axis=1)
+        near = near[row, np.argsort(best[row, near], axis=1)]
+        return near, np.sqrt(np.maximum(best[row, near], 0.0) / n_grid)
 
     @cached_property
     def _extended(self) -> NDArray[np.float32]:
