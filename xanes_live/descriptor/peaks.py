@@ -129,7 +129,7 @@ def find_peaks(radius: Array, mean: Array, sigma: Array | None = None) -> tuple[
         Standard deviation over members, shape (n,).
     """
     index = np.flatnonzero(significant(radius, mean, sigma))
-    position, height = refine(radius, np.broadcast_to(mean, (len(index), len(mean))), index)
+    position, height = refine(radius, np.repeat(mean[None], len(index), axis=0), index)
     return tuple(
         Peak(float(r), float(h), "near" if r < NEAR[1] else "far")
         for r, h in zip(position, height, strict=True)
