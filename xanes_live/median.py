@@ -23,9 +23,13 @@ def median(values: Array) -> Array:
     Array
         Shape (...).
     """
-    ordered = np.sort(values, axis=-1)  # NaN comes last
+    ordered = np.array(values)
+    ordered.sort()  # NaN comes last
     half = ordered.shape[-1] // 2
     found = ordered[..., half]
     if ordered.shape[-1] % 2 == 0:
         found = 0.5 * (ordered[..., half - 1] + found)
-    return np.asarray(np.where(np.isnan(ordered[..., -1]), np.nan, found), dtype=np.float64)
+    unknown = np.isnan(ordered[..., -1])
+    if unknown.any():
+        found = np.where(unknown, np.nan, found)
+    return np.asarray(found, dtype=np.float64)

@@ -49,7 +49,8 @@ def features(heads: Array, r: Array, mean: Array, sigma: Array) -> Array:
     mean, sigma
         G2 and its standard deviation over the members, shape (n, n_g2).
     """
-    return np.concatenate([np.nan_to_num(heads), g2_features(r, mean, sigma)], axis=1)
+    known = np.where(np.isnan(heads), 0.0, heads)
+    return np.concatenate([known, g2_features(r, mean, sigma)], axis=1)
 
 
 def g2_features(r: Array, mean: Array, sigma: Array) -> Array:
@@ -60,7 +61,7 @@ def g2_features(r: Array, mean: Array, sigma: Array) -> Array:
     r, mean, sigma
         As in :func:`features`.
     """
-    distance = np.nan_to_num(r)[:, None]
+    distance = np.where(np.isnan(r), 0.0, r)[:, None]
     columns = (distance, distance**2, mean)
     return np.concatenate([*columns, np.log(sigma + LEAST_SIGMA)], axis=1)
 
@@ -117,12 +118,12 @@ class Networks:
 
     def __call__(self, shown: Array) -> Array:
         """Return their mean answer to features (n, n_features), shape (n, n_out)."""
-        x = np.clip((shown - self.mean) / self.scale, -MOST, MOST)
+        x = np.minimum(np.maximum((shown - self.mean) / self.scale, -MOST), MOST)
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             x = x @ weight + bias
             x = x * expit(x)
         said = (x @ self.weights[-1] + self.biases[-1]).mean(axis=0)
-        return np.asarray(np.clip(said, -CERTAIN, CERTAIN))
+        return np.asarray(np.minimum(np.maximum(said, -CERTAIN), CERTAIN))
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,8 @@ class Judged(Protocol):
         """What a forward ensemble says of spectra (n, n_grid) and G2 (n, n_g2), if there is one."""
         ...
 
-    def survey(self, mu: Array) -> Survey:
-        """Predict spectra with copies, (n, n_copies, n_grid)."""
+    def survey(self, mu: Array, further: Array | None = None) -> Survey:
+        """Predict spectra with copies, (n, n_copies, n_grid), and further ones, (m, n_grid)."""
         ...
 
 
@@ -107,6 +107,7 @@ def look(
     wide: Array,
     mu: Array,
     experience: Experience | None = None,
+    further: Array | None = None,
 ) -> Looked:
     """Predict spectra with their copies, look them up, and measure every signal.
 
@@ -124,10 +125,13 @@ def look(
         Normalised μ on `wide`, shape (n, n_wide).
     experience
         What became of the model's earlier predictions, if that is known.
+    further
+        Spectra on the model's energies of which only the distance is wanted, shape (m, n_grid).
     """
     grid = model.energy
     inner = mu[:, centre(wide, grid)]
-    survey = model.survey(np.concatenate([inner[:, None], copies(wide, mu, grid)], axis=1))
+    rows = np.concatenate([inner[:, None], copies(wide, mu, grid)], axis=1)
+    survey = model.survey(rows, further)
     found = library.look_up(wide, mu, grid) if library else None
     cycle = model.cycle(inner, survey.mean[:, 0]) if model.cycle else None
     score = None if cycle is None else cycle.score
@@ -191,10 +195,12 @@ class Judge:
             for m independent causes one standard deviation to both sides; None where nothing is in
             doubt, or no list at all.
         """
-        seen = look(self.model, self.library, self.wide, mu, self.experience)
+        pairs = [asked.reshape(-1, asked.shape[-1]) for asked in doubts if asked is not None]
+        asked = np.concatenate(pairs) if pairs else None
+        seen = look(self.model, self.library, self.wide, mu, self.experience, asked)
         survey, table = seen.survey, seen.signals
         used = table[:, self._used]
-        further = self._moved_by(doubts, survey.r[:, 0])
+        further = _moved_by(doubts, survey.r[:, 0], survey.r_further)
         known = self.verdict.probability(used)
         chance = less_certain(known, further)
         cost, blame = logit(known) - logit(chance), self.verdict.blame(used)
@@ -225,25 +231,6 @@ class Judge:
             return None
         return self.experience.g2_error(survey.r[:, 0], survey.mean[:, 0], survey.sigma)
 
-    def _moved_by(self, doubts: Sequence[Array | None], r: Array) -> Array:
-        """Return how far what is in doubt moves the distances `r`, Å, shape (n,).
-
-        The rms of both sides of a cause, causes added in quadrature. Where a first shell is lost,
-        it counts as moved by as much as makes it wrong.
-        """
-        moved = np.zeros(r.size)
-        asked = [(i, pairs) for i, pairs in enumerate(doubts) if pairs is not None]
-        if not asked:
-            return moved
-        grid = self.model.energy.size
-        rows = np.concatenate([pairs.reshape(-1, grid) for _, pairs in asked])
-        found = iter(self.model.survey(rows[:, None]).r[:, 0])
-        for i, pairs in asked:
-            off = np.array([next(found) for _ in range(pairs.size // grid)]) - r[i]
-            off = np.where(np.isfinite(off), off, RIGHT)
-            moved[i] = np.sqrt((off**2).sum() / 2.0)
-        return moved
-
     @cached_property
     def _used(self) -> list[int]:
         """Columns of the signals that the verdict weighs."""
@@ -271,6 +258,32 @@ class Judge:
             return None
         score = float(cycle.score[i])
         return Cyclic(self.model.energy, seen.mu[i], cycle.returned[i], cycle.residual[i], score)
+
+
+def _moved_by(doubts: Sequence[Array | None], r: Array, found: Array) -> Array:
+    """Return how far what is in doubt moves the distances `r`, Å, shape (n,).
+
+    The rms of both sides of a cause, causes added in quadrature. Where a first shell is lost, it
+    counts as moved by as much as makes it wrong.
+
+    Parameters
+    ----------
+    doubts
+        As for :meth:`Judge.examine`.
+    r
+        Distances of the spectra, Å, shape (n,).
+    found
+        Of all that they may be as well, one after the other, Å.
+    """
+    moved, taken = np.zeros(r.size), 0
+    for i, pairs in enumerate(doubts):
+        if pairs is None:
+            continue
+        off = found[taken : taken + 2 * len(pairs)] - r[i]
+        off = np.where(np.isfinite(off), off, RIGHT)
+        moved[i] = np.sqrt((off**2).sum() / 2.0)
+        taken += off.size
+    return moved
 
 
 def _experience(model: Judged) -> Experience | None:

@@ -28,6 +28,8 @@ NEAREST = 12
 """Spectra asked what they are."""
 BLOCK = 64
 """Spectra compared at a time: bounds memory."""
+POINTS = 2048
+"""Training spectra compared at a time: one spectrum's squares of distances stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -87,21 +89,22 @@ class Library:
         along = flat @ self.basis.T
         whole = (flat**2).sum(axis=1, keepdims=True)  # also what the components cannot say
         own = np.concatenate((-2.0 * along, whole), axis=1).astype(np.float32)
-        square = own @ self._extended.T
-        best = square.reshape(n, n_warps, -1).min(axis=1)
+        best = np.empty((n, len(self.points)), dtype=np.float32)
+        for start in range(0, best.shape[1], POINTS):
+            part = slice(start, start + POINTS)
+            square = own @ self._extended[:, part]
+            square.reshape(n, n_warps, -1).min(axis=1, out=best[:, part])
         best += self._norms  # the same for all warps
-        np.maximum(best, 0.0, out=best)
-        count = min(NEAREST, best.shape[1])
+        count, row = min(NEAREST, best.shape[1]), np.arange(n)[:, None]
         near = np.argpartition(best, count - 1, axis=1)[:, :count]
-        distance = np.sqrt(np.take_along_axis(best, near, axis=1) / n_grid)
-        order = np.argsort(distance, axis=1)
-        return np.take_along_axis(near, order, axis=1), np.take_along_axis(distance, order, axis=1)
+        near = near[row, np.argsort(best[row, near], axis=1)]
+        return near, np.sqrt(np.maximum(best[row, near], 0.0) / n_grid)
 
     @cached_property
     def _extended(self) -> NDArray[np.float32]:
-        """Return the points and a one, shape (n, k + 1): the product then adds what is own."""
-        one = np.ones((len(self.points), 1), dtype=np.float32)
-        return np.concatenate((self.points, one), axis=1)
+        """Return the points and a one, shape (k + 1, n): the product then adds what is own."""
+        one = np.ones((1, len(self.points)), dtype=np.float32)
+        return np.ascontiguousarray(np.concatenate((self.points.T, one)))
 
     @cached_property
     def _norms(self) -> NDArray[np.float32]:

@@ -5,8 +5,6 @@ Everything takes arrays of shape (..., n_g2), so that members and spectra go tog
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,27 +37,25 @@ def prominence(values: Array) -> Array:
     Array
         Shape (..., n).
     """
-    both = _saddle(np.stack((values, values[..., ::-1])))
-    saddle = np.maximum(both[0], both[1][..., ::-1])
-    rising = np.zeros(values.shape, dtype=bool)
-    rising[..., 1:-1] = values[..., 1:-1] > values[..., :-2]
-    return np.where(rising, values - saddle, 0.0)
+    rows = values.reshape(-1, values.shape[-1])
+    height = np.zeros(rows.shape)
+    inner = rows[:, 1:-1]
+    row, at = np.nonzero((inner > rows[:, :-2]) & (inner >= rows[:, 2:]))  # maxima are few
+    at += 1
+    height[row, at] = rows[row, at] - _higher_saddle(rows[row], at)
+    return height.reshape(values.shape)
 
 
-def _saddle(values: Array) -> Array:
-    """Least value since the last strictly higher point to the left of each point, (..., n)."""
-    number, before, until = _triangles(values.shape[-1])
-    higher = values[..., None, :] > values[..., :, None]  # [..., i, j]: v_j > v_i
-    last = np.where(higher & before, number, -1).max(axis=-1)
-    between = (number > last[..., None]) & until
-    least: Array = np.where(between, values[..., None, :], np.inf).min(axis=-1)
-    return least
-
-
-@cache
-def _triangles(size: int) -> tuple[NDArray[np.intp], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return 0 … size − 1, and which j are before i and not after i, [i, j]."""
-    return np.arange(size), np.tri(size, k=-1, dtype=bool), np.tri(size, dtype=bool)
+def _higher_saddle(rows: Array, at: NDArray[np.intp]) -> Array:
+    """Return the higher of the saddles to both sides of point `at` of each row, (k, n) → (k,)."""
+    higher = rows > rows[np.arange(len(rows)), at][:, None]
+    number, at = np.arange(rows.shape[1]), at[:, None]
+    last = np.where(higher & (number < at), number, -1).max(axis=1, keepdims=True, initial=-1)
+    end = number.size
+    first = np.where(higher & (number > at), number, end).min(axis=1, keepdims=True, initial=end)
+    left = np.where((number > last) & (number <= at), rows, np.inf).min(axis=1)
+    right = np.where((number < first) & (number >= at), rows, np.inf).min(axis=1)
+    return np.asarray(np.maximum(left, right))
 
 
 def refine(radius: Array, values: Array, index: NDArray[np.int64]) -> tuple[Array, Array]:
@@ -74,14 +70,14 @@ def refine(radius: Array, values: Array, index: NDArray[np.int64]) -> tuple[Arra
     index
         Index of the highest of the three points, shape (...); clipped to the inner points.
     """
-    index = np.clip(index, 1, len(radius) - 2)
-    a, b, c = (
-        np.take_along_axis(values, (index + k)[..., None], axis=-1)[..., 0] for k in (-1, 0, 1)
-    )
+    index = np.minimum(np.maximum(index, 1), len(radius) - 2)
+    rows, at = values.reshape(-1, len(radius)), index.reshape(-1)
+    row = np.arange(len(rows))
+    a, b, c = (rows[row, at + k].reshape(index.shape) for k in (-1, 0, 1))
     curvature = a - 2.0 * b + c
     with np.errstate(divide="ignore", invalid="ignore"):
         offset = np.where(curvature < 0, 0.5 * (a - c) / curvature, 0.0)
-    offset = np.clip(offset, -0.5, 0.5)
+    offset = np.minimum(np.maximum(offset, -0.5), 0.5)
     return radius[index] + offset * (radius[1] - radius[0]), b - 0.25 * (a - c) * offset
 
 
@@ -95,13 +91,12 @@ def significant(radius: Array, values: Array, sigma: Array | None = None) -> NDA
     chosen = (height > 0) & (values >= MIN_HEIGHT)
     if sigma is not None:
         chosen &= values > sigma
-    for low, high in (NEAR, FAR):
-        inside = (radius >= low) & (radius < high)
-        if not inside.any():
-            continue
-        top = values[..., inside].max(axis=-1, keepdims=True)
+    for region in (NEAR, FAR):
+        inside = slice(*np.searchsorted(radius, region))
+        top = values[..., inside].max(axis=-1, keepdims=True, initial=-np.inf)
         chosen[..., inside] &= height[..., inside] >= MIN_SHARE * top
-    return chosen & (radius >= NEAR[0])
+    chosen[..., : np.searchsorted(radius, NEAR[0])] = False
+    return np.asarray(chosen)
 
 
 def first_peak(radius: Array, values: Array, sigma: Array | None = None) -> Array:
@@ -134,7 +129,7 @@ def find_peaks(radius: Array, mean: Array, sigma: Array | None = None) -> tuple[
         Standard deviation over members, shape (n,).
     """
     index = np.flatnonzero(significant(radius, mean, sigma))
-    position, height = refine(radius, np.broadcast_to(mean, (len(index), len(mean))), index)
+    position, height = refine(radius, np.repeat(mean[None], len(index), axis=0), index)
     return tuple(
         Peak(float(r), float(h), "near" if r < NEAR[1] else "far")
         for r, h in zip(position, height, strict=True)

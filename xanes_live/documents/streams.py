@@ -31,6 +31,8 @@ class Choice:
     @property
     def used(self) -> tuple[Reading, ...]:
         """All that are read, in the order they were taken."""
+        if not self.again:
+            return (self.best,)
         return tuple(sorted((self.best, *self.again), key=_begun))
 
     def reading_of(self, stream: str) -> Reading | None:

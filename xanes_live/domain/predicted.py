@@ -80,6 +80,8 @@ class Survey:
     """Mean over members of the network's further outputs by name, unchanged spectra, (n,)."""
     others: Others | None = None
     """What it says of other distances than `r`, unchanged spectra; None where it says nothing."""
+    r_further: Array = field(default_factory=lambda: np.zeros(0))
+    """First-shell distances of further spectra asked for along with them, Å, shape (m,)."""
 
     @property
     def sigma(self) -> Array:

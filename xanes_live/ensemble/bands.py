@@ -20,11 +20,12 @@ depends on either.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from xanes_live.ensemble.network import Architecture
@@ -128,7 +129,9 @@ def tiled(spectra: Tensor, cut: Tiling) -> Tensor:
     return padded.view(*spectra.shape[:-2], spectra.shape[-2] * cut.tiles, -1)
 
 
-def convolve(tiles: Tensor, bands: tuple[Band, ...], activation: nn.Module) -> Tensor:
+def convolve(
+    tiles: Tensor, bands: tuple[Band, ...], activation: Callable[[Tensor], Tensor]
+) -> Tensor:
     """Take tiles (n_members, n·tiles, points) through all convolutions."""
     hidden = tiles
     for one in bands:

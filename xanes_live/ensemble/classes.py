@@ -7,6 +7,8 @@ equally wide classes. The distance itself stays with its own output; they say ho
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -93,26 +95,53 @@ def likeliest_other(
     probability : Array
         Of that stretch, shape (n,); NaN likewise.
     """
-    step = (centres[1] - centres[0]) / FINE
-    places = np.arange(centres[0], centres[-1] + step / 2.0, step)
-    grid = np.broadcast_to(places, (len(r), places.size))
-    held, density = (_held(probability, centres, grid, half) for half in (within, step / 2.0))
+    places, to_held, to_density = _spans(*_ends(centres), within)
+    held, density = probability @ to_held, probability @ to_density
     inside = np.clip(r, centres[0], centres[-1])[:, None]
-    away = np.abs(grid - inside) >= 2.0 * within - 1e-9
+    away = np.abs(places - inside) >= 2.0 * within - 1e-9
     heaps = np.where(_heaped(held) & away, held, -1.0)
     best, row = heaps.argmax(axis=1), np.arange(len(r))
     most = heaps[row, best]
-    near = density * (np.abs(grid - places[best, None]) <= within + 1e-9)
+    near = density * (np.abs(places - places[best, None]) <= within + 1e-9)
     with np.errstate(invalid="ignore"):  # nothing is near where nothing is probable
-        middle = (near * grid).sum(axis=1) / near.sum(axis=1)
+        middle = near @ places / near.sum(axis=1)
     return np.where(most > 0.0, middle, np.nan), np.where(most > 0.0, most, np.nan)
+
+
+def _ends(centres: Array) -> tuple[float, float, int]:
+    """Return what equally spaced centres are told by."""
+    return float(centres[0]), float(centres[-1]), centres.size
+
+
+@lru_cache(maxsize=8)
+def _spans(first: float, last: float, size: int, within: float) -> tuple[Array, Array, Array]:
+    """Return where other distances are looked for, and what sums up probabilities there.
+
+    What lies around fixed distances is linear in the probabilities of the classes: found once for
+    each model, since every scan asks for it.
+
+    Returns
+    -------
+    places : Array
+        Å, shape (n_places,).
+    to_held, to_density : Array
+        From the probabilities of the classes to what lies `within` of each place, and to what lies
+        in the step around it, each (n_classes, n_places).
+    """
+    centres = np.linspace(first, last, size)
+    step = (centres[1] - centres[0]) / FINE
+    places = np.arange(centres[0], centres[-1] + step / 2.0, step)
+    each, grid = np.eye(size), np.broadcast_to(places, (size, places.size))
+    return places, _held(each, centres, grid, within), _held(each, centres, grid, step / 2.0)
 
 
 def _heaped(held: Array) -> NDArray[np.bool_]:
     """Tell where rows are at a maximum that counts, or on the level top of one, (n, k)."""
-    beside = np.pad(held, ((0, 0), (1, 1)), constant_values=-1.0)
-    top = (held >= beside[:, :-2] - ROUNDING) & (held >= beside[:, 2:] - ROUNDING)
-    return np.asarray(top & (held > 1000.0 * ROUNDING))
+    top = held > 1000.0 * ROUNDING
+    rise = held[:, 1:] - held[:, :-1]
+    top[:, 1:] &= rise >= -ROUNDING
+    top[:, :-1] &= rise <= ROUNDING
+    return np.asarray(top)
 
 
 def _held(probability: Array, centres: Array, middle: Array, within: float) -> Array:
@@ -121,8 +150,9 @@ def _held(probability: Array, centres: Array, middle: Array, within: float) -> A
     row, step = np.arange(len(probability))[:, None], centres[1] - centres[0]
 
     def up_to(distance: Array) -> Array:
-        place = np.clip((distance - centres[0]) / step + 0.5, 0.0, len(centres))
-        whole = np.nan_to_num(np.minimum(np.floor(place), len(centres) - 1)).astype(np.int64)
+        place = np.minimum(np.maximum((distance - centres[0]) / step + 0.5, 0.0), len(centres))
+        known = np.where(np.isnan(place), 0.0, place)
+        whole = np.minimum(known, len(centres) - 1).astype(np.int64)
         return np.asarray(total[row, whole] + (place - whole) * probability[row, whole])
 
     return np.asarray(up_to(middle + within) - up_to(middle - within))

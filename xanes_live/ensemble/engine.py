@@ -15,6 +15,7 @@ again on the same device in a batch of the same size gives the same bits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -31,6 +32,8 @@ from xanes_live.ensemble.graphs import TOP, Captured, Compute, Direct, Ladder, S
 from xanes_live.ensemble.layout import Layout, fold, lay_out
 from xanes_live.ensemble.precision import LIMIT, Precision, error_in_sigmas, products_in, warn
 from xanes_live.ensemble.stacked import Stacked
+
+Activate = Callable[[Tensor], Tensor]
 
 FEW = {"cpu": 32, "cuda": TOP}
 """Up to so many spectra count as a small batch: a recorded graph on CUDA."""
@@ -78,7 +81,7 @@ class Engine:
         self.few = FEW.get(self.device.type, FEW["cuda"])
         self.chunk = CHUNK.get(self.device.type, CHUNK["cuda"])
         self.relu = isinstance(network.activation, nn.ReLU)
-        self.activation = nn.ReLU(inplace=True) if self.relu else network.activation
+        self.activation: Activate = torch.relu_ if self.relu else network.activation
         self.precision: Precision = "float32"
         self.error = 0.0
         """Error of the lower precision last asked for, in σ of the ensemble."""

@@ -149,13 +149,15 @@ class Ensemble:
         """
         return self._predictions(self.outputs(mu))
 
-    def survey(self, mu: ArrayLike) -> Survey:
+    def survey(self, mu: ArrayLike, further: ArrayLike | None = None) -> Survey:
         """Predict spectra together with changed copies of each, all in one batch.
 
         Parameters
         ----------
         mu
             Normalised μ on :attr:`energy`, shape (n, n_copies, n_grid); copy 0 is unchanged.
+        further
+            Spectra of which nothing but the distance is wanted, in the same batch, (m, n_grid).
 
         Raises
         ------
@@ -164,16 +166,18 @@ class Ensemble:
         """
         spectra = np.asarray(mu)
         n, n_copies = spectra.shape[:2]
-        outputs = self.outputs(spectra.reshape(n * n_copies, -1))
-        r, _ = combine_votes(self.votes(outputs))
-        mean = outputs[..., : len(self.radius)].mean(axis=1)
-        r = r.reshape(n, n_copies) + self._offset()
+        count, rows = n * n_copies, spectra.reshape(n * n_copies, -1)
+        outputs = self.outputs(rows if further is None else np.concatenate((rows, further)))
+        distances = combine_votes(self.votes(outputs))[0] + self._offset()
+        mean = outputs[:count, :, : len(self.radius)].mean(axis=1)
+        r, unchanged = distances[:count].reshape(n, n_copies), outputs[:count:n_copies]
         return Survey(
-            predictions=self._predictions(outputs[::n_copies]),
+            predictions=self._predictions(unchanged),
             mean=mean.reshape(n, n_copies, -1),
             r=r,
-            heads=self._heads(outputs[::n_copies]),
-            others=self._others(outputs[::n_copies], r[:, 0]),
+            heads=self._heads(unchanged),
+            others=self._others(unchanged, r[:, 0]),
+            r_further=distances[count:],
         )
 
     def _heads(self, outputs: Array) -> dict[str, Array]:

@@ -71,13 +71,13 @@ class Nuisance:
         self.width = dict(width)
         above = np.clip(energy - pivot, 0, None)
         self._scale = np.array([self.width[name] for name in NAMES])[:, None]
-        self._lever = energy - pivot
-        ramps = np.stack((above / 50.0, self._lever, 1.0 - np.exp(-above / rise)))
+        lever = energy - pivot
+        ramps = np.stack((above / 50.0, lever, 1.0 - np.exp(-above / rise)))
         self._ramps = ramps * self._scale[2::2]
         """What slope, stretch and far broadening have beyond the parameter before each."""
         self._step = float(wide[1] - wide[0])
-        self._start = (energy - wide[0]) / self._step
-        self._prior = MISFIT**2 * max(ALIKE / self._step, 1.0)
+        self._start, self._lever = (energy - wide[0]) / self._step, lever / self._step
+        self._prior = MISFIT**2 * max(ALIKE / self._step, 1.0) * np.eye(len(NAMES))
         """What draws the parameters to zero: points closer than that repeat each other."""
 
     def describe(self) -> dict[str, Any]:
@@ -140,8 +140,9 @@ class Nuisance:
         """
         n_wide = curves.shape[2]
         shift, stretch = parameters[:, WARP].T * self._scale[WARP]
-        moved = shift[:, None] + stretch[:, None] * self._lever
-        at = self._start + moved / self._step
+        at = stretch[:, None] * self._lever
+        at += shift[:, None] / self._step
+        at += self._start
         np.maximum(at, 0.0, out=at)
         np.minimum(at, n_wide - 1.001, out=at)
         low = at.astype(np.intp)
@@ -173,15 +174,15 @@ def _bounded(values: Array, limit: float) -> Array:
     return np.minimum(values, limit, out=values)
 
 
-def _solved(columns: Array, difference: Array, prior: float, start: Array | None = None) -> Array:
+def _solved(columns: Array, difference: Array, prior: Array, start: Array | None = None) -> Array:
     """Return the parameters of least squares, drawn to zero by their widths, shape (n, 7).
 
     Those of the energy scale are changes from `start`, (n, 2), and drawn to zero with it.
     """
     turned = columns.transpose(0, 2, 1)
-    normal = columns @ turned + prior * np.eye(len(NAMES))
+    normal = columns @ turned + prior
     right = (columns @ difference[..., None])[..., 0]
     if start is not None:
-        right[:, WARP] -= prior * start
+        right[:, WARP] -= start @ prior[WARP, WARP]
     parameters = np.linalg.solve(normal, right[..., None])[..., 0]
     return np.asarray(parameters, dtype=np.float64)

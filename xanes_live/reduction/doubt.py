@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from xanes_live.domain import Array, NormalisedSpectrum
-from xanes_live.reduction.resample import resample
+from xanes_live.reduction.resample import resample, resample_alike
 from xanes_live.reduction.uncertainty import range_errors
 
 Way = Callable[[NormalisedSpectrum, float], NormalisedSpectrum]
@@ -52,10 +52,10 @@ def alternatives(
         errors = range_errors(item.ranges)
         whole = (item.edge_step_sigma or 0.0) / item.edge_step
         counting = float(np.sqrt(max(whole**2 - float(errors @ errors), 0.0)))
-    pairs = [
-        np.stack([resample(other, grid, form).mu for other in pair])
-        for pair in with_other_steps(item, errors, counting)
-    ]
+    pairs: list[Array] = []
+    others = [other for pair in with_other_steps(item, errors, counting) for other in pair]
+    if others:
+        pairs += list(resample_alike(others, grid, form).reshape(-1, 2, grid.size))
     beyond = grid - item.energy[-1]
     if beyond[-1] > 0.0:
         given = resample(item, grid, form)

@@ -198,7 +198,8 @@ def _kernel(n: int, length: int) -> np.ndarray[tuple[int], np.dtype[np.complex12
 
 def _interpolate(x: Array, y: Array, new: Array) -> Array:
     """Interpolate rows of `y` linearly, holding the end values outside."""
-    right = np.clip(np.searchsorted(x, new), 1, x.size - 1)
-    weight = np.clip((new - x[right - 1]) / (x[right] - x[right - 1]), 0.0, 1.0)
-    left = y[:, right - 1]
-    return np.asarray(left + (y[:, right] - left) * weight, dtype=np.float64)
+    left = np.minimum(np.maximum(np.searchsorted(x, new), 1), x.size - 1) - 1
+    start = x[left]
+    weight = np.minimum(np.maximum((new - start) / (x[left + 1] - start), 0.0), 1.0)
+    value = y[:, left]
+    return np.asarray(value + (y[:, left + 1] - value) * weight, dtype=np.float64)

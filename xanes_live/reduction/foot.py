@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xanes_live.domain import Array
 from xanes_live.median import median
@@ -127,12 +128,22 @@ def running_mean(energy: Array, mu: Array, width: float) -> tuple[Array, Array]:
     width
         eV.
     """
-    total = np.zeros((*mu.shape[:-1], energy.size + 1))
-    np.cumsum(mu, axis=-1, out=total[..., 1:])
-    here = np.arange(energy.size)
+    return mean_within(mu, *around(energy, width))
+
+
+def around(energy: Array, width: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the first and the last of the points within `width` / 2 eV of each, (n_points,)."""
     first = np.searchsorted(energy, energy - width / 2)
-    last = np.searchsorted(energy, energy + width / 2, side="right")
-    reach = np.minimum(here - first, last - 1 - here)
+    return first, np.searchsorted(energy, energy + width / 2, side="right") - 1
+
+
+def mean_within(mu: Array, first: NDArray[np.intp], last: NDArray[np.intp]) -> tuple[Array, Array]:
+    """Return :func:`running_mean` over the points from :func:`around`."""
+    size = mu.shape[-1]
+    total = np.zeros((*mu.shape[:-1], size + 1))
+    np.cumsum(mu, axis=-1, out=total[..., 1:])
+    here = np.arange(size)
+    reach = np.minimum(here - first, last - here)
     count = 2 * reach + 1
     mean = (total[..., here + reach + 1] - total[..., here - reach]) / count
     return mean, count.astype(np.float64)

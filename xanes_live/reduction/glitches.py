@@ -78,7 +78,7 @@ def _local_noise(energy: Array, mu: Array) -> Array:
     """Return the noise around each point from the 31 residuals nearest to it, shape (n_points,)."""
     residual = np.abs(cubic_residuals(energy, mu))
     width = min(31, residual.size)
-    windows = np.lib.stride_tricks.sliding_window_view(residual, width)
-    level = MEDIAN_TO_SIGMA * median(windows[:: max(1, width // 4)])
-    centres = np.arange(0, residual.size - width + 1, max(1, width // 4)) + 2 + width // 2
+    starts = np.arange(0, residual.size - width + 1, max(1, width // 4))
+    level = MEDIAN_TO_SIGMA * median(residual[starts[:, None] + np.arange(width)])
+    centres = starts + 2 + width // 2
     return np.asarray(np.interp(np.arange(energy.size), centres, level), dtype=np.float64)

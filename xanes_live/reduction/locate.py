@@ -115,23 +115,26 @@ def _binned(x: Array, y: Array) -> tuple[Array, Array]:
 
 def _step(x: Array, y: Array, background: Array) -> Rise:
     """Fit a step at x = 0 and the background; μ(E) is correlated over about two bins."""
-    design = np.column_stack((0.5 + np.arctan(x / _WIDTH) / np.pi, background))
+    design = np.column_stack((background, 0.5 + np.arctan(x / _WIDTH) / np.pi))
     orthogonal, triangular = np.linalg.qr(design)
-    inverse = _inverse(triangular)
-    solution = inverse @ (orthogonal.T @ y)
-    scatter = y - design @ solution
+    along = orthogonal.T @ y
+    scatter = y - orthogonal @ along
     freedom = max(x.size - design.shape[1], 1)
-    error = float(np.sqrt(2.0 * (scatter @ scatter) / freedom * (inverse[0] @ inverse[0])))
+    row = _last_row(triangular)
+    step = float(row @ along)
+    error = float(np.sqrt(2.0 * (scatter @ scatter) / freedom * (row @ row)))
     floor = 1e-9 * float(np.abs(y).max()) + 1e-300
-    return Rise(float(solution[0]), float(solution[0]) / max(error, floor))
+    return Rise(step, step / max(error, floor))
 
 
-def _inverse(triangular: Array) -> Array:
-    """Return the inverse, or where columns depend on each other the pseudo-inverse."""
+def _last_row(triangular: Array) -> Array:
+    """Return that of the inverse, or where columns depend on each other of the pseudo-inverse."""
     size = np.abs(np.diagonal(triangular))
     if size.min() < _DEPENDENT * size.max():
-        return np.asarray(np.linalg.pinv(triangular), dtype=np.float64)
-    return np.asarray(np.linalg.inv(triangular), dtype=np.float64)
+        return np.asarray(np.linalg.pinv(triangular)[-1], dtype=np.float64)
+    row = np.zeros(size.size)
+    row[-1] = 1.0 / triangular[-1, -1]
+    return row
 
 
 @dataclass(frozen=True, slots=True)

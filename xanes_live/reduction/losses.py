@@ -184,11 +184,14 @@ def _dimmed(level: Array, certain: float) -> list[slice]:
 
     Entered and left at once, even within and with both sides calm, they have the shape of no line.
     """
+    falls = _falls(level, _BEGINS, certain)
+    if not falls:
+        return []
     n, log = level.size, np.log(level)
     longest = max(2 * _FEWEST, round(_LONGEST * n))
     rises = n - np.array(_falls(level[::-1], _BEGINS, certain)[::-1], dtype=np.intp)
     found = list[slice]()
-    for start in _falls(level, _BEGINS, certain):
+    for start in falls:
         if start < (found[-1].stop if found else 0):
             continue
         stops = rises[(rises >= start + _FEWEST) & (rises <= start + longest)].tolist()

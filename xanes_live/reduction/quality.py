@@ -67,7 +67,10 @@ def saturated_fraction(raw: Array, saturation: float | None = None) -> float:
     top = float(finite.max())
     if top < _CLIPPABLE or top == float(finite.min()):
         return 0.0
-    lengths = [run.stop - run.start for run in runs(raw == top)]
+    highest = raw == top
+    if np.count_nonzero(highest) < _PLATEAU:
+        return 0.0
+    lengths = [run.stop - run.start for run in runs(highest)]
     clipped: int = sum(length for length in lengths if length >= _PLATEAU)
     return clipped / raw.size
 

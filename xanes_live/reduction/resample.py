@@ -9,6 +9,7 @@ splines by 0.0002, but splines ring by up to 0.03 beside steps and noise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -54,8 +55,8 @@ def resample_array(
     below
         Value taken below the data.
     above
-        What spectra tend to above the data, one value or one for each grid point; the last
-        measured value goes over into it within some 10 eV.
+        What spectra tend to above the data, one value or one for each grid point, of all spectra
+        or of each; the last measured value goes over into it within some 10 eV.
 
     Returns
     -------
@@ -76,7 +77,7 @@ def resample_array(
         out[..., covered] = _measured(energy, mu, grid[covered], edges, covered)
     beyond = ~covered & (grid > energy[-1])
     if beyond.any():
-        trend = np.broadcast_to(above, grid.shape)[beyond]
+        trend = np.broadcast_to(above, out.shape)[..., beyond]
         out[..., beyond] = _continued(energy, mu, grid[beyond], trend)
     return Resampled(out, covered)
 
@@ -146,7 +147,26 @@ def resample(
     ValueError
         If `form` is neither of the two.
     """
-    return _checked(_resampled(normalised, grid, form), grid, needed)
+    found = _resampled((normalised,), grid, form)
+    return _checked(Resampled(found.mu[0], found.covered), grid, needed)
+
+
+def resample_alike(spectra: Sequence[NormalisedSpectrum], grid: Array, form: str) -> Array:
+    """Return spectra that were measured on the same energies on a model's, all at once.
+
+    Parameters
+    ----------
+    spectra
+        At least one.
+    grid, form
+        As for :func:`resample`.
+
+    Returns
+    -------
+    Array
+        Shape (n_spectra, n_grid).
+    """
+    return _resampled(spectra, grid, form).mu
 
 
 def resample_wide(
@@ -175,16 +195,17 @@ def resample_wide(
     Array
         μ on `wide`, shape (n_wide,).
     """
-    found = _resampled(normalised, wide, form)
-    return _checked(Resampled(found.mu[inner], found.covered[inner]), grid, needed), found.mu
+    (mu,), covered = _resampled((normalised,), wide, form)
+    return _checked(Resampled(mu[inner], covered[inner]), grid, needed), mu
 
 
-def _resampled(normalised: NormalisedSpectrum, grid: Array, form: str) -> Resampled:
+def _resampled(spectra: Sequence[NormalisedSpectrum], grid: Array, form: str) -> Resampled:
+    energy = spectra[0].energy
     if form == "flattened":
-        return resample_array(normalised.energy, normalised.flattened, grid)
+        return resample_array(energy, np.stack([s.flattened for s in spectra]), grid)
     if form == "normalised":
-        trend = _post_edge_trend(normalised, grid)
-        return resample_array(normalised.energy, normalised.normalised, grid, above=trend)
+        trend = np.stack([_post_edge_trend(s, grid) for s in spectra])
+        return resample_array(energy, np.stack([s.normalised for s in spectra]), grid, above=trend)
     raise ValueError(f"form must be 'normalised' or 'flattened', not {form!r}")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from xanes_live.domain import Array
-from xanes_live.reduction.foot import running_mean
+from xanes_live.reduction.foot import around, mean_within
 
 _WIDTH = 4.0
 """Range over which μ is averaged and its slope taken, eV."""
@@ -34,14 +34,13 @@ def steadied(energy: Array, mu: Array, e0: Array) -> Array:
         Steepest points, eV, shape (n_spectra,); may be NaN.
     """
     inner = np.arange(1, energy.size - 1)
-    left = np.minimum(np.searchsorted(energy, energy[inner] - _WIDTH / 2), inner - 1)
-    right = np.searchsorted(energy, energy[inner] + _WIDTH / 2, side="right") - 1
-    right = np.maximum(right, inner + 1)
-    mean, _ = running_mean(energy, mu, _WIDTH)
+    first, last = around(energy, _WIDTH)
+    left, right = np.minimum(first[1:-1], inner - 1), np.maximum(last[1:-1], inner + 1)
+    mean, _ = mean_within(mu, first, last)
     slopes = (mean[:, right] - mean[:, left]) / (energy[right] - energy[left])
     x = energy[inner]
     slopes = np.where(np.abs(x - e0[:, None]) < _REACH, slopes, -np.inf)
-    here = np.clip(np.searchsorted(x, e0), 0, x.size - 1)
+    here = np.minimum(np.searchsorted(x, e0), x.size - 1)
     rows, best = np.arange(len(mu)), np.argmax(slopes, axis=1)
     moved = slopes[rows, here] < _RISES * slopes[rows, best]
     return np.where(moved & np.isfinite(e0), x[best], e0)

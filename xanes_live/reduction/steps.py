@@ -10,6 +10,7 @@ from xanes_live.median import median
 
 _SIDE = 3
 """Changes from point to point on each side of a jump that it is compared with."""
+_BESIDE = np.array([*range(-_SIDE, 0), *range(1, _SIDE + 1)])
 _STRUCTURE = (-15.0, 25.0)
 """Where absorption itself may rise within one step, eV relative to the edge."""
 _CALM, _LEAST, _SIGMAS = 0.2, 0.1, 12.0
@@ -87,14 +88,13 @@ def _jumps(energy: Array, values: Array) -> tuple[Array, Array]:
 
     Shape (n_points − 7,) each: between points 3 and 4, and so on.
     """
-    rise, width = (
-        np.lib.stride_tricks.sliding_window_view(np.diff(v), 2 * _SIDE + 1)
-        for v in (values, energy)
-    )
-    beside = np.delete(np.arange(2 * _SIDE + 1), _SIDE)
-    slope = median(rise[:, beside] / width[:, beside])[:, None]
-    beyond = rise - slope * width
-    return beyond[:, _SIDE], np.abs(beyond[:, beside]).max(axis=1)
+    rise, width = np.diff(values), np.diff(energy)
+    here = np.arange(_SIDE, rise.size - _SIDE)
+    beside = here[:, None] + _BESIDE
+    rises, widths = rise[beside], width[beside]
+    slope = median(rises / widths)
+    calm = np.abs(rises - slope[:, None] * widths).max(axis=1)
+    return rise[here] - slope * width[here], calm
 
 
 def _as_i0(energy: Array, mu: Array, i0: Array, mode: Mode) -> NDArray[np.bool_]:

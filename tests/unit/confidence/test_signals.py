@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from tests import factories
 from xanes_live.confidence.assess import Calibration, drivers, judge_examined
 from xanes_live.confidence.copies import CHANGES, centre, copies, wide_grid
 from xanes_live.confidence.examined import Examined
-from xanes_live.confidence.judge import Judge, _rival
+from xanes_live.confidence.judge import _moved_by, _rival
 from xanes_live.confidence.limits import Kind, limits, ordinary
 from xanes_live.confidence.novelty import Library, warps
 from xanes_live.confidence.places import Places
@@ -138,6 +137,19 @@ def test_distances_are_those_of_whole_spectra_whatever_the_components():
     assert found.distance[0, 0] == pytest.approx(direct, rel=1e-3)
 
 
+def test_the_nearest_of_many_training_spectra_are_those_of_all_compared_one_by_one():
+    spectra, known = library(n=5000)
+    asked = np.stack([widened(s) for s in spectra[::1700]])
+    found = known.look_up(WIDE, asked, GRID)
+    own = warps(WIDE, asked, GRID) - known.mean
+    for k, warped in enumerate(own):
+        along = warped @ known.basis.T
+        outside = (warped**2).sum(-1) - (along**2).sum(-1)
+        square = ((along[:, None] - known.points) ** 2).sum(-1) + outside[:, None]
+        nearest = np.sqrt(np.sort(square.min(axis=0))[: found.distance.shape[1]] / GRID.size)
+        np.testing.assert_allclose(found.distance[k], nearest, atol=3e-4)
+
+
 def test_a_shift_of_the_energies_is_not_novel_but_a_strange_shape_is():
     spectra, known = library()
     shifted = known.look_up(WIDE, np.interp(WIDE - 1.5, GRID, spectra[8])[None], GRID)
@@ -221,16 +233,9 @@ def test_errors_add_as_normal_ones_do():
 
 
 def test_causes_of_doubt_add_up_and_a_shell_that_is_lost_counts_as_wrong():
-    moves = np.array([2.03, 1.97, 2.04, 1.96, np.nan, 2.0, 2.0, 2.0])
-
-    def survey(rows):
-        assert rows.shape == (8, 1, 5)
-        return SimpleNamespace(r=moves[:, None])
-
-    model = SimpleNamespace(energy=np.arange(5.0), survey=survey)
-    judge = Judge(model, WIDE, CALIBRATION, verdict(), None, np.zeros(0))
     pairs = np.zeros((2, 2, 5))
-    moved = judge._moved_by([None, pairs, pairs, None], np.full(4, 2.0))
+    moves = np.array([2.03, 1.97, 2.04, 1.96, np.nan, 2.0, 2.0, 2.0])
+    moved = _moved_by([None, pairs, pairs, None], np.full(4, 2.0), moves)
     assert moved == pytest.approx([0.0, 0.05, 0.1 / np.sqrt(2.0), 0.0])
 
 

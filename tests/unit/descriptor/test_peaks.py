@@ -20,6 +20,13 @@ def test_prominence_is_scipys(values):
     np.testing.assert_allclose(prominence(values), expected, atol=1e-12)
 
 
+def test_of_a_flat_top_the_first_point_counts_and_steps_and_ends_do_not():
+    values = np.array([[0.0, 2, 2, 1, 3, 0, 4], [0.0, 2, 2, 3, 1, 1, 0]])
+    expected = [[0.0, 1, 0, 0, 3, 0, 0], [0.0, 0, 0, 3, 0, 0, 0]]
+    np.testing.assert_array_equal(prominence(values), expected)
+    np.testing.assert_array_equal(prominence(np.stack((values, values)))[1], expected)
+
+
 @pytest.mark.parametrize("r", [1.73, 1.95, 2.0, 2.08, 2.144, 2.264, 2.41])
 def test_position_is_far_better_than_the_grid(r):
     g2 = g2_from_distances([r] * 6 + [3.4] * 4, [8] * 6 + [26] * 4)

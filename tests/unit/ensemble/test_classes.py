@@ -116,6 +116,11 @@ def test_a_trained_network_knows_where_the_distances_are(toy_set, make_recipe):
     true, far = (beyond(likely, CENTRES, toy_set.shell + off, 0.1) for off in (0.0, 0.4))
     assert true.mean() < 0.6 < far.mean()
     np.testing.assert_allclose(found.others.beyond, beyond(likely, CENTRES, found.r[:, 0], 0.1))
+    along = ensemble.survey(mu[:2, None], mu[2:7])
+    np.testing.assert_allclose(along.r_further, found.r[2:7, 0], atol=1e-5)
+    np.testing.assert_allclose(along.r, found.r[:2], atol=1e-5)
+    assert len(along.predictions) == 2
+    assert found.r_further.size == 0
 
 
 def test_a_stored_model_with_classes_says_the_same(toy_set, make_recipe, tmp_path):

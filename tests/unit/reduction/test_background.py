@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests import measured
@@ -18,11 +18,13 @@ def assert_equal_to_larch(energy, mu, label="", **parameters):
     theirs = measured.larch_pre_edge(energy, mu, **parameters)
     own = pre_edge(energy, mu, **parameters)
     assert float(own.e0) == pytest.approx(theirs.e0, rel=1e-12), label
-    assert float(own.edge_step) == pytest.approx(theirs.edge_step, rel=1e-6), label
+    # larch's powers of 7000 eV lose digits of μ, which count where hardly any of it is the step
+    least = 1e-6 + 1e-8 * np.abs(mu).max() / theirs.edge_step
+    assert float(own.edge_step) == pytest.approx(theirs.edge_step, rel=least), label
     for name in CURVES:
         expected = np.asarray(getattr(theirs, name))
         scale = np.abs(expected).max()
-        assert np.abs(getattr(own, name) - expected).max() < 1e-6 * scale, (label, name)
+        assert np.abs(getattr(own, name) - expected).max() < least * scale, (label, name)
     for name in RANGES:
         value = getattr(theirs.pre_edge_details, name)
         assert float(getattr(own, name)) == pytest.approx(value, abs=1e-9), (label, name)
@@ -67,6 +69,7 @@ def optional(low, high):
     nnorm=st.one_of(st.none(), st.integers(0, 3)),
     nvict=st.integers(-1, 3),
 )
+@example(seed=189, noise=0.0, pre1=None, pre2=-11.0, norm1=None, norm2=50.0, nnorm=3, nvict=0)
 def test_equals_larch_on_synthetic_spectra(seed, noise, **parameters):
     energy, mu = measured.synthetic(np.random.default_rng(seed), noise=noise)
     assert_equal_to_larch(energy, mu, **parameters)

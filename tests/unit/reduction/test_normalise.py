@@ -409,6 +409,19 @@ def test_noise_does_to_the_edge_step_what_is_said(degree):
     assert step_noise(x, ranges, 0.02) == pytest.approx(float(np.std(found.edge_step)), rel=0.15)
 
 
+@pytest.mark.parametrize("degree", range(6))
+@pytest.mark.parametrize("points", [1, 2, 7, 300])
+def test_noise_of_the_edge_step_is_what_least_squares_say(degree, points):
+    x = np.concatenate((np.linspace(-150.0, -40.0, 30), np.geomspace(30.0, 700.0, points)))
+    ranges = {"pre1": -150.0, "pre2": -40.0, "norm1": 30.0, "norm2": 700.0, "nnorm": degree}
+    variance = 0.0
+    for part, terms in ((x[:30], 2), (x[30:], min(degree + 1, points))):
+        inverse = np.linalg.pinv(np.polynomial.legendre.legvander(part / 700.0, terms - 1))
+        at_edge = np.polynomial.legendre.legvander(np.zeros(1), terms - 1)
+        variance += float(((at_edge @ inverse) ** 2).sum())
+    assert step_noise(x, ranges, 0.01) == pytest.approx(0.01 * np.sqrt(variance), rel=1e-6)
+
+
 def test_the_step_error_grows_with_noise_and_shrinks_with_range():
     assert edge_step_error(100, 400, 2, 0.0) < edge_step_error(100, 400, 2, 0.05)
     errors = [post_edge_error(reach, 1) for reach in (30, 60, 100, 150, 250)]
