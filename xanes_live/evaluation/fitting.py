@@ -23,13 +23,13 @@ from xanes_live.evaluation.unseen import COMPUTED, THEORY, Unseen
 MEASURED_SHARE, SPOILED_SHARE = 0.05, 0.05
 """Weight of all measured and of all spoiled spectra in the fit, in units of that of computed. More
 makes a verdict too sure: the measured ones are a few dozen well-behaved minerals."""
-RIDGE, RIDGE_BESIDE = 1e-3, 5e-2
+RIDGE, RIDGE_BESIDE = 1e-3, 0.1
 """Penalties on squared weights: as a rule, and of signals beside others that say themselves how
 probable an error is. With the former for all, what signals say of spectra of one kind spoils what
 those others know of another: unseen structures are then less likely to be judged rightly."""
-WIDTH_SHARE = 0.3
+WIDTH_SHARE = 0.6
 """The same of measured spectra in the fit of the expected error, which is less easily fooled."""
-LEAST_HELD = 0.94
+LEAST_HELD = 0.935
 """The interval of ordinary first shells holds for this share of computed spectra at least: the
 measured compounds are too few to be believed alone."""
 BAND_SHARE = 0.15
