@@ -45,6 +45,9 @@ LEAST_PRE, LEAST_POST = 3.0, 20.0
 """Data below and above e0 without which there is nothing to normalise to, eV."""
 _SHORT_PRE, _SHORT_POST = 0.06, 0.08
 """Relative error of the edge step from which a range is called short."""
+_LEAST_POST = 50.0
+"""Less above the edge is short whatever the error, eV. From 38 to 45 eV on, a constant is fitted to
+what is one oscillation of many spectra, and seems better known than a line a little further on."""
 _LONG_PRE, _LONG_POST = 50.0, 200.0
 """How far from the edge a scan should begin and end, eV."""
 _NOISY = 0.02
@@ -229,7 +232,7 @@ def _range_flags(e0: float, ranges: dict[str, float]) -> tuple[Flag, ...]:
         given = {"available": -ranges["pre1"], "percent": 100.0 * below}
         then = 100.0 * pre_edge_error(_LONG_PRE)
         flags.append(make("short_pre_edge", **given, start=e0 - _LONG_PRE, then=then))
-    if above > _SHORT_POST:
+    if above > _SHORT_POST or ranges["norm2"] < _LEAST_POST:
         given = {"available": ranges["norm2"], "percent": 100.0 * above}
         otherwise = longer_or_else(ranges["norm2"], above)
         flags.append(make("short_post_edge", **given, end=e0 + _LONG_POST, otherwise=otherwise))

@@ -224,6 +224,8 @@ def test_full_scans_are_not_flagged():
         (-60, 150, []),
         (-60, 90, ["short_post_edge"]),
         (-60, 48, ["short_post_edge"]),
+        (-60, 43, ["short_post_edge"]),
+        (-60, 39, ["short_post_edge"]),
         (-60, 25, ["short_post_edge"]),
         (-20, 150, ["short_pre_edge"]),
         (-8, 150, ["short_pre_edge"]),
