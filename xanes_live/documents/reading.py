@@ -228,7 +228,7 @@ def _channels(
         column = columns.get(key) if key is not None else None
         if column is None:
             return None
-        return _taken(column if column.ndim == 1 else column.mean(axis=0), piece)
+        return _taken(column if column.ndim == 1 else _mean_of_samples(column), piece)
 
     elements = [
         _taken(element, piece)
@@ -244,6 +244,12 @@ def _channels(
         fluorescence=np.array(elements) if elements else None,
         mu=single(roles.mu),
     )
+
+
+def _mean_of_samples(column: Array) -> Array:
+    """Return the mean over the first axis; infinite where the samples are beyond all measure."""
+    with np.errstate(over="ignore", invalid="ignore"):  # no reading of a detector, whatever it is
+        return np.asarray(column.mean(axis=0))
 
 
 def _taken(column: Array, piece: NDArray[np.intp]) -> Array:

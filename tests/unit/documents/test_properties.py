@@ -153,6 +153,15 @@ def test_any_field_of_any_document_may_hold_anything(data):
         identify(record, BeamlineConfig())
 
 
+def test_samples_beyond_all_measure_are_a_reading_like_any_other_odd_one():
+    documents = copy.deepcopy(runs.xas(runs.PLAIN, runs.FE, energy=GRID))
+    documents[5][1]["data"]["i0"] = [9e307, 9e307]
+    (record,) = deliver(documents)
+    found = identify(record, BeamlineConfig())
+    assert isinstance(found, Scan)
+    assert len(found.sweeps[0].energy) == N
+
+
 @settings(max_examples=100, deadline=None)
 @given(name=st.text(max_size=12) | st.sampled_from(["start", "event", "stop"]), document=ODD)
 def test_any_name_with_any_document(name, document):
